@@ -1,0 +1,257 @@
+"""The registered builders: they assemble layers, and compute nothing themselves."""
+
+from typing import Any, Callable, List, Optional, Tuple, cast
+
+from spacy.tokens import Doc
+from thinc.api import Maxout, Model, chain, concatenate, with_array
+from thinc.layers import HashEmbed
+from thinc.types import Floats2d, Ragged
+
+from .layers.embed import (
+    Lexemes,
+    distinct_lexemes,
+    lexeme_features,
+    lexeme_vectors,
+    per_lexeme,
+    split_rows,
+    word_table,
+)
+from .layers.head import dense, grown_dense, log_softmax
+from .layers.recurrent import GRU, LSTM, RNN, encode
+
+Sequences = Model[List[Floats2d], List[Floats2d]]
+
+
+def build_tagger(
+    tok2vec: Model[List[Doc], List[Floats2d]], nO: Optional[int] = None
+) -> Model[List[Doc], List[Floats2d]]:
+    """The tagger: word vectors in context → dense → log-softmax over BIO tags.
+
+    tok2vec: any spaCy tok2vec model, a listener included.
+    nO: number of tags; the component sets it from its labels.
+    Gives the log-probabilities (tokens, nO) of the tags, one array a doc.
+    """
+    output = dense(nO, tok2vec.maybe_get_dim("nO"))
+    normalize = log_softmax()
+    tagger = with_array(chain(output, normalize))
+    model = chain(tok2vec, tagger)
+    model.set_ref("tok2vec", tok2vec)
+    model.set_ref("output_layer", output)
+    model.set_ref("log_softmax", normalize)
+    model.attrs["resize_output"] = resize_output
+    return cast(Model[List[Doc], List[Floats2d]], model)
+
+
+def resize_output(model: Model[Any, Any], nO: int) -> Model[Any, Any]:
+    """Give a tagger nO tags. Tags that it did not have get probability zero until they are trained."""
+    output = model.get_ref("output_layer")
+    if not output.has_dim("nO") or not output.has_param("W"):
+        output.set_dim("nO", nO, force=True)
+        return model
+    old = output.get_dim("nO")
+    if nO == old:
+        return model
+    if nO < old:
+        raise ValueError(f"LSTMTagger: the model has {old} tags and cannot shrink to {nO}")
+    larger = grown_dense(output, nO)
+    inner = model.layers[-1].layers[0]
+    inner.layers[inner.layers.index(output)] = larger
+    # The containers carry the width of what they contain.
+    for node in (model, model.layers[-1], inner):
+        if node.has_dim("nO"):
+            node.set_dim("nO", nO, force=True)
+    model.set_ref("output_layer", larger)
+    unseen = model.get_ref("log_softmax").attrs["unseen"]
+    model.get_ref("log_softmax").attrs["unseen"] = [*unseen, *range(old, nO)]
+    return model
+
+
+def build_lexeme_tok2vec(
+    embed: Model[List[Doc], List[Floats2d]], encode: Sequences
+) -> Model[List[Doc], List[Floats2d]]:
+    """Like spaCy's Tok2Vec, for an embedding that depends on the word alone (LexemeEmbed) and an encoder of ours.
+
+    At prediction the embedding and the first layer's input projection are computed once for each distinct word of a
+    batch instead of for each token.
+    """
+    if embed.name != "per_lexeme":
+        raise ValueError(
+            f"LexemeTok2Vec: embed is {embed.name!r}, which may depend on more than the word. Use "
+            "spacy-lstm-ner.LexemeEmbed.v1, or spacy.Tok2Vec.v2 in place of LexemeTok2Vec"
+        )
+    if not encode.layers or not encode.layers[0].name.startswith("recurrent"):
+        raise ValueError(
+            f"LexemeTok2Vec: encode is {encode.name!r}, but must be an LSTMEncoder, GRUEncoder or RNNEncoder. Use "
+            "spacy.Tok2Vec.v2 for other encoders"
+        )
+    return Model(
+        "lexeme_tok2vec",
+        _lexeme_tok2vec_forward,
+        init=_lexeme_tok2vec_init,
+        layers=[embed, encode],
+        dims={"nO": encode.maybe_get_dim("nO")},
+        refs={"embed": embed, "encode": encode},
+    )
+
+
+def _lexeme_tok2vec_init(
+    model: Model[List[Doc], List[Floats2d]], X: Optional[List[Doc]] = None, Y: Any = None
+) -> None:
+    embed, encoder = model.layers
+    embed.initialize(X=X)
+    encoder.layers[0].set_dim("nI", embed.get_dim("nO"))
+    encoder.initialize()
+    model.set_dim("nO", encoder.layers[0].get_dim("nO"))
+
+
+def _lexeme_tok2vec_forward(
+    model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train: bool
+) -> Tuple[List[Floats2d], Callable[[List[Floats2d]], List[Doc]]]:
+    embed, encoder = model.layers
+    if is_train:
+        vectors, backprop_embed = embed.begin_update(docs)
+        Y, backprop_encode = encoder.begin_update(vectors)
+
+        def backprop(dY: List[Floats2d]) -> List[Doc]:
+            return cast(List[Doc], backprop_embed(backprop_encode(dY)))
+
+        return Y, backprop
+    lexemes = distinct_lexemes(docs)
+    distinct = embed.layers[0].predict(lexemes)
+    recurrent: Model[Ragged, Ragged] = encoder.layers[0]
+    lengths = model.ops.asarray1i(lexemes.lengths.astype("int32"))
+    flat, _ = encode(recurrent, distinct, lengths, False, rows=lexemes.rows)
+    return split_rows(flat, lexemes.lengths), _no_docs
+
+
+def _no_docs(dY: List[Floats2d]) -> List[Doc]:
+    return []
+
+
+def build_lexeme_embed(
+    width: int,
+    attrs: List[str],
+    rows: List[int],
+    include_static_vectors: bool = False,
+    maxout_pieces: int = 3,
+) -> Model[List[Doc], List[Floats2d]]:
+    """Hashed features of each distinct word, mixed by a maxout layer.
+
+    width: width of each feature's vectors and of the output.
+    attrs: features, see `layers.embed.text_features`. rows: rows of the hash table of each.
+    include_static_vectors: add the word's vector from the pipeline's table.
+    """
+    if width < 1:
+        raise ValueError(f"LexemeEmbed: width is {width}, but must be at least 1")
+    if len(attrs) != len(rows):
+        raise ValueError(
+            f"LexemeEmbed: {len(attrs)} attrs but {len(rows)} rows; give one number of rows for each attribute"
+        )
+    if any(number < 1 for number in rows):
+        raise ValueError(f"LexemeEmbed: rows is {rows}, but every table needs at least 1 row")
+    tables = [HashEmbed(width, number, column=k, seed=k + 8) for k, number in enumerate(rows)]
+    branches: List[Model[Any, Any]] = [
+        chain(lexeme_features(attrs), tables[0] if len(tables) == 1 else concatenate(*tables))
+    ]
+    if include_static_vectors:
+        branches.append(lexeme_vectors(width))
+    mix = Maxout(width, width * (len(tables) + len(branches) - 1), nP=maxout_pieces, normalize=True, dropout=0.0)
+    joined = branches[0] if len(branches) == 1 else concatenate(*branches)
+    layer: Model[Lexemes, Floats2d] = cast(Any, chain(joined, mix))
+    layer.set_dim("nO", width)
+    return per_lexeme(layer)
+
+
+def build_word_embed(
+    width: int, min_count: int = 1, max_size: int = 100000
+) -> Model[List[Doc], List[Floats2d]]:
+    """The textbook's embedding: a row for each word of the training data, and `<PAD>` and `<UNK>`.
+
+    min_count: a word must be seen so often. max_size: the most frequent words are kept.
+    """
+    for name, value in (("width", width), ("min_count", min_count), ("max_size", max_size)):
+        if value < 1:
+            raise ValueError(f"WordEmbed: {name} is {value}, but must be at least 1")
+    return word_table(width, min_count, max_size)
+
+
+def build_lstm_encoder(
+    width: int,
+    depth: int = 1,
+    dropout: float = 0.0,
+    recurrent_dropout: float = 0.0,
+    bidirectional: bool = True,
+    residual: bool = False,
+    learn_initial_state: bool = False,
+    window: int = 0,
+    context: int = 0,
+) -> Sequences:
+    """LSTM layers as the `encode` of spacy.Tok2Vec.v2; see `layers.recurrent.LSTM` for the settings.
+
+    width: width of the output, both directions together.
+    """
+    return LSTM(
+        width,
+        depth=depth,
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+        bi=bidirectional,
+        residual=residual,
+        learn_initial_state=learn_initial_state,
+        window=window,
+        context=context,
+    )
+
+
+def build_gru_encoder(
+    width: int,
+    depth: int = 1,
+    dropout: float = 0.0,
+    recurrent_dropout: float = 0.0,
+    bidirectional: bool = True,
+    simple: bool = False,
+    residual: bool = False,
+    learn_initial_state: bool = False,
+    window: int = 0,
+    context: int = 0,
+) -> Sequences:
+    """GRU layers as the `encode` of spacy.Tok2Vec.v2; `simple` leaves out the relevance gate."""
+    return GRU(
+        width,
+        simple=simple,
+        depth=depth,
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+        bi=bidirectional,
+        residual=residual,
+        learn_initial_state=learn_initial_state,
+        window=window,
+        context=context,
+    )
+
+
+def build_rnn_encoder(
+    width: int,
+    depth: int = 1,
+    dropout: float = 0.0,
+    recurrent_dropout: float = 0.0,
+    bidirectional: bool = True,
+    identity: bool = False,
+    residual: bool = False,
+    learn_initial_state: bool = False,
+    window: int = 0,
+    context: int = 0,
+) -> Sequences:
+    """Plain recurrent layers as the `encode` of spacy.Tok2Vec.v2; `identity` takes the identity RNN."""
+    return RNN(
+        width,
+        identity=identity,
+        depth=depth,
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+        bi=bidirectional,
+        residual=residual,
+        learn_initial_state=learn_initial_state,
+        window=window,
+        context=context,
+    )
