@@ -134,12 +134,14 @@ def build_lexeme_embed(
     rows: List[int],
     include_static_vectors: bool = False,
     maxout_pieces: int = 3,
+    word_dropout: float = 0.0,
 ) -> Model[List[Doc], List[Floats2d]]:
     """Hashed features of each distinct word, mixed by a maxout layer.
 
     width: width of each feature's vectors and of the output.
     attrs: features, see `layers.embed.text_features`. rows: rows of the hash table of each.
     include_static_vectors: add the word's vector from the pipeline's table.
+    word_dropout: share of a training batch's distinct words that are treated as never seen before.
     """
     if width < 1:
         raise ValueError(f"LexemeEmbed: width is {width}, but must be at least 1")
@@ -151,11 +153,11 @@ def build_lexeme_embed(
         raise ValueError(f"LexemeEmbed: rows is {rows}, but every table needs at least 1 row")
     tables = [HashEmbed(width, number, column=k, seed=k + 8) for k, number in enumerate(rows)]
     branches: List[Model[Any, Any]] = [
-        chain(lexeme_features(attrs), tables[0] if len(tables) == 1 else concatenate(*tables))
+        chain(lexeme_features(attrs, word_dropout), tables[0] if len(tables) == 1 else concatenate(*tables))
     ]
     if include_static_vectors:
         branches.append(lexeme_vectors(width))
-    mix = Maxout(width, width * (len(tables) + len(branches) - 1), nP=maxout_pieces, normalize=True, dropout=0.0)
+    mix = Maxout(width, width * (len(tables) + len(branches) - 1), nP=maxout_pieces, normalize=True)
     joined = branches[0] if len(branches) == 1 else concatenate(*branches)
     layer: Model[Lexemes, Floats2d] = cast(Any, chain(joined, mix))
     layer.set_dim("nO", width)

@@ -103,6 +103,10 @@ def sum_by_row(ops: Ops, d_tokens: Floats2d, rows: Rows, n: int) -> Floats2d:
 
 # Hashed features of the text
 
+WHOLE_WORD_FEATURES = ("orth", "lower", "norm")
+UNKNOWN_KEY = 0
+"""The key of the unknown word; hash_string gives it to no text but the empty one."""
+
 
 def text_features(text: str, names: Sequence[str]) -> list[str]:
     """The named features of a word.
@@ -157,10 +161,19 @@ def _feature_keys(text: str, names: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(hash_string(feature) for feature in text_features(text, names))
 
 
-def lexeme_features(names: Sequence[str]) -> Model[Lexemes, Ints2d]:
-    """The hashes (n, number of names) of each word's features, uint64."""
+def lexeme_features(names: Sequence[str], word_dropout: float) -> Model[Lexemes, Ints2d]:
+    """The hashes (n, number of names) of each word's features, uint64.
+
+    word_dropout: share of the distinct words of a batch that training treats as never seen before: the features that
+        identify the whole word (orth, lower, norm) become those of the unknown word, its affixes and shape stay. So
+        the model learns what to make of new words.
+    """
     check_feature_names(names)
-    return Model("lexeme_features", _features_forward, attrs={"names": list(names)})
+    if not 0.0 <= word_dropout < 1.0:
+        raise ValueError(f"LexemeEmbed: word_dropout is {word_dropout}, but must be at least 0 and less than 1")
+    return Model(
+        "lexeme_features", _features_forward, attrs={"names": list(names), "word_dropout": word_dropout}
+    )
 
 
 def _features_forward(
@@ -169,6 +182,10 @@ def _features_forward(
     names = tuple(model.attrs["names"])
     keys = [_feature_keys(text, names) for text in lexemes.texts]
     array = np.array(keys, dtype="uint64").reshape(len(keys), len(names))
+    if is_train and model.attrs["word_dropout"]:
+        hidden = np.flatnonzero(np.random.uniform(size=len(keys)) < model.attrs["word_dropout"])
+        whole_word = [k for k, name in enumerate(names) if name in WHOLE_WORD_FEATURES]
+        array[np.ix_(hidden, whole_word)] = UNKNOWN_KEY
     return cast(Ints2d, model.ops.asarray(array)), _no_gradient
 
 
