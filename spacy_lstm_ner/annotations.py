@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,15 +61,13 @@ def token_constraints(docs: Sequence[Doc]) -> Constraints:
     return Constraints(begin=~(taken | space), inside=~taken, end=~(taken | space))
 
 
-def _is_preset(iob: NDArray[np.uint64]) -> Bools:
+def _is_preset(iob: NDArray[Any]) -> Bools:
     return (iob == IOB_INSIDE) | (iob == IOB_BEGIN)
 
 
 def write_entities(doc: Doc, starts: Sequence[int], ends: Sequence[int], labels: Sequence[str]) -> None:
     """Add entities to a doc in one go. Entities and blocked tokens that were there stay; every other token is O."""
-    entities = [
-        Span(doc, start, end, label=label) for start, end, label in zip(starts, ends, labels, strict=True)
-    ]
+    entities = [Span(doc, start, end, label=label) for start, end, label in zip(starts, ends, labels, strict=True)]
     iob = doc.to_array(ENT_IOB)
     if not _is_preset(iob).any():
         doc.set_ents(entities)

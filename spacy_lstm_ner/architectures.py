@@ -19,8 +19,6 @@ from .layers.embed import (
 from .layers.head import dense, grown_dense, log_softmax
 from .layers.recurrent import GRU, LSTM, RNN, encode
 
-Sequences = Model[List[Floats2d], List[Floats2d]]
-
 
 def build_tagger(
     tok2vec: Model[List[Doc], List[Floats2d]], nO: Optional[int] = None
@@ -67,7 +65,7 @@ def resize_output(model: Model[Any, Any], nO: int) -> Model[Any, Any]:
 
 
 def build_lexeme_tok2vec(
-    embed: Model[List[Doc], List[Floats2d]], encode: Sequences
+    embed: Model[List[Doc], List[Floats2d]], encode: Model[List[Floats2d], List[Floats2d]]
 ) -> Model[List[Doc], List[Floats2d]]:
     """Like spaCy's Tok2Vec, for an embedding that depends on the word alone (LexemeEmbed) and an encoder of ours.
 
@@ -94,9 +92,7 @@ def build_lexeme_tok2vec(
     )
 
 
-def _lexeme_tok2vec_init(
-    model: Model[List[Doc], List[Floats2d]], X: Optional[List[Doc]] = None, Y: Any = None
-) -> None:
+def _lexeme_tok2vec_init(model: Model[List[Doc], List[Floats2d]], X: Optional[List[Doc]] = None, Y: Any = None) -> None:
     embed, encoder = model.layers
     embed.initialize(X=X)
     encoder.layers[0].set_dim("nI", embed.get_dim("nO"))
@@ -164,9 +160,7 @@ def build_lexeme_embed(
     return per_lexeme(layer)
 
 
-def build_word_embed(
-    width: int, min_count: int = 1, max_size: int = 100000
-) -> Model[List[Doc], List[Floats2d]]:
+def build_word_embed(width: int, min_count: int = 1, max_size: int = 100000) -> Model[List[Doc], List[Floats2d]]:
     """The textbook's embedding: a row for each word of the training data, and `<PAD>` and `<UNK>`.
 
     min_count: a word must be seen so often. max_size: the most frequent words are kept.
@@ -187,7 +181,7 @@ def build_lstm_encoder(
     learn_initial_state: bool = False,
     window: int = 0,
     context: int = 0,
-) -> Sequences:
+) -> Model[List[Floats2d], List[Floats2d]]:
     """LSTM layers as the `encode` of spacy.Tok2Vec.v2; see `layers.recurrent.LSTM` for the settings.
 
     width: width of the output, both directions together.
@@ -216,7 +210,7 @@ def build_gru_encoder(
     learn_initial_state: bool = False,
     window: int = 0,
     context: int = 0,
-) -> Sequences:
+) -> Model[List[Floats2d], List[Floats2d]]:
     """GRU layers as the `encode` of spacy.Tok2Vec.v2; `simple` leaves out the relevance gate."""
     return GRU(
         width,
@@ -243,7 +237,7 @@ def build_rnn_encoder(
     learn_initial_state: bool = False,
     window: int = 0,
     context: int = 0,
-) -> Sequences:
+) -> Model[List[Floats2d], List[Floats2d]]:
     """Plain recurrent layers as the `encode` of spacy.Tok2Vec.v2; `identity` takes the identity RNN."""
     return RNN(
         width,

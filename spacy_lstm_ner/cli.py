@@ -49,9 +49,7 @@ def convert_cli(
         int, typer.Option("--n-sents", "-n", help="Sentences per doc; 0: whole documents if marked")
     ] = 0,
     lang: Annotated[str, typer.Option("--lang", "-l", help="Language of the text, for the tokenizer")] = "en",
-    start: Annotated[
-        float, typer.Option("--from", help="Begin at this fraction of a file's sentences")
-    ] = 0.0,
+    start: Annotated[float, typer.Option("--from", help="Begin at this fraction of a file's sentences")] = 0.0,
     stop: Annotated[float, typer.Option("--to", help="Stop at this fraction of a file's sentences")] = 1.0,
 ) -> None:
     """Turn annotated text into spaCy's binary format, and say what was read.
@@ -79,9 +77,7 @@ def convert_cli(
 @app.command("evaluate")
 def evaluate_cli(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Pipeline package or folder")],
-    data_path: Annotated[
-        Path, typer.Argument(metavar="DATA", help="File or folder in spaCy's binary format")
-    ],
+    data_path: Annotated[Path, typer.Argument(metavar="DATA", help="File or folder in spaCy's binary format")],
     output: Annotated[Optional[Path], typer.Option("--output", "-o", help="JSON file for the scores")] = None,
     gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU to use; -1 for the CPU")] = -1,
 ) -> None:

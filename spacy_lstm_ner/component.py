@@ -265,9 +265,7 @@ class LSTMEntityRecognizer(TrainablePipe):
                     waiting -= {2 * number + 1, 2 * number + 2}
             softmax.attrs["unseen"] = sorted(waiting)
 
-    def get_loss(
-        self, examples: Iterable[Example], scores: Sequence[Floats2d]
-    ) -> Tuple[float, List[Floats2d]]:
+    def get_loss(self, examples: Iterable[Example], scores: Sequence[Floats2d]) -> Tuple[float, List[Floats2d]]:
         """The cross entropy summed over the annotated tokens, and its gradient, one array a doc.
 
         scores: the model's log-probabilities of the tags, one array (tokens, tags) a doc.

@@ -118,9 +118,7 @@ def read_docs(
                 yield doc
 
 
-def create_annotated_text_reader(
-    path: Optional[Path], format: str = "auto", n_sents: int = 0
-) -> "AnnotatedText":
+def create_annotated_text_reader(path: Optional[Path], format: str = "auto", n_sents: int = 0) -> "AnnotatedText":
     """The reader ``spacy-lstm-ner.AnnotatedText.v1``: trains on annotated text without converting it first.
 
     path: a file or a folder of files.

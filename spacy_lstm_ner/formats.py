@@ -218,9 +218,7 @@ def _csv_rows(file: AnnotatedFile, text: str, lines: Sequence[str]) -> Iterator[
                     problem = f"expected {len(header)} columns as in the header, found {len(fields)}"
                     raise CorpusError(file.path, number, problem, line)
                 if reader.line_num != number:
-                    raise CorpusError(
-                        file.path, number, "expected a row in one line, found a quote left open", line
-                    )
+                    raise CorpusError(file.path, number, "expected a row in one line, found a quote left open", line)
                 # Some copies of the file repeat the sentence's number in every row.
                 if fields[number_at] not in ("", sentence):
                     if rows.words:
@@ -231,9 +229,7 @@ def _csv_rows(file: AnnotatedFile, text: str, lines: Sequence[str]) -> Iterator[
                 _add_row(file, rows, fields[word_at], fields[tag_at], number, line)
             number = reader.line_num + 1
     except csv.Error as error:
-        raise CorpusError(
-            file.path, number, f"expected a row of CSV, found: {error}", lines[number - 1]
-        ) from error
+        raise CorpusError(file.path, number, f"expected a row of CSV, found: {error}", lines[number - 1]) from error
     if rows.words:
         yield rows
 
@@ -258,10 +254,7 @@ def _from_tags(file: AnnotatedFile, lines: Sequence[str], tagged: Iterable[_Rows
     except ValueError as error:
         # The line of the first tag that only one of the schemes has shows where to look.
         number = next(
-            line
-            for rows in all_rows
-            for tag, line in zip(rows.tags, rows.lines, strict=True)
-            if tag.prefix in "LUES"
+            line for rows in all_rows for tag, line in zip(rows.tags, rows.lines, strict=True) if tag.prefix in "LUES"
         )
         raise CorpusError(file.path, number, str(error), lines[number - 1]) from error
     for rows in all_rows:

@@ -100,9 +100,7 @@ def test_failure_is_one_message_and_keeps_the_old_file(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "out.spacy"]
 
 
-def test_failed_write_keeps_the_old_file(
-    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_keeps_the_old_file(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "out.spacy"
     target.write_bytes(b"old")
 

@@ -20,7 +20,7 @@ from spacy_lstm_ner.inline import parse_inline
 from spacy_lstm_ner.schemes import Span
 
 ROOT = Path(__file__).resolve().parent.parent
-ASSETS = ROOT / "assets"
+ASSETS = ROOT / "assets" / "embedded"
 REAL_DATA = Path(os.environ.get("LSTM_NER_DATA", ROOT.parent / "shared" / "data"))
 LABELS = {"per", "org", "geo", "gpe", "tim", "art", "eve", "nat"}
 HEADER = "Sentence #,Word,POS,Tag\r\n"
@@ -78,9 +78,7 @@ def test_conll_documents_sentences_and_entities(tmp_path: Path, nlp: Language) -
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("blank", ["", "\t", " \t "])
-def test_conll_line_ends_byte_order_mark_and_lone_tab(
-    tmp_path: Path, end: str, mark: bytes, blank: str
-) -> None:
+def test_conll_line_ends_byte_order_mark_and_lone_tab(tmp_path: Path, end: str, mark: bytes, blank: str) -> None:
     text = end.join(["É\tB-x", "b\tO", blank, "c\tO", ""])
     path = write(tmp_path, mark + text.encode("utf-8"))
     assert words(path) == [["É", "b"], ["c"]]
@@ -201,9 +199,7 @@ def test_bad_csv_is_refused_with_its_place(tmp_path: Path, text: str, line: int,
 
 
 def test_inline_documents_comments_and_entities(tmp_path: Path, nlp: Language) -> None:
-    text = (
-        "# a trip\n[Sharon](per) flew to [Miami](geo).\nShe waved.\n\n\n# another\n#1 was \\[sic\\] late.\n"
-    )
+    text = "# a trip\n[Sharon](per) flew to [Miami](geo).\nShe waved.\n\n\n# another\n#1 was \\[sic\\] late.\n"
     docs, report = read(write(tmp_path, text), nlp)
     assert [doc.text for doc in docs] == ["Sharon flew to Miami. She waved.", "#1 was [sic] late."]
     assert entities(docs[0]) == [("Sharon", "per"), ("Miami", "geo")]
@@ -360,9 +356,7 @@ def test_reader_gives_examples_tokenized_by_the_pipeline(tmp_path: Path, nlp: La
 
 
 def test_reader_warns_of_what_it_had_to_change(tmp_path: Path, nlp: Language) -> None:
-    with pytest.warns(
-        UserWarning, match=r"1 tags broke the scheme and were repaired, the first at .*:3: I-x"
-    ):
+    with pytest.warns(UserWarning, match=r"1 tags broke the scheme and were repaired, the first at .*:3: I-x"):
         list(create_annotated_text_reader(write(tmp_path, "a B-x\nb O\nc I-x\n"))(nlp))
     with pytest.warns(UserWarning, match="1 entities do not end where tokens end"):
         list(create_annotated_text_reader(write(tmp_path, "[Lon](geo)don\n"))(nlp))
@@ -407,9 +401,7 @@ def test_embedded_corpus_is_read_without_loss(nlp: Language) -> None:
 
 def test_embedded_corpus_repeats_no_sentence() -> None:
     texts = Counter(
-        sentence.text
-        for split in ("train", "dev", "test")
-        for sentence in read_file(ASSETS / f"{split}.txt").sentences
+        sentence.text for split in ("train", "dev", "test") for sentence in read_file(ASSETS / f"{split}.txt").sentences
     )
     assert [text for text, count in texts.items() if count > 1] == []
 
@@ -425,9 +417,7 @@ def test_data_card_gives_the_counts_of_the_files(nlp: Language) -> None:
     for split in ("train", "dev", "test"):
         _, report = read(ASSETS / f"{split}.txt", nlp)
         counts = [report.documents, report.sentences, report.tokens, report.entities.total()]
-        counts += [
-            report.entities[label] for label in ("per", "org", "geo", "gpe", "tim", "art", "eve", "nat")
-        ]
+        counts += [report.entities[label] for label in ("per", "org", "geo", "gpe", "tim", "art", "eve", "nat")]
         assert f"| {split} | " + " | ".join(f"{count:,}" for count in counts) + " |" in card
 
 
@@ -458,8 +448,6 @@ def test_groningen_meaning_bank(tmp_path: Path, nlp: Language) -> None:
     assert set(report.entities) == LABELS
     assert (report.schemes, report.repaired) == (Counter(IOB2=1), 0)
     # The copy that people download is latin-1.
-    latin = write(
-        tmp_path, path.read_bytes().decode("utf-8").encode("latin-1", "replace") + b",\xe9,NN,O\r\n", "l.csv"
-    )
+    latin = write(tmp_path, path.read_bytes().decode("utf-8").encode("latin-1", "replace") + b",\xe9,NN,O\r\n", "l.csv")
     assert read_file(latin).encoding == "latin-1"
     assert len(read_file(latin).sentences) == 7470

@@ -7,7 +7,7 @@ L       labels; tags are numbered as in `spacy_lstm_ner.tags`: O, B-0, I-0, B-1,
 scores  (N, 2L+1) the log-probability of each tag at each token
 """
 
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..tags import Bools, Ints, illegal_rows, is_begin, is_inside
 from .packed import pack
 
-Scores = NDArray[np.floating]  # type: ignore[type-arg]
+Scores = NDArray[np.floating[Any]]
 
 
 class Constraints(NamedTuple):
@@ -58,7 +58,7 @@ def _ends(tags: Ints, starts: Ints) -> Bools:
     continued = np.zeros(len(tags) + 1, dtype=bool)
     continued[:-1] = is_inside(tags)
     continued[starts] = False
-    return cast(Bools, (is_begin(tags) | is_inside(tags)) & ~continued[1:])
+    return (is_begin(tags) | is_inside(tags)) & ~continued[1:]
 
 
 def _viterbi(scores: Scores, lengths: Ints, may_end: Bools) -> Ints:

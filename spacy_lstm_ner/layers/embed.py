@@ -15,7 +15,7 @@ from typing import Any, List, Optional, cast
 import numpy as np
 from numpy.typing import NDArray
 from spacy.attrs import ORTH
-from spacy.strings import hash_string
+from spacy.strings import hash_string  # type: ignore[attr-defined]
 from spacy.tokens import Doc
 from spacy.vectors import Mode
 from spacy.vocab import Vocab
@@ -47,7 +47,7 @@ class Lexemes:
     @cached_property
     def texts(self) -> list[str]:
         """The words as strings; the only Python-level look at the text."""
-        strings = self.vocab.strings if self.vocab is not None else {}
+        strings: Any = self.vocab.strings if self.vocab is not None else {}
         return [strings[orth] for orth in self.orths.tolist()]
 
 
@@ -71,9 +71,7 @@ def per_lexeme(layer: Model[Lexemes, Floats2d]) -> Model[List[Doc], List[Floats2
     return Model("per_lexeme", _per_lexeme_forward, init=_per_lexeme_init, layers=[layer], dims={"nO": None})
 
 
-def _per_lexeme_init(
-    model: Model[List[Doc], List[Floats2d]], X: Optional[List[Doc]] = None, Y: Any = None
-) -> None:
+def _per_lexeme_init(model: Model[List[Doc], List[Floats2d]], X: Optional[List[Doc]] = None, Y: Any = None) -> None:
     layer = model.layers[0]
     layer.initialize(X=None if X is None else distinct_lexemes(X))
     model.set_dim("nO", layer.get_dim("nO"))
@@ -171,21 +169,17 @@ def lexeme_features(names: Sequence[str], word_dropout: float) -> Model[Lexemes,
     check_feature_names(names)
     if not 0.0 <= word_dropout < 1.0:
         raise ValueError(f"LexemeEmbed: word_dropout is {word_dropout}, but must be at least 0 and less than 1")
-    return Model(
-        "lexeme_features", _features_forward, attrs={"names": list(names), "word_dropout": word_dropout}
-    )
+    return Model("lexeme_features", _features_forward, attrs={"names": list(names), "word_dropout": word_dropout})
 
 
-def _features_forward(
-    model: Model[Lexemes, Ints2d], lexemes: Lexemes, is_train: bool
-) -> tuple[Ints2d, Backprop]:
+def _features_forward(model: Model[Lexemes, Ints2d], lexemes: Lexemes, is_train: bool) -> tuple[Ints2d, Backprop]:
     names = tuple(model.attrs["names"])
     keys = [_feature_keys(text, names) for text in lexemes.texts]
     array = np.array(keys, dtype="uint64").reshape(len(keys), len(names))
     if is_train and model.attrs["word_dropout"]:
         hidden = np.flatnonzero(np.random.uniform(size=len(keys)) < model.attrs["word_dropout"])
         whole_word = [k for k, name in enumerate(names) if name in WHOLE_WORD_FEATURES]
-        array[np.ix_(hidden, whole_word)] = UNKNOWN_KEY
+        array[hidden[:, None], whole_word] = UNKNOWN_KEY
     return cast(Ints2d, model.ops.asarray(array)), _no_gradient
 
 
@@ -224,9 +218,7 @@ def _vectors_init(model: Model[Lexemes, Floats2d], X: Optional[Lexemes] = None, 
     model.set_param("unknown", model.ops.alloc1f(shape[0]))
 
 
-def _vectors_forward(
-    model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: bool
-) -> tuple[Floats2d, Backprop]:
+def _vectors_forward(model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: bool) -> tuple[Floats2d, Backprop]:
     W, unknown = model.get_param("W"), model.get_param("unknown")
     V, missing = _look_up(model.ops, lexemes, W.shape[1])
     Y = model.ops.gemm(V, W, trans2=True)
@@ -294,7 +286,7 @@ def build_vocabulary(model: Model[Any, Any], counts: dict[int, int]) -> None:
     model.attrs["vocabulary"] = np.array(sorted(kept), dtype="uint64")
 
 
-def word_numbers(model: Model[Any, Any], orths: Orths) -> Rows:
+def word_numbers(model: Model[Any, Any], orths: NDArray[Any]) -> Rows:
     """The row of each word: its number, or UNKNOWN."""
     vocabulary = model.attrs["vocabulary"]
     if not len(vocabulary):

@@ -37,9 +37,7 @@ def log_softmax() -> Model[Floats2d, Floats2d]:
     return Model("log_softmax", _forward, attrs={"unseen": []})
 
 
-def _forward(
-    model: Model[Floats2d, Floats2d], X: Floats2d, is_train: bool
-) -> tuple[Floats2d, Backprop]:
+def _forward(model: Model[Floats2d, Floats2d], X: Floats2d, is_train: bool) -> tuple[Floats2d, Backprop]:
     xp, unseen = model.ops.xp, model.attrs["unseen"]
     Y = X - X.max(axis=1, keepdims=True) if X.size else X.copy()
     if unseen:
