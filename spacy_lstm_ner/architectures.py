@@ -7,16 +7,9 @@ from thinc.api import Maxout, Model, chain, concatenate, with_array
 from thinc.layers import HashEmbed
 from thinc.types import Floats2d, Ragged
 
-from .layers.embed import (
-    Lexemes,
-    distinct_lexemes,
-    lexeme_features,
-    lexeme_vectors,
-    per_lexeme,
-    split_rows,
-    word_table,
-)
+from .layers.embed import Lexemes, distinct_lexemes, lexeme_features, lexeme_vectors, per_lexeme, word_table
 from .layers.head import dense, grown_dense, log_softmax
+from .layers.packed import split_rows
 from .layers.recurrent import GRU, LSTM, RNN, encode
 
 

@@ -23,7 +23,7 @@ from thinc.api import Model, Ops, glorot_uniform_init
 from thinc.initializers import uniform_init
 from thinc.types import Floats2d, Ints1d, Ints2d
 
-from .packed import Rows
+from .packed import Rows, split_rows
 
 Backprop = Callable[[Any], Any]
 Orths = NDArray[np.uint64]
@@ -44,6 +44,11 @@ class Lexemes:
     rows: Rows
     lengths: Rows
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """What Thinc's combinators ask of an input: so many rows, of one feature, the word."""
+        return len(self.orths), 1
+
     @cached_property
     def texts(self) -> list[str]:
         """The words as strings; the only Python-level look at the text."""
@@ -58,12 +63,6 @@ def distinct_lexemes(docs: Sequence[Doc]) -> Lexemes:
     orths, rows = np.unique(tokens, return_inverse=True)
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
     return Lexemes(docs[0].vocab if docs else None, orths, rows.reshape(-1), lengths)
-
-
-def split_rows(data: Floats2d, lengths: Rows) -> List[Floats2d]:
-    """One view for each sequence into the rows of all of them."""
-    ends = np.cumsum(lengths).tolist()
-    return [data[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]
 
 
 def per_lexeme(layer: Model[Lexemes, Floats2d]) -> Model[List[Doc], List[Floats2d]]:
@@ -200,7 +199,7 @@ def lexeme_vectors(nO: int) -> Model[Lexemes, Floats2d]:
         _vectors_forward,
         init=_vectors_init,
         params={"W": None, "unknown": None},
-        dims={"nO": nO, "nI": None},
+        dims={"nO": nO, "nM": None},
     )
 
 
@@ -212,8 +211,8 @@ def _vectors_init(model: Model[Lexemes, Floats2d], X: Optional[Lexemes] = None, 
                 "LexemeEmbed: include_static_vectors is true, but the pipeline has no vectors. Name a pipeline or a "
                 "folder that has some in [initialize] vectors, or set include_static_vectors = false"
             )
-        model.set_dim("nI", width)
-    shape = (model.get_dim("nO"), model.get_dim("nI"))
+        model.set_dim("nM", width)
+    shape = (model.get_dim("nO"), model.get_dim("nM"))
     model.set_param("W", glorot_uniform_init(model.ops, shape))
     model.set_param("unknown", model.ops.alloc1f(shape[0]))
 

@@ -17,7 +17,7 @@ and both directions can be computed in one batched product a step.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,3 +119,9 @@ def _segments(lengths: Rows, window: int, context: int) -> tuple[Rows, Rows, Row
     sequence = np.repeat(np.arange(len(lengths)), counts)
     keep = (np.arange(len(sequence)) - np.repeat(np.cumsum(counts) - counts, counts)) * size
     return sequence, np.maximum(keep - context, 0), keep, np.minimum(keep + size, lengths[sequence])
+
+
+def split_rows(data: Any, lengths: Rows) -> list[Any]:
+    """One view for each sequence into the rows of all of them."""
+    ends = np.cumsum(lengths).tolist()
+    return [data[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]

@@ -4,16 +4,18 @@ Notation as in `packed` and `cells`; I is the input width of a layer, O = D·H i
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Optional, cast
+from typing import Any, List, NamedTuple, Optional, cast
 
 import numpy as np
-from thinc.api import Model, Ops, get_array_module, glorot_uniform_init, with_ragged
+from thinc.api import Model, Ops, get_array_module, glorot_uniform_init
+from thinc.layers.with_ragged import forward as forward_any_sequences
+from thinc.layers.with_ragged import init as init_any_sequences
 from thinc.types import Floats2d, Ints1d, Ragged
 from thinc.util import partial
 
 from .cells import Cell, GRUCell, IdentityRNNCell, LSTMCell, RNNCell, SimpleGRUCell
 from .kernel import collect, distribute, run_backward, run_forward, scatter_rows
-from .packed import Packed, pack
+from .packed import Packed, pack, split_rows
 
 CELLS: dict[str, Cell] = {
     cell.name: cell for cell in (LSTMCell(), GRUCell(), SimpleGRUCell(), RNNCell(), IdentityRNNCell())
@@ -104,8 +106,37 @@ def RNN(
     return _build("rnn_identity" if settings.pop("identity") else "rnn", **settings)
 
 
-def _build(cell: str, *, nO: Optional[int], nI: Optional[int], **settings: Any) -> Model[Any, Any]:
-    return with_ragged(recurrent(cell, nO, nI, **settings))
+def _build(cell: str, *, nO: Optional[int], nI: Optional[int], **settings: Any) -> Model[ListOrRagged, ListOrRagged]:
+    layer = recurrent(cell, nO, nI, **settings)
+    return Model(
+        f"sequences({layer.name})",
+        _sequences_forward,
+        init=_sequences_init,
+        layers=[layer],
+        dims={"nO": nO},
+    )
+
+
+def _sequences_init(model: Model[Any, Any], X: Any = None, Y: Any = None) -> None:
+    init_any_sequences(model, X=X, Y=Y)
+    model.set_dim("nO", model.layers[0].get_dim("nO"))
+
+
+def _sequences_forward(model: Model[Any, Any], X: ListOrRagged, is_train: bool) -> tuple[Any, Backprop]:
+    """Lists here, since Ragged forgets the width of a batch without tokens; the rest by Thinc's with_ragged."""
+    if not isinstance(X, list):
+        return forward_any_sequences(model, X, is_train)
+    ops, layer = model.ops, model.layers[0]
+    lengths = np.array([len(x) for x in X], dtype=np.int64)
+    n_tokens = int(lengths.sum())
+    flat = ops.flatten(X) if n_tokens else ops.alloc2f(0, layer.get_dim("nI"))
+    Y, backprop_rows = encode(layer, flat, lengths, is_train)
+
+    def backprop(dYs: List[Floats2d]) -> List[Floats2d]:
+        dY = ops.flatten(dYs) if n_tokens else ops.alloc2f(0, layer.get_dim("nO"))
+        return split_rows(backprop_rows(dY), lengths)
+
+    return split_rows(Y, lengths), backprop
 
 
 def recurrent(

@@ -1,0 +1,87 @@
+"""The configs and the project file, run as a user would."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import spacy
+from spacy.training import Corpus, Example
+from spacy.training.initialize import init_nlp
+from spacy.util import load_config
+from thinc.api import Config
+
+from spacy_lstm_ner.component import DEFAULT_MODEL
+
+CONFIGS = ["default", "classic", "vectors"]
+
+
+def pipeline_with_vectors(folder):
+    nlp = spacy.blank("en")
+    for word in ("london", "Miami", "the"):
+        nlp.vocab.set_vector(word, np.random.default_rng(0).normal(size=20).astype("float32"))
+    nlp.to_disk(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory, root):
+    path = tmp_path_factory.mktemp("corpus") / "dev.spacy"
+    command = [sys.executable, "-m", "spacy", "lstm-ner", "convert", str(root / "assets/embedded/dev.txt"), str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_trains_a_step_and_reloads(name, corpus, root, tmp_path):
+    overrides = {"paths.train": str(corpus), "paths.dev": str(corpus)}
+    if name == "vectors":
+        overrides["paths.vectors"] = pipeline_with_vectors(tmp_path / "vectors")
+    nlp = init_nlp(load_config(root / "configs" / f"{name}.cfg", overrides=overrides))
+    examples = list(Corpus(corpus)(nlp))[:5]
+    losses = nlp.update(examples, sgd=nlp.create_optimizer())
+    assert losses["lstm_ner"] > 0
+    nlp.to_disk(tmp_path / "model")
+    loaded = spacy.load(tmp_path / "model")
+    docs = [Example(eg.predicted.copy(), eg.reference).predicted for eg in examples]
+    for ours, theirs in zip(
+        nlp.get_pipe("lstm_ner").model.predict(docs), loaded.get_pipe("lstm_ner").model.predict(docs), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_there_is_no_config_that_is_not_tested(root):
+    assert sorted(path.stem for path in (root / "configs").glob("*.cfg")) == sorted(CONFIGS)
+
+
+def test_default_config_is_the_factorys_default(root):
+    config = Config().from_disk(root / "configs" / "default.cfg", interpolate=False)
+    assert config["components"]["lstm_ner"]["model"] == DEFAULT_MODEL
+
+
+def test_vectors_config_without_vectors_says_what_to_do(root, corpus):
+    overrides = {"paths.train": str(corpus), "paths.dev": str(corpus)}
+    with pytest.raises(ValueError, match=r"include_static_vectors is true, but the pipeline has no vectors"):
+        init_nlp(load_config(root / "configs" / "vectors.cfg", overrides=overrides))
+
+
+def test_the_whole_project(root, tmp_path, run_env):
+    project = tmp_path / "project"
+    project.mkdir()
+    shutil.copy(root / "project.yml", project)
+    for name in ("configs", "scripts", "assets"):
+        shutil.copytree(root / name, project / name)
+    overrides = ["--vars.max_steps", "1"]
+    command = [sys.executable, "-m", "spacy", "project", "run", "all", str(project), *overrides]
+    first = subprocess.run(command, capture_output=True, text=True, env=run_env)
+    assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
+    assert (project / "training/embedded/default/model-best/config.cfg").exists()
+    assert (project / "metrics/embedded/default.json").exists()
+    assert list((project / "packages").glob("*.whl"))
+    again = subprocess.run(command, capture_output=True, text=True, env=run_env)
+    assert again.returncode == 0
+    assert again.stdout.count("Skipping") == 4, again.stdout
+    annotate = [sys.executable, "scripts/annotate.py", "packages", "Sharon flew to Miami."]
+    shown = subprocess.run(annotate, cwd=project, capture_output=True, text=True, env=run_env)
+    assert shown.returncode == 0 and "Sharon flew to Miami." in shown.stdout

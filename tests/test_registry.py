@@ -1,0 +1,52 @@
+"""The registered names, read from the installed metadata."""
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+import spacy
+import thinc.api
+from spacy.language import Language
+
+GROUPS = {
+    "spacy_factories": {"lstm_ner"},
+    "spacy_architectures": {
+        f"spacy-lstm-ner.{name}.v1"
+        for name in (
+            ["LSTMTagger", "LexemeTok2Vec", "LexemeEmbed", "WordEmbed", "LSTMEncoder", "GRUEncoder", "RNNEncoder"]
+        )
+    },
+    "spacy_scorers": {"spacy-lstm-ner.entity_scorer.v1"},
+    "spacy_readers": {"spacy-lstm-ner.AnnotatedText.v1"},
+    "spacy_cli": {"lstm-ner"},
+    "thinc_layers": {f"spacy-lstm-ner.{name}.v1" for name in ("LSTM", "GRU", "RNN")},
+}
+
+
+@pytest.mark.parametrize("group", sorted(GROUPS))
+def test_entry_points_are_those_of_the_installed_package_and_load(group):
+    ours = [e for e in entry_points(group=group) if e.value.startswith("spacy_lstm_ner")]
+    assert {e.name for e in ours} == GROUPS[group]
+    for entry in ours:
+        assert entry.load() is not None
+
+
+def test_found_through_the_registries():
+    for name in GROUPS["spacy_architectures"]:
+        assert spacy.registry.architectures.get(name)
+    for name in GROUPS["thinc_layers"]:
+        assert thinc.api.registry.layers.get(name)
+
+
+def test_factory_is_found_without_importing_the_package():
+    code = "import spacy; nlp = spacy.blank('en'); nlp.add_pipe('lstm_ner'); print(nlp.pipe_names)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "['lstm_ner']" in result.stdout
+
+
+def test_meta_is_that_of_spacys_ner():
+    spacy.blank("en").add_pipe("lstm_ner")
+    ours, theirs = Language.get_factory_meta("lstm_ner"), Language.get_factory_meta("ner")
+    assert ours.assigns == theirs.assigns
+    assert ours.default_score_weights == theirs.default_score_weights
