@@ -239,6 +239,8 @@ def vector_docs(*texts):
     vocab.reset_vectors(width=4)
     for k, word in enumerate(["the", "cat", "The", "rain"]):
         vocab.set_vector(word, np.random.default_rng(k).normal(size=4).astype("f"))
+    data = vocab.vectors.data
+    data[~data.any(axis=1)] = 3.0  # rows of no word must have no influence
     return make_docs(*texts, vocab=vocab)
 
 
