@@ -1,0 +1,374 @@
+"""From words to vectors."""
+
+import numpy as np
+import pytest
+from spacy.ml.models.tok2vec import MaxoutWindowEncoder, build_Tok2Vec_model
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+
+from spacy_lstm_ner.architectures import (
+    build_gru_encoder,
+    build_lexeme_embed,
+    build_lexeme_tok2vec,
+    build_lstm_encoder,
+    build_rnn_encoder,
+    build_word_embed,
+)
+from spacy_lstm_ner.layers.embed import (
+    PAD,
+    UNKNOWN,
+    build_vocabulary,
+    distinct_lexemes,
+    lexeme_features,
+    lexeme_vectors,
+    text_features,
+    word_numbers,
+    word_table,
+)
+
+ATTRS, ROWS = ["norm", "prefix2", "shape"], [50, 40, 30]
+
+
+def make_docs(*texts, vocab=None):
+    vocab = vocab or Vocab()
+    return [Doc(vocab, words=text.split()) for text in texts]
+
+
+DOCS = make_docs("the cat saw the dog", "", "A", "the rain in Spain fell on the 12 plains", "the the")
+
+
+# Features of the text
+
+
+@pytest.mark.parametrize(
+    "text, name, expected",
+    [
+        ("Paris9", "orth", "Paris9"),
+        ("Paris9", "lower", "paris9"),
+        ("Paris95", "norm", "paris00"),
+        ("Paris", "prefix2", "Pa"),
+        ("19th", "prefix3", "00t"),
+        ("Paris", "suffix3", "ris"),
+        ("B52", "suffix2", "00"),
+        ("a", "prefix4", "a"),
+        ("a", "suffix4", "a"),
+        ("abcdefghijklmnop", "prefix12", "abcdefghijkl"),
+        ("cat", "length", "3"),
+        ("x" * 40, "length", "15"),
+        ("Xyz", "shape", "Xxx"),
+        ("Washington", "shape", "Xxxxx"),
+        ("1984-05", "shape", "dddd-dd"),
+        ("USA", "shape", "XXX"),
+        ("a.b!", "shape", "x.x!"),
+        ("......", "shape", "...."),
+    ],
+)
+def test_feature(text, name, expected):
+    assert text_features(text, [name]) == [expected]
+
+
+def test_features_come_in_order():
+    assert text_features("Ab1", ["shape", "orth", "norm"]) == ["Xxd", "Ab1", "ab0"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "Norm", "prefix", "prefix0", "suffix0", "prefix-1", "suffix1.5", "2prefix", "prefix2x", "pos", "3"],
+)
+def test_unknown_feature(name):
+    with pytest.raises(ValueError, match="LexemeEmbed"):
+        text_features("word", [name])
+    with pytest.raises(ValueError, match="LexemeEmbed"):
+        build_lexeme_embed(8, [name], [10])
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"attrs": [], "rows": []}, "attrs"),
+        ({"rows": [10]}, "rows"),
+        ({"rows": [10, 0, 10]}, "rows"),
+        ({"width": 0}, "width"),
+        ({"word_dropout": 1.0}, "word_dropout"),
+        ({"word_dropout": -0.1}, "word_dropout"),
+    ],
+)
+def test_lexeme_embed_settings(settings, words):
+    with pytest.raises(ValueError, match=words):
+        build_lexeme_embed(**{"width": 8, "attrs": ATTRS, "rows": ROWS, **settings})
+
+
+@pytest.mark.parametrize("name", ["width", "min_count", "max_size"])
+def test_word_embed_settings(name):
+    with pytest.raises(ValueError, match=name):
+        build_word_embed(**{"width": 3, "min_count": 1, "max_size": 10, name: 0})
+
+
+def test_distinct_lexemes():
+    lexemes = distinct_lexemes(DOCS)
+    assert len(set(lexemes.texts)) == len(lexemes.texts)
+    tokens = [token.text for doc in DOCS for token in doc]
+    assert [lexemes.texts[row] for row in lexemes.rows] == tokens
+    assert lexemes.lengths.tolist() == [len(doc) for doc in DOCS]
+    assert distinct_lexemes([]).lengths.tolist() == []
+
+
+def test_word_dropout_in_training_only():
+    """The features of the whole word go, the affixes stay; every word gets the same unknown key."""
+    lexemes = distinct_lexemes(make_docs(" ".join(f"word{k}x{k}" for k in range(400))))
+    names = ["norm", "prefix2", "orth", "shape", "lower"]
+    plain, dropped = lexeme_features(names, 0.0), lexeme_features(names, 0.3)
+    full = plain.predict(lexemes)
+    np.testing.assert_array_equal(plain.begin_update(lexemes)[0], full)
+    np.testing.assert_array_equal(dropped.predict(lexemes), full)
+    np.random.seed(0)
+    keys, _ = dropped.begin_update(lexemes)
+    hidden = (keys != full).any(axis=1)
+    assert 0.2 < hidden.mean() < 0.4
+    assert (keys[hidden][:, [0, 2, 4]] == 0).all()
+    np.testing.assert_array_equal(keys[:, [1, 3]], full[:, [1, 3]])
+    np.testing.assert_array_equal(dropped.predict(lexemes), full)
+
+
+# The numbered vocabulary
+
+
+def table(words, width=3, min_count=1, max_size=100, docs=DOCS):
+    model = word_table(width, min_count, max_size)
+    strings = docs[0].vocab.strings
+    build_vocabulary(model, {strings.add(word): count for word, count in words.items()})
+    model.initialize(X=docs)
+    return model
+
+
+def known(model, *words):
+    return [word_numbers(model, doc.to_array("ORTH"))[0] != UNKNOWN for doc in make_docs(*words)]
+
+
+def test_word_table_rows():
+    model = table({"the": 5, "cat": 2, "rain": 1})
+    E = model.get_param("E")
+    assert E.shape == (5, 3) and not E[PAD].any() and E[UNKNOWN].any()
+    Ys = model.predict(DOCS)
+    assert [Y.shape for Y in Ys] == [(len(doc), 3) for doc in DOCS]
+    np.testing.assert_array_equal(Ys[0][0], Ys[0][3])
+    for word in (2, 4):
+        np.testing.assert_array_equal(Ys[0][word], E[UNKNOWN])
+    numbers = {
+        word: word_numbers(model, doc.to_array("ORTH"))[0]
+        for word, doc in zip(("the", "cat", "rain"), make_docs("the", "cat", "rain"), strict=True)
+    }
+    assert sorted(numbers.values()) == [2, 3, 4]
+    np.testing.assert_array_equal(Ys[0][1], E[numbers["cat"]])
+
+
+def test_word_table_gradient():
+    """Each word's row gets the sum over its tokens; the padding none."""
+    model = table({"the": 5, "cat": 2})
+    Ys, backprop = model.begin_update(DOCS)
+    rng = np.random.default_rng(0)
+    dYs = [rng.normal(size=Y.shape).astype("f") for Y in Ys]
+    backprop(dYs)
+    expected = np.zeros_like(model.get_param("E"))
+    for doc, dY in zip(DOCS, dYs, strict=True):
+        for token, d in zip(doc, dY, strict=True):
+            number = word_numbers(model, np.array([token.orth], dtype="uint64"))[0]
+            assert number != PAD
+            expected[number] += d
+    np.testing.assert_allclose(model.get_grad("E"), expected, atol=1e-5)
+    assert not model.get_grad("E")[PAD].any()
+    from thinc.api import Adam
+
+    model.finish_update(Adam(0.1, L2=0.01, L2_is_weight_decay=True))
+    assert not model.get_param("E")[PAD].any() and np.isfinite(model.get_param("E")).all()
+
+
+def test_min_count_and_max_size():
+    counts = {"the": 5, "cat": 3, "dog": 2, "rain": 1}
+    assert known(table(counts, min_count=2), *counts) == [True, True, True, False]
+    assert known(table(counts, max_size=2), *counts) == [True, True, False, False]
+    assert known(table({}), "the") == [False]
+
+
+def test_vocabulary_is_deterministic():
+    counts = dict.fromkeys(["a", "b", "c", "d", "e", "f", "g", "h"], 1)
+    one = table(counts, max_size=4).attrs["vocabulary"]
+    other = table(dict(reversed(counts.items())), max_size=4).attrs["vocabulary"]
+    assert len(one) == 4
+    np.testing.assert_array_equal(one, other)
+
+
+def test_word_table_bytes():
+    model = table({"the": 5, "cat": 2})
+    other = word_table(3, 1, 100).from_bytes(model.to_bytes())
+    for ours, theirs in zip(model.predict(DOCS), other.predict(DOCS), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def embeddings():
+    hashed = build_lexeme_embed(8, ATTRS, ROWS)
+    hashed.initialize(X=DOCS)
+    return {"hashed": hashed, "table": table({"the": 5, "cat": 2, "A": 1})}
+
+
+@pytest.mark.parametrize("kind", ["hashed", "table"])
+def test_the_rest_of_the_batch_changes_nothing(kind):
+    model = embeddings()[kind]
+    alone = [model.predict([doc])[0] for doc in DOCS]
+    longer = make_docs("the cat " * 30, vocab=DOCS[0].vocab)
+    for ours, theirs in zip(model.predict([*DOCS, *longer])[:-1], alone, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["hashed", "table"])
+@pytest.mark.parametrize("docs", [[], [""], ["", ""], ["", "the", ""]])
+def test_hardly_any_tokens(kind, docs):
+    model, docs = embeddings()[kind], make_docs(*docs)
+    Ys, backprop = model.begin_update(docs)
+    assert [Y.shape[0] for Y in Ys] == [len(doc) for doc in docs]
+    backprop([np.ones_like(Y) for Y in Ys])
+    for Y, predicted in zip(Ys, model.predict(docs), strict=True):
+        np.testing.assert_array_equal(Y, predicted)
+
+
+# Static vectors
+
+
+def vector_docs(*texts):
+    vocab = Vocab()
+    vocab.reset_vectors(width=4)
+    for k, word in enumerate(["the", "cat", "The", "rain"]):
+        vocab.set_vector(word, np.random.default_rng(k).normal(size=4).astype("f"))
+    data = vocab.vectors.data
+    data[~data.any(axis=1)] = 3.0  # rows of no word must have no influence
+    return make_docs(*texts, vocab=vocab)
+
+
+def test_vectors_as_written_then_lower_cased_then_unknown():
+    docs = vector_docs("the The CAT zebra Rain THE", "cat")
+    lexemes = distinct_lexemes(docs)
+    model = lexeme_vectors(3)
+    model.initialize(X=lexemes)
+    model.set_param("unknown", np.array([7, 8, 9], dtype="f"))
+    W, vector = model.get_param("W"), docs[0].vocab.get_vector
+    Y = dict(zip(lexemes.texts, model.predict(lexemes), strict=True))
+    pairs = {"the": "the", "The": "The", "CAT": "cat", "Rain": "rain", "THE": "the", "cat": "cat"}
+    for word, entry in pairs.items():
+        np.testing.assert_allclose(Y[word], W @ vector(entry), atol=1e-6)
+    assert Y["zebra"].tolist() == [7, 8, 9]
+    assert not np.allclose(Y["the"], Y["The"])
+
+
+@pytest.mark.parametrize("name", ["W", "unknown"])
+def test_vectors_gradient(name):
+    """The output is linear in the parameters, so that a difference over a wide step is exact."""
+    lexemes = distinct_lexemes(vector_docs("the CAT zebra giraffe", "rain"))
+    model = lexeme_vectors(3)
+    model.initialize(X=lexemes)
+    Y, backprop = model.begin_update(lexemes)
+    weight = np.random.default_rng(0).normal(size=Y.shape).astype("f")
+    given = weight.copy()
+    backprop(weight)
+    np.testing.assert_array_equal(weight, given)
+    param, gradient = model.get_param(name), model.get_grad(name)
+    for at in np.ndindex(param.shape):
+        old = param[at]
+        param[at] = old + 1
+        upper = (model.predict(lexemes) * weight).sum()
+        param[at] = old - 1
+        lower = (model.predict(lexemes) * weight).sum()
+        param[at] = old
+        assert gradient[at] == pytest.approx((upper - lower) / 2, abs=1e-4)
+
+
+def test_vectors_all_known_and_all_unknown():
+    for text in ("the cat", "zebra giraffe"):
+        lexemes = distinct_lexemes(vector_docs(text))
+        model = lexeme_vectors(3)
+        model.initialize(X=lexemes)
+        _, backprop = model.begin_update(lexemes)
+        backprop(np.ones((2, 3), dtype="f"))
+        assert model.get_grad("unknown").any() == (text == "zebra giraffe")
+        assert model.get_grad("W").any() == (text == "the cat")
+
+
+def test_no_vectors():
+    embed = build_lexeme_embed(8, ATTRS, ROWS, include_static_vectors=True)
+    with pytest.raises(ValueError, match="no vectors"):
+        embed.initialize(X=DOCS)
+
+
+def test_vectors_of_another_width():
+    embed = build_lexeme_embed(8, ATTRS, ROWS, include_static_vectors=True)
+    embed.initialize(X=vector_docs("the cat"))
+    assert embed.predict(vector_docs("the cat"))[0].shape == (2, 8)
+    vocab = Vocab()
+    vocab.reset_vectors(width=5)
+    vocab.set_vector("the", np.ones(5, dtype="f"))
+    with pytest.raises(ValueError, match=r"4 dimensions.*have\s+5"):
+        embed.predict(make_docs("the cat", vocab=vocab))
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_lexeme_embed_initializes_and_learns(static):
+    docs = vector_docs("the cat saw the Zebra", "", "rain")
+    embed = build_lexeme_embed(8, ATTRS, ROWS, include_static_vectors=static)
+    embed.initialize(X=docs)
+    Ys, backprop = embed.begin_update(docs)
+    assert [Y.shape for Y in Ys] == [(5, 8), (0, 8), (1, 8)]
+    backprop([np.cos(Y) for Y in Ys])
+    names = {name for node in embed.walk() for name in node.param_names if node.get_grad(name).any()}
+    assert names >= ({"W", "E", "unknown"} if static else {"W", "E"})
+
+
+# Embedding and encoder together
+
+
+@pytest.mark.parametrize("encoder", [build_lstm_encoder, build_gru_encoder, build_rnn_encoder])
+@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"depth": 2, "residual": True, "window": 3, "context": 1}])
+def test_lexeme_tok2vec_is_tok2vec(encoder, static, settings):
+    docs = vector_docs("the cat saw the Zebra", "", "A", "the rain in Spain fell on the 12 plains")
+    embed = build_lexeme_embed(8, ATTRS, ROWS, include_static_vectors=static)
+    encode = encoder(8, **settings)
+    ours = build_lexeme_tok2vec(embed, encode)
+    ours.initialize(X=docs)
+    theirs = build_Tok2Vec_model(embed, encode)
+    expected = theirs.predict(docs)
+    trained, backprop = ours.begin_update(docs)
+    assert ours.get_dim("nO") == 8
+    assert [Y.shape for Y in expected] == [(len(doc), 8) for doc in docs]
+    for one, other, third in zip(ours.predict(docs), trained, expected, strict=True):
+        np.testing.assert_allclose(one, third, atol=1e-6)
+        np.testing.assert_allclose(other, third, atol=1e-6)
+    gradients = []
+    for back in (backprop, theirs.begin_update(docs)[1]):
+        back([np.cos(Y) for Y in expected])
+        found = [
+            node.get_grad(name) for node in ours.walk() for name in node.param_names if node.has_grad(name)
+        ]
+        gradients.append([gradient.copy() for gradient in found])
+        for gradient in found:
+            gradient[...] = 0.0
+    assert len(gradients[0]) > 5
+    for one, other in zip(*gradients, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["", ""]])
+def test_lexeme_tok2vec_without_tokens(texts):
+    model = build_lexeme_tok2vec(build_lexeme_embed(8, ATTRS, ROWS), build_lstm_encoder(6))
+    model.initialize(X=DOCS)
+    docs = make_docs(*texts)
+    assert [Y.shape for Y in model.predict(docs)] == [(0, 6)] * len(texts)
+    Ys, backprop = model.begin_update(docs)
+    assert [len(Y) for Y in Ys] == [0] * len(texts)
+    backprop(Ys)
+
+
+def test_lexeme_tok2vec_takes_its_own_parts_only():
+    with pytest.raises(ValueError, match=r"spacy\.Tok2Vec\.v2"):
+        build_lexeme_tok2vec(build_word_embed(8), build_lstm_encoder(8))
+    window = MaxoutWindowEncoder(8, 1, 2, 1)
+    with pytest.raises(ValueError, match=r"spacy\.Tok2Vec\.v2"):
+        build_lexeme_tok2vec(build_lexeme_embed(8, ATTRS, ROWS), window)

@@ -1,0 +1,120 @@
+"""The index arrays of a batch, checked one segment after the other."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spacy_lstm_ner.layers.packed import pack
+
+LENGTHS = st.lists(st.integers(0, 9), max_size=7)
+WINDOWS = st.integers(0, 4)
+CONTEXTS = st.integers(0, 3)
+DIRECTIONS = st.sampled_from([1, 2])
+
+
+def expected_segments(lengths, window, context):
+    """(sequence, position of the first row, of the first that counts, behind the last) by a plain loop."""
+    found = []
+    for sequence, length in enumerate(lengths):
+        size = window or length
+        for keep in range(0, length, size or 1):
+            found.append((sequence, max(keep - context, 0), keep, min(keep + size, length)))
+    return found
+
+
+def columns(packed):
+    """The rows of every segment: row j of every step that still runs it."""
+    sizes = packed.batch_sizes.tolist()
+    n_segments = sizes[0] if sizes else 0
+    return [[packed.offsets[t] + j for t in range(len(sizes)) if j < sizes[t]] for j in range(n_segments)]
+
+
+@given(LENGTHS, DIRECTIONS, WINDOWS, CONTEXTS)
+def test_every_token_has_one_row_that_reads_it(lengths, n_directions, window, context):
+    packed = pack(lengths, n_directions=n_directions, window=window, context=context)
+    assert packed.n_directions == n_directions
+    assert packed.n_tokens == sum(lengths)
+    for source, target in zip(packed.source, packed.target, strict=True):
+        assert source[target].tolist() == list(range(sum(lengths)))
+        assert len(set(target.tolist())) == sum(lengths)
+    expected = [k for k, length in enumerate(lengths) for _ in range(length)]
+    assert packed.sequence_of_token.tolist() == expected
+
+
+@given(LENGTHS, DIRECTIONS, WINDOWS, CONTEXTS)
+def test_batch_sizes_never_grow_and_add_up(lengths, n_directions, window, context):
+    packed = pack(lengths, n_directions=n_directions, window=window, context=context)
+    assert (np.diff(packed.batch_sizes) <= 0).all() and (packed.batch_sizes > 0).all()
+    assert packed.batch_sizes.sum() == packed.n_rows == packed.source.shape[1]
+    assert packed.offsets == [0, *np.cumsum(packed.batch_sizes).tolist()]
+
+
+@given(LENGTHS, DIRECTIONS, WINDOWS, CONTEXTS)
+def test_previous_is_the_row_before_in_the_same_segment(lengths, n_directions, window, context):
+    packed = pack(lengths, n_directions=n_directions, window=window, context=context)
+    before = {row: rows[k - 1] for rows in columns(packed) for k, row in enumerate(rows) if k}
+    first = packed.offsets[1] if len(packed.batch_sizes) else 0
+    assert packed.previous.tolist() == [before[row] for row in range(first, packed.n_rows)]
+    for source, step in zip(packed.source, (1, -1), strict=False):
+        assert (source[first:] - source[packed.previous] == step).all()
+
+
+@given(LENGTHS, WINDOWS, CONTEXTS)
+def test_segments_and_context_in_both_directions(lengths, window, context):
+    """A segment is a window with its context in front; the second direction reads the mirrored sequence."""
+    packed = pack(lengths, n_directions=2, window=window, context=context)
+    first_token = np.cumsum([0, *lengths])
+    found = [Counter(), Counter()]
+    for rows in columns(packed):
+        if window:
+            assert len(rows) <= window + context
+        for direction in range(2):
+            tokens = packed.source[direction, rows]
+            sequence = packed.sequence_of_token[tokens[0]]
+            positions = tokens - first_token[sequence]
+            if direction == 1:
+                positions = lengths[sequence] - 1 - positions
+            assert positions.tolist() == list(range(positions[0], positions[0] + len(rows)))
+            warm = [False] * len(rows)
+            if packed.context_rows is not None:
+                warm = packed.context_rows[direction, rows].tolist()
+            n_warm = sum(warm)
+            assert warm == [True] * n_warm + [False] * (len(rows) - n_warm)
+            found[direction][
+                int(sequence), int(positions[0]), int(positions[0]) + n_warm, int(positions[-1]) + 1
+            ] += 1
+    expected = Counter(expected_segments(lengths, window, context))
+    assert found == [expected, expected]
+
+
+@given(LENGTHS, CONTEXTS)
+def test_without_window_a_segment_is_a_sequence(lengths, context):
+    packed = pack(lengths, n_directions=2, context=context)
+    assert packed.context_rows is None
+    assert [len(rows) for rows in columns(packed)] == sorted(filter(None, lengths), reverse=True)
+
+
+@pytest.mark.parametrize("lengths", [[], [0], [0, 0, 0]])
+@pytest.mark.parametrize("window", [0, 2])
+def test_nothing_to_pack(lengths, window):
+    packed = pack(lengths, n_directions=2, window=window, context=1)
+    assert packed.source.shape == packed.target.shape == (2, 0)
+    assert packed.batch_sizes.tolist() == [] and packed.offsets == [0]
+    assert packed.context_rows is None
+
+
+def test_an_example_by_hand():
+    """Lengths 2, 0, 3: steps hold both, both, and the longer one alone, which comes first."""
+    packed = pack([2, 0, 3], n_directions=2)
+    assert packed.batch_sizes.tolist() == [2, 2, 1]
+    assert packed.source.tolist() == [[2, 0, 3, 1, 4], [4, 1, 3, 0, 2]]
+    assert packed.target.tolist() == [[1, 3, 0, 2, 4], [3, 1, 4, 2, 0]]
+    assert packed.previous.tolist() == [0, 1, 2]
+
+
+@given(st.integers(0, 3))
+def test_no_sequences_previous_is_empty(n):
+    assert pack([0] * n, n_directions=1).previous.tolist() == []

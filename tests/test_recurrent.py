@@ -1,0 +1,477 @@
+"""The recurrent layers: gradients, equations, and that batching changes nothing."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
+import numpy as np
+import pytest
+from thinc.api import Ragged, get_current_ops, set_dropout_rate
+from thinc.types import Padded
+
+from spacy_lstm_ner.layers.recurrent import GRU, LSTM, RNN, encode
+
+CELLS = {
+    "lstm": (LSTM, {}),
+    "gru": (GRU, {}),
+    "gru_simple": (GRU, {"simple": True}),
+    "rnn": (RNN, {}),
+    "rnn_identity": (RNN, {"identity": True}),
+}
+LENGTHS = (3, 0, 7, 1, 5)
+WIDTH, INPUT = 4, 3
+
+
+def build(cell, dtype="f4", seed=0, nI=INPUT, width=WIDTH, **settings):
+    """A model with random parameters of a type."""
+    builder, own = CELLS[cell]
+    model = builder(width, nI, **own, **settings)
+    model.initialize()
+    rng = np.random.default_rng(seed)
+    for node, name in params(model):
+        value = node.get_param(name)
+        node.set_param(name, rng.normal(scale=0.5, size=value.shape).astype(dtype))
+    return model
+
+
+def params(model):
+    return [(node, name) for node in model.walk() for name in node.param_names if node.has_param(name)]
+
+
+def batch(dtype="f4", lengths=LENGTHS, nI=INPUT, seed=1):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=(length, nI)).astype(dtype) for length in lengths]
+
+
+def ragged(Xs):
+    return Ragged(np.concatenate(Xs), np.array([len(X) for X in Xs], dtype="i4"))
+
+
+def same(ours, theirs, tolerance=1e-6):
+    assert len(ours) == len(theirs)
+    for our, their in zip(ours, theirs, strict=True):
+        assert len(our) == len(their)
+        if len(our):  # Thinc's Ragged gives data without rows the shape (0, 0)
+            np.testing.assert_allclose(our, their, atol=tolerance, rtol=0)
+
+
+def check_gradients(model, every_entry=False, n_draws=2, eps=1e-5):
+    """Central differences, along each entry or along random directions of each array, in float64."""
+    X = ragged(batch("f8"))
+    rng = np.random.default_rng(2)
+
+    def forward():
+        np.random.seed(5)
+        return model.begin_update(X)
+
+    Y, backprop = forward()
+    weight = rng.normal(size=Y.data.shape)
+    assert Y.data.dtype == np.float64
+    dX = backprop(Ragged(weight.copy(), Y.lengths)).data
+    arrays = [(X.data, dX)]
+    arrays += [(node.get_param(name), node.get_grad(name)) for node, name in params(model)]
+    for array, gradient in arrays:
+        assert gradient.shape == array.shape and np.abs(gradient).max() > 0
+        if every_entry:
+            directions = np.eye(array.size).reshape(-1, *array.shape)
+        else:
+            directions = rng.normal(size=(n_draws, *array.shape))
+        start = array.copy()
+        for direction in directions:
+            array[...] = start + eps * direction
+            upper = (forward()[0].data * weight).sum()
+            array[...] = start - eps * direction
+            lower = (forward()[0].data * weight).sum()
+            array[...] = start
+            difference = (upper - lower) / (2 * eps) - (gradient * direction).sum()
+            assert abs(difference) <= 1e-6 * np.linalg.norm(gradient)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    "bi, depth, residual, window",
+    list(product([False, True], [1, 2], [False, True], [(0, 0), (2, 0), (3, 2)])),
+)
+def test_gradients(cell, bi, depth, residual, window):
+    settings = {"bi": bi, "depth": depth, "residual": residual, "window": window[0], "context": window[1]}
+    check_gradients(build(cell, "f8", learn_initial_state=True, **settings))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradient_of_every_entry(cell):
+    check_gradients(build(cell, "f8", learn_initial_state=True, window=4, context=1), every_entry=True)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradients_without_learned_states(cell):
+    check_gradients(build(cell, "f8", depth=2))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("rates", [(0.4, 0.0), (0.0, 0.4), (0.3, 0.3)])
+def test_gradients_under_dropout(cell, rates):
+    """The masks are the same at each forward, since the generator is seeded anew."""
+    model = build(
+        cell,
+        "f8",
+        width=12,
+        depth=2,
+        residual=True,
+        learn_initial_state=True,
+        dropout=rates[0],
+        recurrent_dropout=rates[1],
+    )
+    check_gradients(model)
+
+
+# The equations
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def by_hand(cell, X, W, R, b, h, c):
+    """The equations of each cell's docstring, one token after the other. W, R and b by block."""
+    out = []
+    for x in X:
+
+        def pre(k, state, x=x):
+            return x @ W[k] + state @ R[k] + b[k]
+
+        if cell == "lstm":
+            i, f, o = (sigmoid(pre(k, h)) for k in range(3))
+            c = f * c + i * np.tanh(pre(3, h))
+            h = o * np.tanh(c)
+        elif cell == "gru":
+            z, r = (sigmoid(pre(k, h)) for k in range(2))
+            h = z * h + (1 - z) * np.tanh(pre(2, r * h))
+        elif cell == "gru_simple":
+            z = sigmoid(pre(0, h))
+            h = z * h + (1 - z) * np.tanh(pre(1, h))
+        elif cell == "rnn":
+            h = np.tanh(pre(0, h))
+        else:
+            h = np.maximum(0, pre(0, h))
+        out.append(h)
+    return np.array(out)
+
+
+def layer_by_hand(cell, node, X):
+    W, R, b = (node.get_param(name) for name in "WRb")
+    D, H = R.shape[:2]
+    K = R.shape[2] // H
+    zero = np.zeros((D, H))
+    h0 = node.get_param("h0") if node.has_param("h0") else zero
+    c0 = node.get_param("c0") if node.has_param("c0") else zero
+    outputs = []
+    for d in range(D):
+        blocks = [np.split(array, K, axis=-1) for array in (W[d], R[d], b[d])]
+        Y = by_hand(cell, X[::-1] if d else X, *blocks, h0[d], c0[d])
+        outputs.append(Y[::-1] if d else Y)
+    return np.concatenate(outputs, axis=1)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("bi", [False, True])
+@pytest.mark.parametrize("learned", [False, True])
+def test_the_equations(cell, bi, learned):
+    model = build(cell, "f8", bi=bi, depth=2, residual=True, learn_initial_state=learned)
+    X = batch("f8", [6])[0]
+    expected = X
+    for node in model.layers[0].layers:
+        Y = layer_by_hand(cell, node, expected)
+        expected = Y + expected if Y.shape == expected.shape else Y
+    same(model.predict([X]), [expected], 1e-12)
+    same(model.begin_update([X])[0], [expected], 1e-12)
+
+
+def test_parameters_at_the_start():
+    """Orthogonal recurrent matrices, an open forget gate; the identity RNN starts at the identity."""
+    lstm = LSTM(6, 3, learn_initial_state=True)
+    lstm.initialize()
+    node = lstm.layers[0].layers[0]
+    for d, k in product(range(2), range(4)):
+        U = node.get_param("R")[d, :, 3 * k : 3 * k + 3]
+        np.testing.assert_allclose(U @ U.T, np.eye(3), atol=1e-6)
+    assert node.get_param("b").tolist() == [[0] * 3 + [1] * 3 + [0] * 6] * 2
+    assert not node.get_param("h0").any() and not node.get_param("c0").any()
+    rnn = RNN(6, 3, identity=True)
+    rnn.initialize()
+    assert (rnn.layers[0].layers[0].get_param("R") == np.eye(3)).all()
+
+
+# Batching
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("window, context", [(0, 0), (3, 1)])
+def test_alone_in_a_batch_and_in_any_order(cell, window, context):
+    model = build(cell, depth=2, learn_initial_state=True, window=window, context=context)
+    Xs = batch()
+    alone = [model.predict([X])[0] for X in Xs]
+    same(model.predict(Xs), alone)
+    same(model.begin_update(Xs)[0], alone)
+    order = np.random.default_rng(3).permutation(len(Xs))
+    same(model.predict([Xs[k] for k in order]), [alone[k] for k in order])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_no_gradient_crosses_sequences(cell):
+    model = build(cell, depth=2, window=3, context=2)
+    Xs = batch()
+    Ys, backprop = model.begin_update(Xs)
+    dXs = backprop([np.ones_like(Y) if k == 2 else np.zeros_like(Y) for k, Y in enumerate(Ys)])
+    assert [bool(np.abs(dX).max(initial=0.0)) for dX in dXs] == [k == 2 for k in range(len(Xs))]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("lengths", [[], [0], [0, 0], [1], [0, 1, 0]])
+@pytest.mark.parametrize("window", [0, 2])
+def test_hardly_any_tokens(cell, lengths, window):
+    model = build(cell, depth=2, learn_initial_state=True, window=window, context=1)
+    Xs = batch(lengths=lengths)
+    Ys = model.predict(Xs)
+    width = WIDTH if sum(lengths) else 0  # Thinc's Ragged gives data without rows the shape (0, 0)
+    assert [Y.shape for Y in Ys] == [(length, width) for length in lengths]
+    same(model.begin_update(Xs)[0], Ys)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("lengths", [[], [0], [0, 0], [1], [0, 1, 0]])
+def test_back_through_hardly_any_tokens(cell, lengths):
+    model = build(cell, depth=2, learn_initial_state=True)
+    Ys, backprop = model.begin_update(batch(lengths=lengths))
+    dXs = backprop([np.ones_like(Y) for Y in Ys])
+    width = INPUT if sum(lengths) else 0
+    assert [dX.shape for dX in dXs] == [(length, width) for length in lengths]
+    for node, name in params(model):
+        if node.has_grad(name) and not sum(lengths):
+            assert not node.get_grad(name).any()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_list_ragged_and_padded(cell):
+    model, ops = build(cell, depth=2), get_current_ops()
+    Xs = batch(lengths=(3, 7, 1, 5))
+    Ys, back_list = model.begin_update(Xs)
+    of_ragged, back_ragged = model.begin_update(ragged(Xs))
+    padded = ops.list2padded(Xs)
+    of_padded, back_padded = model.begin_update(padded)
+    assert isinstance(of_ragged, Ragged) and isinstance(of_padded, Padded)
+    same([of_ragged.data], [np.concatenate(Ys)])
+    same(ops.padded2list(of_padded), Ys)
+    dYs = [np.cos(Y) for Y in Ys]
+    dXs = back_list(dYs)
+    same([back_ragged(ragged(dYs)).data], [np.concatenate(dXs)])
+    same(ops.padded2list(back_padded(ops.list2padded(dYs))), dXs)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_padding_changes_nothing(cell):
+    """Neither more of it, through a longer sequence in the batch, nor what it holds."""
+    model, ops = build(cell), get_current_ops()
+    Xs = batch(lengths=(2, 4))
+    alone = model.predict(Xs)
+    longer = ops.list2padded([*Xs, *batch(lengths=(20,))])
+    same(ops.padded2list(model.predict(longer))[:2], alone)
+    padded = ops.list2padded(Xs)
+    data = padded.data.copy()
+    shorter = int(np.argmin(padded.lengths))
+    data[2:, shorter] = 1e3
+    dirty = Padded(data, padded.size_at_t, padded.lengths, padded.indices)
+    same(ops.padded2list(model.predict(dirty)), alone)
+
+
+# Windows
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("bi", [False, True])
+def test_context_over_the_whole_sequence_is_exact(cell, bi):
+    """Windows entered through everything before them give what no windows give."""
+    Xs = batch("f8")
+    results = []
+    for windows in ({}, {"window": 2, "context": 9}):
+        model = build(cell, "f8", bi=bi, depth=2, **windows)
+        Ys, _ = model.begin_update(Xs)
+        results.append(Ys)
+        same(model.predict(Xs), Ys, 1e-12)
+    same(*results, 1e-12)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("context", [0, 2])
+def test_a_window_is_its_tokens_alone(cell, context):
+    """One direction: the tokens of each window as if the sequence were the window and its context."""
+    model = build(cell, bi=False, window=3, context=context)
+    plain = build(cell, bi=False)
+    X = batch(lengths=[8])[0]
+    parts = []
+    for start in (0, 3, 6):
+        begin = max(0, start - context)
+        parts.append(plain.predict([X[begin : start + 3]])[0][start - begin :])
+    same(model.predict([X]), [np.concatenate(parts)])
+
+
+# Prediction and training
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_prediction_is_repeatable_in_threads(cell):
+    model = build(cell, depth=2, window=3, context=1)
+    batches = [batch(seed=k) for k in range(8)]
+    first = [model.predict(Xs) for Xs in batches]
+    second = [model.predict(Xs) for Xs in batches]
+    with ThreadPoolExecutor(2) as pool:
+        threaded = list(pool.map(model.predict, batches))
+    for ours, again, theirs in zip(first, second, threaded, strict=True):
+        for our, second_time, their in zip(ours, again, theirs, strict=True):
+            np.testing.assert_array_equal(our, second_time)
+            np.testing.assert_array_equal(our, their)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_inputs_stay_as_they_are(cell):
+    model = build(cell, depth=2, residual=True, nI=WIDTH)
+    Xs = batch(nI=WIDTH)
+    Ys, backprop = model.begin_update(Xs)
+    before = [Y.copy() for Y in Ys]
+    dYs = [np.ones_like(Y) for Y in Ys]
+    backprop(dYs)
+    same(Xs, batch(nI=WIDTH), 0)
+    same(Ys, before, 0)
+    same(dYs, [np.ones_like(Y) for Y in Ys], 0)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("which", ["dropout", "recurrent_dropout"])
+def test_dropout_in_training_only(cell, which):
+    plain, dropped = build(cell), build(cell, **{which: 0.5})
+    Xs = batch()
+    same(dropped.predict(Xs), plain.predict(Xs), 0)
+    np.random.seed(0)
+    in_training = dropped.begin_update(Xs)[0]
+    assert not np.allclose(np.concatenate(in_training), np.concatenate(plain.predict(Xs)))
+
+
+def test_dropout_is_one_mask_for_a_sequence():
+    model = build("rnn", dropout=0.5, width=20)
+    Ys, _ = model.begin_update(batch(lengths=(6, 6, 6, 6)))
+    masks = []
+    for Y in Ys:
+        dropped = Y == 0
+        assert (dropped == dropped[0]).all()
+        masks.append(tuple(dropped[0]))
+    assert len(set(masks)) > 1
+
+
+def test_set_dropout_rate_reaches_the_layer():
+    model = build("lstm")
+    set_dropout_rate(model, 0.5)
+    np.random.seed(0)
+    assert (np.concatenate(model.begin_update(batch())[0]) == 0).any()
+    set_dropout_rate(model, 0.0)
+    assert not (np.concatenate(model.begin_update(batch())[0]) == 0).any()
+
+
+# Settings
+
+
+@pytest.mark.parametrize("builder", [LSTM, GRU, RNN])
+@pytest.mark.parametrize(
+    "name, settings",
+    [
+        ("width", {"nO": 0}),
+        ("width", {"nO": 5}),
+        ("width", {"nO": -2}),
+        ("width", {"nO": 0, "bi": False}),
+        ("depth", {"depth": 0}),
+        ("dropout", {"dropout": 1.0}),
+        ("dropout", {"dropout": -0.1}),
+        ("recurrent_dropout", {"recurrent_dropout": 1.0}),
+        ("recurrent_dropout", {"recurrent_dropout": -0.1}),
+        ("window", {"window": -1}),
+        ("context", {"context": -1}),
+    ],
+)
+def test_settings_out_of_range(builder, name, settings):
+    with pytest.raises(ValueError, match=rf"^{name} is"):
+        builder(**{"nO": 4, "nI": 3, **settings})
+
+
+def test_an_odd_width_is_fine_for_one_direction():
+    assert build("lstm", bi=False, width=5).predict(batch())[0].shape == (3, 5)
+
+
+def test_widths_from_data():
+    model = GRU()
+    model.initialize(X=batch(), Y=[np.zeros((length, 6), dtype="f") for length in LENGTHS])
+    assert model.predict(batch())[2].shape == (7, 6)
+    with pytest.raises(ValueError, match="width is 5"):
+        LSTM().initialize(X=batch(), Y=[np.zeros((length, 5), dtype="f") for length in LENGTHS])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_bytes_round_trip(cell):
+    settings = {"depth": 2, "learn_initial_state": True, "window": 3}
+    model, other = build(cell, **settings), build(cell, seed=9, **settings)
+    assert not np.allclose(model.predict(batch())[2], other.predict(batch())[2])
+    other.from_bytes(model.to_bytes())
+    same(other.predict(batch()), model.predict(batch()), 0)
+    builder, own = CELLS[cell]
+    fresh = builder(WIDTH, INPUT, **own, **settings).from_bytes(model.to_bytes())
+    same(fresh.predict(batch()), model.predict(batch()), 0)
+
+
+# Distinct rows
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("window", [0, 2])
+def test_distinct_rows_equal_plain(cell, residual, window):
+    model = build(cell, nI=WIDTH, depth=2, residual=residual, window=window, context=1).layers[0]
+    rng = np.random.default_rng(4)
+    table = rng.normal(size=(5, WIDTH)).astype("f")
+    rows = rng.integers(0, 5, size=sum(LENGTHS))
+    lengths = np.array(LENGTHS, dtype="i4")
+    given = table.copy()
+    shared, _ = encode(model, table, lengths, False, rows=rows)
+    plain, _ = encode(model, table[rows], lengths, False)
+    np.testing.assert_allclose(shared, plain, atol=1e-6)
+    np.testing.assert_array_equal(table, given)
+
+
+# PyTorch as a reference
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("bi", [False, True])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_torch_gives_the_same(cell, bi, depth):
+    torch = pytest.importorskip("torch", reason="PyTorch is the reference of this test and is not installed")
+    model = build(cell, bi=bi, depth=depth)
+    H = WIDTH // (2 if bi else 1)
+    kind = torch.nn.LSTM if cell == "lstm" else torch.nn.RNN
+    theirs = kind(INPUT, H, num_layers=depth, bidirectional=bi, batch_first=True)
+    order = [0, 1, 3, 2] if cell == "lstm" else [0]  # PyTorch: input, forget, candidate, output
+    with torch.no_grad():
+        for k, node in enumerate(model.layers[0].layers):
+            W, R, b = (node.get_param(name) for name in "WRb")
+            for d in range(len(W)):
+                end = f"_l{k}" + ("_reverse" if d else "")
+                for name, array in (("weight_ih", W[d]), ("weight_hh", R[d]), ("bias_ih", b[d])):
+                    blocks = np.split(array, len(order), axis=-1)
+                    mine = np.concatenate([blocks[block] for block in order], axis=-1).T
+                    getattr(theirs, name + end).copy_(torch.from_numpy(np.ascontiguousarray(mine)))
+                getattr(theirs, "bias_hh" + end).zero_()
+    Xs = batch()
+    Ys, backprop = model.begin_update(Xs)
+    dXs = backprop([np.cos(np.arange(Y.size, dtype="f")).reshape(Y.shape) for Y in Ys])
+    for X, Y, dX in zip(Xs, Ys, dXs, strict=True):
+        if len(X):
+            x = torch.from_numpy(X[None]).requires_grad_()
+            y, _ = theirs(x)
+            y.backward(torch.cos(torch.arange(Y.size, dtype=torch.float32)).reshape(y.shape))
+            np.testing.assert_allclose(y.detach().numpy()[0], Y, atol=1e-5)
+            np.testing.assert_allclose(x.grad.numpy()[0], dX, atol=1e-5)
