@@ -53,7 +53,7 @@ def trained(model="default", steps=40, data=TRAIN):
 
 @pytest.fixture(scope="module", params=list(MODELS))
 def overfitted(request):
-    return trained(request.param)
+    return trained(request.param, steps=150)
 
 
 def entities(doc):
@@ -122,7 +122,7 @@ def test_untrained_component_finds_nothing():
 def test_not_initialized_is_a_clear_error():
     nlp = spacy.blank("en")
     nlp.add_pipe("lstm_ner")
-    with pytest.raises(ValueError, match="'lstm_ner' is not initialized: call nlp.initialize"):
+    with pytest.raises(ValueError, match=r"'lstm_ner' is not initialized: call nlp\.initialize"):
         nlp("London")
 
 

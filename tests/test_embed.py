@@ -344,9 +344,7 @@ def test_lexeme_tok2vec_is_tok2vec(encoder, static, settings):
     gradients = []
     for back in (backprop, theirs.begin_update(docs)[1]):
         back([np.cos(Y) for Y in expected])
-        found = [
-            node.get_grad(name) for node in ours.walk() for name in node.param_names if node.has_grad(name)
-        ]
+        found = [node.get_grad(name) for node in ours.walk() for name in node.param_names if node.has_grad(name)]
         gradients.append([gradient.copy() for gradient in found])
         for gradient in found:
             gradient[...] = 0.0

@@ -83,9 +83,7 @@ def test_segments_and_context_in_both_directions(lengths, window, context):
                 warm = packed.context_rows[direction, rows].tolist()
             n_warm = sum(warm)
             assert warm == [True] * n_warm + [False] * (len(rows) - n_warm)
-            found[direction][
-                int(sequence), int(positions[0]), int(positions[0]) + n_warm, int(positions[-1]) + 1
-            ] += 1
+            found[direction][int(sequence), int(positions[0]), int(positions[0]) + n_warm, int(positions[-1]) + 1] += 1
     expected = Counter(expected_segments(lengths, window, context))
     assert found == [expected, expected]
 

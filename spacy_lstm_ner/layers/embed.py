@@ -83,8 +83,8 @@ def _per_lexeme_forward(
     vectors, backprop_vectors = model.layers[0](lexemes, is_train)
 
     def backprop(dYs: List[Floats2d]) -> List[Doc]:
-        flat = model.ops.flatten(dYs) if len(lexemes.rows) else vectors[:0]
-        backprop_vectors(sum_by_row(model.ops, flat, lexemes.rows, len(lexemes.orths)))
+        if len(lexemes.rows):
+            backprop_vectors(sum_by_row(model.ops, model.ops.flatten(dYs), lexemes.rows, len(lexemes.orths)))
         return []
 
     return split_rows(vectors[lexemes.rows], lexemes.lengths), backprop

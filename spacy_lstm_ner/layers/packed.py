@@ -60,6 +60,8 @@ class Packed:
     @cached_property
     def previous(self) -> Rows:
         """(N - b_0,) The row before each row that is not of step 0, in the order of the rows."""
+        if not self.n_rows:
+            return np.zeros(0, dtype=np.int64)
         sizes = self.batch_sizes[1:]
         steps = np.repeat(np.arange(len(sizes)), sizes)
         offsets = np.asarray(self.offsets)
