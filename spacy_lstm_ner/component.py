@@ -36,13 +36,15 @@ width = 96
 attrs = ["norm", "prefix1", "prefix2", "prefix3", "suffix2", "suffix3", "suffix4", "shape"]
 rows = [5000, 500, 1000, 2500, 1000, 2500, 2500, 1000]
 include_static_vectors = false
+word_dropout = 0.1
 
 [model.tok2vec.encode]
 @architectures = "spacy-lstm-ner.LSTMEncoder.v1"
 width = 200
-depth = 1
-window = 64
-context = 16
+depth = 2
+residual = true
+window = 32
+context = 8
 """
 DEFAULT_MODEL = Config().from_str(DEFAULT_MODEL_CONFIG)["model"]
 

@@ -61,19 +61,18 @@ def recognise_scheme(sentences: Iterable[Sequence[Tag]]) -> Scheme:
     """The scheme of a file.
 
     sentences: the tags of all its sentences, since a single sentence often fits two schemes.
-    IOB1 needs both an entity that starts with I- and no B- but between neighbours of one type. A file that
-    mixes the habits is read as IOB2, so that its irregular tags are counted. A file without any entity is
-    IOB2 too. Raises ValueError if the tags of BILUO and IOBES come up together.
+    Between IOB1 and IOB2 the majority decides: entities that start with I-, against those that start with a B- that
+    IOB1 has no need of. So a stray tag in a large file (eng.train of CoNLL-2003 has some) is counted as irregular,
+    and not all the others. A file without any entity is IOB2. Raises ValueError if the tags of BILUO and IOBES come up together.
     """
     prefixes: set[str] = set()
-    inside_starts = False
-    needless_begin = False
+    inside_starts = needless_begins = 0
     for tags in sentences:
         for tag, previous in zip(tags, chain([OUTSIDE], tags), strict=False):
             prefixes.add(tag.prefix)
             continued = tag.label == previous.label
-            inside_starts |= tag.prefix == "I" and not continued
-            needless_begin |= tag.prefix == "B" and not continued
+            inside_starts += tag.prefix == "I" and not continued
+            needless_begins += tag.prefix == "B" and not continued
     iobes, biluo = prefixes & {"S", "E"}, prefixes & {"L", "U"}
     if iobes and biluo:
         raise ValueError(
@@ -85,7 +84,7 @@ def recognise_scheme(sentences: Iterable[Sequence[Tag]]) -> Scheme:
         return "IOBES"
     if biluo:
         return "BILUO"
-    return "IOB1" if inside_starts and not needless_begin else "IOB2"
+    return "IOB1" if inside_starts > needless_begins else "IOB2"
 
 
 def tags_to_spans(tags: Sequence[Tag], scheme: Scheme) -> tuple[list[Span], list[int]]:
@@ -96,7 +95,7 @@ def tags_to_spans(tags: Sequence[Tag], scheme: Scheme) -> tuple[list[Span], list
 
     A broken rule is repaired so that no tagged token is lost: an I- that continues nothing starts an entity,
     an L- or E- that ends nothing is an entity of one token, and an entity that BILUO or IOBES leaves open
-    ends at the last token of its type.
+    ends at the last token of its type. A B- that IOB1 has no need of starts an entity all the same.
     Raises ValueError for a prefix that the scheme does not have, with its position.
     """
     must_close = scheme in ("BILUO", "IOBES")
@@ -120,9 +119,12 @@ def tags_to_spans(tags: Sequence[Tag], scheme: Scheme) -> tuple[list[Span], list
             if prefix == "L":
                 close(row + 1, regular=True)
             continue
+        follows_own_type = start >= 0 and tag.label == label
         close(row, regular=False)
         if prefix == "O":
             continue
+        if prefix == "B" and scheme == "IOB1" and not follows_own_type:
+            repaired.add(row)
         if prefix == "L" or (prefix == "I" and scheme != "IOB1"):
             repaired.add(row)
         start, label = row, tag.label

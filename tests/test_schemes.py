@@ -91,6 +91,11 @@ def test_scheme_needs_all_sentences() -> None:
     assert recognise_scheme([tags("I-PER"), tags("B-PER")]) == "IOB2"
 
 
+def test_a_stray_tag_does_not_decide() -> None:
+    assert recognise_scheme([tags("O I-x O I-y O I-x"), tags("O B-x")]) == "IOB1"
+    assert recognise_scheme([tags("O B-x O B-y O B-x"), tags("O I-x")]) == "IOB2"
+
+
 def test_mixed_schemes_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"found those of IOBES \(E-, S-\) and of BILUO \(U-\)"):
         recognise_scheme([tags("B-PER E-PER S-PER"), tags("U-PER")])
@@ -101,6 +106,7 @@ def test_mixed_schemes_are_refused_by_name() -> None:
     [
         ("O I-x I-x O", "IOB2", [Span(1, 3, "x")], [1]),
         ("B-x I-y", "IOB2", [Span(0, 1, "x"), Span(1, 2, "y")], [1]),
+        ("O B-x I-x B-x", "IOB1", [Span(1, 3, "x"), Span(3, 4, "x")], [1]),
         ("O I-x I-y", "IOB1", [Span(1, 2, "x"), Span(2, 3, "y")], []),
         ("O I-x L-x", "BILUO", [Span(1, 3, "x")], [1]),
         ("O L-x O", "BILUO", [Span(1, 2, "x")], [1]),
