@@ -63,7 +63,8 @@ def recognise_scheme(sentences: Iterable[Sequence[Tag]]) -> Scheme:
     sentences: the tags of all its sentences, since a single sentence often fits two schemes.
     Between IOB1 and IOB2 the majority decides: entities that start with I-, against those that start with a B- that
     IOB1 has no need of. So a stray tag in a large file (eng.train of CoNLL-2003 has some) is counted as irregular,
-    and not all the others. A file without any entity is IOB2. Raises ValueError if the tags of BILUO and IOBES come up together.
+    and not all the others. A file without any entity is IOB2.
+    Raises ValueError if the tags of BILUO and IOBES come up together.
     """
     prefixes: set[str] = set()
     inside_starts = needless_begins = 0
