@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 train: $(VENV)/.installed
 	$(BIN)/python -m spacy project run all .
-	$(BIN)/python scripts/annotate.py packages "Sharon flew to Miami last Friday to meet the board of Nokia."
+	$(BIN)/python scripts/annotate.py packages/en_lstm_ner_embedded-0.1.0 "Sharon flew to Miami last Friday to meet the board of Nokia."
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest

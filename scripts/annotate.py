@@ -1,6 +1,6 @@
-"""Load the pipeline that `spacy package` built under a folder and show the entities of a sentence.
+"""Load the pipeline inside a folder that `spacy package` built and show the entities of a sentence.
 
-Usage: python scripts/annotate.py FOLDER SENTENCE
+Usage: python scripts/annotate.py PACKAGE SENTENCE
 """
 
 import sys
@@ -9,17 +9,17 @@ from pathlib import Path
 import spacy
 
 
-def newest_package(folder: Path) -> Path:
-    """The data folder of the package that was built last: the innermost one with a config.cfg."""
-    configs = [path for path in folder.glob("*/*/*/config.cfg") if path.parent.name[-1].isdigit()]
+def pipeline_folder(package: Path) -> Path:
+    """The folder inside a package that holds the pipeline."""
+    configs = list(package.glob("*/*/config.cfg"))
     if not configs:
-        sys.exit(f"No packaged pipeline under {folder}; run `python -m spacy project run package` first")
-    return max(configs, key=lambda path: path.stat().st_mtime).parent
+        sys.exit(f"No packaged pipeline in {package}; run `python -m spacy project run package` first")
+    return configs[0].parent
 
 
 def main() -> None:
     folder, sentence = sys.argv[1:]
-    doc = spacy.load(newest_package(Path(folder)))(sentence)
+    doc = spacy.load(pipeline_folder(Path(folder)))(sentence)
     print(doc.text)
     for ent in doc.ents:
         print(f"  {ent.text:20} {ent.label_}")

@@ -1,6 +1,6 @@
 """Turn the annotated files of a folder into train.spacy, dev.spacy and eval.spacy.
 
-Usage: python scripts/make_corpus.py FOLDER OUTPUT [--lang en] [--if-missing]
+Usage: python scripts/make_corpus.py FOLDER OUTPUT [--lang en] [--if-outdated]
 
 Looked for in FOLDER, for each part the first that is there:
   train  train.txt, train.conll, train.csv, eng.train, wnut17train.conll
@@ -58,15 +58,23 @@ def convert(arguments: list[str], output: Path, lang: str) -> None:
         sys.exit(f"{source}: not converted")
 
 
+def is_newer(outputs: list[Path], inputs: list[Path]) -> bool:
+    """Whether all outputs are there and were written after all inputs."""
+    if not all(path.exists() for path in outputs):
+        return False
+    oldest = min(path.stat().st_mtime for path in outputs)
+    return oldest > max(path.stat().st_mtime for path in inputs)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--lang", default="en")
-    parser.add_argument("--if-missing", action="store_true", help="do nothing if OUTPUT is complete already")
+    parser.add_argument("--if-outdated", action="store_true", help="do nothing if OUTPUT is newer than FOLDER")
     args = parser.parse_args()
     wanted = [args.output / f"{part}.spacy" for part in ("train", "dev", "eval")]
-    if args.if_missing and all(path.exists() for path in wanted):
+    if args.if_outdated and is_newer(wanted, [Path(__file__), *args.folder.iterdir()]):
         return
     parts = sources(args.folder)
     for part in ("train", "dev"):

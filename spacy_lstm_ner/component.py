@@ -140,8 +140,8 @@ class LSTMEntityRecognizer(TrainablePipe):
         """Learn the labels (and the vocabulary, if the model wants one) from the examples and set the model up.
 
         get_examples: gives the examples anew at each call; they are read once and not kept.
-        labels: a list of labels, or the mapping that spaCy's `ner` writes as its label data, in place of the labels
-            of the examples.
+        labels: a list of labels, or the mapping that spaCy's `ner` writes as its label data, to start with in place
+            of the labels of the examples; `update` adds what else it sees.
         Raises TypeError for anything but Examples, and ValueError for labels of another form.
         """
         validate_get_examples(get_examples, "LSTMEntityRecognizer.initialize")
@@ -230,9 +230,9 @@ class LSTMEntityRecognizer(TrainablePipe):
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
+        examples = list(examples)
         validate_examples(examples, "LSTMEntityRecognizer.update")
         self._require_initialized()
-        examples = list(examples)
         self._learn_labels(examples)
         if not any(len(example.predicted) for example in examples):
             return losses
@@ -256,7 +256,7 @@ class LSTMEntityRecognizer(TrainablePipe):
         if new:
             warnings.warn(
                 f"'{self.name}': labels {', '.join(new)} first seen in update were added. To have them from the "
-                "start, let the examples given to initialize show them",
+                "start, give them to initialize, in its examples or in its list of labels",
                 stacklevel=3,
             )
         if unseen or new:

@@ -8,7 +8,7 @@ import pytest
 import spacy
 from spacy.tokens import Doc, Span
 from spacy.training import Example
-from thinc.api import Config, fix_random_seed
+from thinc.api import Config, fix_random_seed, set_dropout_rate
 
 from spacy_lstm_ner.annotations import GoldReport, gold_tags
 from spacy_lstm_ner.tags import MISSING
@@ -98,10 +98,13 @@ def test_training_and_prediction_compute_the_same(overfitted):
     nlp, _ = overfitted
     docs = [nlp.make_doc(text) for text, _ in TRAIN]
     model = nlp.get_pipe("lstm_ner").model
-    from thinc.api import set_dropout_rate
-
-    set_dropout_rate(model, 0.0)
-    for ours, theirs in zip(model.predict(docs), model.begin_update(docs)[0], strict=True):
+    rates = ("dropout_rate", "word_dropout")
+    before = {(node.id, rate): node.attrs[rate] for node in model.walk() for rate in rates if rate in node.attrs}
+    set_dropout_rate(model, 0.0, rates)
+    trained_scores = model.begin_update(docs)[0]
+    for node in model.walk():
+        node.attrs.update({rate: before[node.id, rate] for rate in rates if rate in node.attrs})
+    for ours, theirs in zip(model.predict(docs), trained_scores, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
@@ -221,6 +224,35 @@ def test_labels_first_seen_in_update_are_added_with_a_warning():
         warnings.simplefilter("error")
         nlp.update(example)
     assert "LATE" in nlp.get_pipe("lstm_ner").labels
+
+
+def test_examples_may_come_from_a_generator():
+    nlp, _ = trained(steps=1)
+    assert nlp.get_pipe("lstm_ner").update(example for example in examples_for(nlp))["lstm_ner"] > 0
+
+
+def test_initialized_again_on_other_data_it_trains():
+    nlp, _ = trained("classic", steps=2)
+    examples = examples_for(nlp, [("IBM flew to many more words than before", [(0, 3, "x")])])
+    optimizer = nlp.initialize(lambda: examples)
+    assert nlp.update(examples, sgd=optimizer)["lstm_ner"] > 0
+
+
+def test_a_label_added_between_updates_keeps_the_gradient():
+    nlp, _ = trained(steps=2)
+    component = nlp.get_pipe("lstm_ner")
+    component.update(examples_for(nlp))
+    before = component.model.get_ref("output_layer").get_grad("W").copy()
+    component.add_label("NEW")
+    after = component.model.get_ref("output_layer").get_grad("W")
+    np.testing.assert_array_equal(after[: len(before)], before)
+    assert np.abs(before).sum() > 0 and not after[len(before) :].any()
+
+
+def test_docs_of_another_pipeline_are_a_clear_error():
+    nlp, _ = trained(steps=1)
+    with pytest.raises(ValueError, match="come from different pipelines"):
+        list(nlp.pipe([nlp.make_doc("Sharon flew"), spacy.blank("en").make_doc("Zebulon")]))
 
 
 def test_labels_given_to_initialize():

@@ -82,6 +82,6 @@ def test_the_whole_project(root, tmp_path, run_env):
     again = subprocess.run(command, capture_output=True, text=True, env=run_env)
     assert again.returncode == 0
     assert again.stdout.count("Skipping") == 4, again.stdout
-    annotate = [sys.executable, "scripts/annotate.py", "packages", "Sharon flew to Miami."]
+    annotate = [sys.executable, "scripts/annotate.py", "packages/en_lstm_ner_embedded-0.1.0", "Sharon flew to Miami."]
     shown = subprocess.run(annotate, cwd=project, capture_output=True, text=True, env=run_env)
     assert shown.returncode == 0 and "Sharon flew to Miami." in shown.stdout

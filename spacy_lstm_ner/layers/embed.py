@@ -57,7 +57,15 @@ class Lexemes:
 
 
 def distinct_lexemes(docs: Sequence[Doc]) -> Lexemes:
-    """The distinct words of a batch of docs (or spans of docs)."""
+    """The distinct words of a batch of docs (or spans of docs).
+
+    Raises ValueError if the docs do not share one vocab.
+    """
+    if any(doc.vocab is not docs[0].vocab for doc in docs):
+        raise ValueError(
+            "LexemeEmbed: the docs of a batch come from different pipelines (their vocabs differ). Make them all with "
+            "the pipeline that annotates them"
+        )
     arrays = [doc.to_array(ORTH) for doc in docs]
     tokens = np.concatenate(arrays) if arrays else np.zeros(0, dtype=np.uint64)
     orths, rows = np.unique(tokens, return_inverse=True)
@@ -299,6 +307,9 @@ def _table_init(model: Model[Any, Any], X: Any = None, Y: Any = None) -> None:
     E = uniform_init(model.ops, (rows, model.get_dim("nO")), lo=-0.1, hi=0.1)
     E[PAD] = 0.0
     model.set_param("E", E)
+    if model.has_grad("E"):
+        # Of an earlier training, with another vocabulary.
+        model.set_grad("E", model.ops.alloc2f(*E.shape))
 
 
 def _table_forward(

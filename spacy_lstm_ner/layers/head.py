@@ -25,6 +25,11 @@ def grown_dense(layer: Model[Floats2d, Floats2d], nO: int) -> Model[Floats2d, Fl
         grown = larger.get_param(name)
         grown[: layer.get_dim("nO")] = layer.get_param(name)
         larger.set_param(name, grown)
+        if layer.has_grad(name):
+            # An update that is not finished yet.
+            gradient = larger.ops.xp.zeros_like(grown)
+            gradient[: layer.get_dim("nO")] = layer.get_grad(name)
+            larger.set_grad(name, gradient)
     return larger
 
 
