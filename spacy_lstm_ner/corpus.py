@@ -145,7 +145,10 @@ class AnnotatedText:
         """
         report = ReadReport()
         for reference in read_docs(self.path, nlp, self.format, self.n_sents, report=report):
-            yield Example(nlp.make_doc(reference.text), reference)
+            unknown_spaces = reference.has_unknown_spaces
+            words = [token.text for token in reference]
+            predicted = Doc(nlp.vocab, words=words) if unknown_spaces else nlp.make_doc(reference.text)
+            yield Example(predicted, reference)
         if report.repaired:
             warnings.warn(
                 f"{self.path}: {report.repaired} tags broke the scheme and were repaired, the first at "
@@ -190,7 +193,9 @@ def _make_doc(nlp: Language, file: AnnotatedFile, sentences: Sequence[Sentence],
         doc = nlp.tokenizer(" ".join(sentence.text for sentence in sentences))
     else:
         words = [word for sentence in sentences for word in sentence.words or ()]
-        doc = Doc(nlp.vocab, words=words, spaces=[True] * len(words))
+        # The file does not say where the spaces were. A doc that is marked so keeps its words when it is read by
+        # spacy.Corpus, as after `spacy convert`, instead of being tokenized again.
+        doc = Doc(nlp.vocab, words=words)
     token_offsets = [token.idx for token in doc]
     starts = {bisect_left(token_offsets, offset) for offset in offsets[:-1]}
     for token in doc:

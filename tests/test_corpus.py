@@ -348,11 +348,17 @@ def test_format_is_guessed(name: str, lines: list[str], format: str) -> None:
     assert guess_format(Path(name), lines) == format
 
 
-def test_reader_gives_examples_tokenized_by_the_pipeline(tmp_path: Path, nlp: Language) -> None:
+def test_reader_keeps_the_words_of_a_file_that_gives_words(tmp_path: Path, nlp: Language) -> None:
     reader = create_annotated_text_reader(write(tmp_path, "I O\ncan't O\nleave O\nOslo B-geo\n"))
     (example,) = pickle.loads(pickle.dumps(reader))(nlp)
-    assert [token.text for token in example.predicted] == ["I", "ca", "n't", "leave", "Oslo"]
+    assert [token.text for token in example.predicted] == ["I", "can't", "leave", "Oslo"]
     assert not example.predicted.ents
+    assert example.get_aligned_ner() == ["O", "O", "O", "U-geo"]
+
+
+def test_reader_tokenizes_text_with_the_pipeline(tmp_path: Path, nlp: Language) -> None:
+    (example,) = create_annotated_text_reader(write(tmp_path, "I can't leave [Oslo](geo)\n"))(nlp)
+    assert [token.text for token in example.predicted] == ["I", "ca", "n't", "leave", "Oslo"]
     assert example.get_aligned_ner() == ["O", "O", "O", "O", "U-geo"]
 
 
