@@ -3,22 +3,24 @@
 Notation
 --------
 N  tokens of all docs of the batch, laid end to end
+M  those of them that are not white space: the chain of tags runs over these, so that no entity can start or end on
+   white space; white space between two tokens of an entity belongs to it
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 from numpy.typing import NDArray
-from spacy.attrs import ENT_IOB, ENT_TYPE, IS_SPACE, ORTH, SPACY
+from spacy.attrs import ENT_IOB, IS_SPACE, ORTH, SENT_START, SPACY
+from spacy.errors import Errors
 from spacy.tokens import Doc, Span
 from spacy.training import Example, biluo_tags_to_spans
 
-from .layers.decode import Constraints
-from .tags import MISSING, OUTSIDE, Bools, Ints, Spans, spans_to_tags
+from .tags import BIO, MISSING, OUTSIDE, Bools, Ints, Scheme, Spans, spans_to_tags, tags_to_spans
 
 IOB_MISSING, IOB_INSIDE, IOB_OUTSIDE, IOB_BEGIN = 0, 1, 2, 3
 """spaCy's values of ENT_IOB. IOB_BEGIN without a type marks a token that may not be in an entity."""
@@ -49,33 +51,71 @@ class GoldReport:
             self.misaligned_examples.append(text)
 
 
-def token_constraints(docs: Sequence[Doc]) -> Constraints:
-    """Where entities may begin, go on and end.
+class ChainTokens(NamedTuple):
+    """The tokens that get tags, and what they may be.
 
-    Not on white space, except in the middle; not on a token that already is in an entity or was blocked.
+    rows (M,): the token of each. lengths (n_docs,): how many each doc has.
+    outside (M,): tokens that already are in an entity or were blocked; they can only be O.
+    separate (M,): tokens that cannot continue an entity.
     """
-    arrays = [doc.to_array([ENT_IOB, ENT_TYPE, IS_SPACE]) for doc in docs if len(doc)]
+
+    rows: Ints
+    lengths: Ints
+    outside: Bools
+    separate: Bools
+
+    def allowed(self, scheme: Scheme, n_tags: int) -> Optional[Bools]:
+        """(M, n_tags) The tags that each token may take; None if it is all of them everywhere."""
+        if not self.outside.any() and not self.separate.any():
+            return None
+        mask = np.ones((len(self.rows), n_tags), dtype=bool)
+        mask[self.outside, 1:] = False
+        continuing = np.flatnonzero(scheme.is_role(np.arange(n_tags), scheme.continuing))
+        mask[np.flatnonzero(self.separate)[:, None], continuing] = False
+        return mask
+
+
+def chain_tokens(docs: Sequence[Doc], sentence_boundaries: bool = False) -> ChainTokens:
+    """The tokens of the docs that get tags.
+
+    sentence_boundaries: whether an entity must not go on across the start of a sentence, where one is set.
+    """
+    attrs = [ENT_IOB, IS_SPACE, SENT_START]
+    arrays = [doc.to_array(attrs) for doc in docs if len(doc)]
     table = np.concatenate(arrays) if arrays else np.zeros((0, 3), dtype=np.uint64)
-    taken = _is_preset(table[:, 0])
-    space = table[:, 2] == 1
-    return Constraints(begin=~(taken | space), inside=~taken, end=~(taken | space))
+    preset = _is_preset(table[:, 0])
+    rows = np.flatnonzero(table[:, 1] == 0)
+    ends = np.cumsum([len(doc) for doc in docs])
+    lengths = np.diff(np.searchsorted(rows, ends), prepend=0)
+    separate = np.zeros(len(rows), dtype=bool)
+    if sentence_boundaries:
+        separate |= table[rows, 2] == 1
+    if preset.any() and len(rows) < len(table):
+        # White space that is taken parts its neighbours.
+        taken = np.cumsum(preset & (table[:, 1] == 1))
+        separate[1:] |= np.diff(taken[rows]) > 0
+    return ChainTokens(rows, lengths, preset[rows], separate)
 
 
 def _is_preset(iob: NDArray[Any]) -> Bools:
     return (iob == IOB_INSIDE) | (iob == IOB_BEGIN)
 
 
-def write_entities(doc: Doc, starts: Sequence[int], ends: Sequence[int], labels: Sequence[str]) -> None:
-    """Add entities to a doc in one go. Entities and blocked tokens that were there stay; every other token is O."""
+def write_entities(doc: Doc, starts: Sequence[int], ends: Sequence[int], labels: Sequence[str]) -> list[Span]:
+    """Add entities to a doc in one go. Entities and blocked tokens that were there stay; every other token is O.
+
+    RETURNS: the entities that were added.
+    """
     entities = [Span(doc, start, end, label=label) for start, end, label in zip(starts, ends, labels, strict=True)]
     iob = doc.to_array(ENT_IOB)
     if not _is_preset(iob).any():
         doc.set_ents(entities)
-        return
+        return entities
     free = ~_is_preset(iob)
     for start, end in zip(starts, ends, strict=True):
         free[start:end] = False
     doc.set_ents(entities, outside=[Span(doc, *run) for run in _runs(free)], default="unmodified")
+    return entities
 
 
 def _runs(mask: Bools) -> list[tuple[int, int]]:
@@ -158,6 +198,49 @@ def _trim(doc: Doc, start: int, end: int) -> tuple[int, int]:
     while end > start and doc[end - 1].is_space:
         end -= 1
     return start, end
+
+
+def chain_gold(tags: Ints, tokens: ChainTokens, scheme: Scheme) -> Ints:
+    """The gold tags (M,) of the chain, from the BIO tags (N,) of all tokens.
+
+    An entity that the constraints do not allow loses its annotation, as do tokens that can only be O.
+    """
+    own = tags[tokens.rows]
+    starts = np.cumsum(tokens.lengths) - tokens.lengths
+    spans = tags_to_spans(own, starts, BIO)
+    blocked = np.cumsum(np.concatenate([[0], tokens.outside]))
+    parted = np.cumsum(np.concatenate([[0], tokens.separate]))
+    fits = (blocked[spans.ends] == blocked[spans.starts]) & (parted[spans.ends] == parted[spans.starts + 1])
+    as_tags = spans_to_tags(Spans(*(column[fits] for column in spans)), len(own), MISSING, scheme)
+    return np.where((own == OUTSIDE) & ~tokens.outside, OUTSIDE, as_tags)
+
+
+def incorrect_spans(
+    examples: Sequence[Example], key: str, label_numbers: Mapping[str, int], tokens: ChainTokens
+) -> tuple[Spans, Ints]:
+    """The spans that the annotation says are wrong, by rows of the chain; and the rows that it says are in an entity.
+
+    key: their place in `doc.spans` of the reference. A span of label O says that its tokens are in some entity. Labels
+    that are not the component's say nothing.
+    Raises ValueError (spaCy's E868) if a span is an entity of the annotation too.
+    """
+    found: list[tuple[int, int, int]] = []
+    not_outside: list[int] = []
+    first_token = 0
+    for example in examples:
+        spans = example.get_aligned_spans_y2x(example.reference.spans.get(key, []), allow_overlap=True)
+        entities = {(ent.start, ent.end, ent.label) for ent in example.get_aligned_ents_and_ner()[0]} if spans else ()
+        for span in spans:
+            if (span.start, span.end, span.label) in entities:
+                raise ValueError(Errors.E868.format(span=(span.start_char, span.end_char, span.label_)))
+            bounds = np.searchsorted(tokens.rows, [first_token + span.start, first_token + span.end]).tolist()
+            if span.label_ == "O":
+                not_outside.extend(range(*bounds))
+            elif span.label_ in label_numbers and bounds[0] < bounds[1]:
+                found.append((bounds[0], bounds[1], label_numbers[span.label_]))
+        first_token += len(example.predicted)
+    columns = np.array(found, dtype=np.int64).reshape(-1, 3).T
+    return Spans(*columns), np.array(not_outside, dtype=np.int64)
 
 
 def word_counts(docs: Iterable[Doc]) -> Counter[int]:

@@ -8,52 +8,60 @@ from thinc.layers import HashEmbed
 from thinc.types import Floats2d, Ragged
 
 from .layers.embed import Lexemes, distinct_lexemes, lexeme_features, lexeme_vectors, per_lexeme, word_table
-from .layers.head import dense, grown_dense, log_softmax
+from .layers.head import HEADS, dense, grown_dense, grown_head, set_head_size
 from .layers.packed import split_rows
 from .layers.recurrent import GRU, LSTM, RNN, encode
+from .tags import SCHEMES
 
 
 def build_tagger(
-    tok2vec: Model[List[Doc], List[Floats2d]], nO: Optional[int] = None
+    tok2vec: Model[List[Doc], List[Floats2d]], nO: Optional[int] = None, head: str = "crf", scheme: str = "bio"
 ) -> Model[List[Doc], List[Floats2d]]:
-    """The tagger: word vectors in context → dense → log-softmax over BIO tags.
+    """The tagger: word vectors in context → dense → CRF or log-softmax over tags.
 
     tok2vec: any spaCy tok2vec model, a listener included.
     nO: number of tags; the component sets it from its labels.
-    Gives the log-probabilities (tokens, nO) of the tags, one array a doc.
+    head: "crf", a chain with learned transitions, or "softmax", every tag by itself.
+    scheme: the tag scheme, "bio" or "biluo".
+    Gives the emissions (tokens, nO) of the tags, one array a doc; of the softmax head their log-probabilities.
+    Raises ValueError for another head or scheme.
     """
+    for name, value, known in (("head", head, HEADS), ("scheme", scheme, SCHEMES)):
+        if value not in known:
+            raise ValueError(f"LSTMTagger: {name} is {value!r}, but must be one of {', '.join(map(repr, known))}")
     output = dense(nO, tok2vec.maybe_get_dim("nO"))
-    normalize = log_softmax()
-    tagger = with_array(chain(output, normalize))
+    last = HEADS[head](scheme)
+    tagger = with_array(chain(output, last))
     model = chain(tok2vec, tagger)
     model.set_ref("tok2vec", tok2vec)
     model.set_ref("output_layer", output)
-    model.set_ref("log_softmax", normalize)
+    model.set_ref("head", last)
     model.attrs["resize_output"] = resize_output
     return cast(Model[List[Doc], List[Floats2d]], model)
 
 
 def resize_output(model: Model[Any, Any], nO: int) -> Model[Any, Any]:
     """Give a tagger nO tags. Tags that it did not have get probability zero until they are trained."""
-    output = model.get_ref("output_layer")
+    output, head = model.get_ref("output_layer"), model.get_ref("head")
     if not output.has_dim("nO") or not output.has_param("W"):
         output.set_dim("nO", nO, force=True)
+        set_head_size(head, nO)
         return model
     old = output.get_dim("nO")
     if nO == old:
         return model
     if nO < old:
         raise ValueError(f"LSTMTagger: the model has {old} tags and cannot shrink to {nO}")
-    larger = grown_dense(output, nO)
+    larger, larger_head = grown_dense(output, nO), grown_head(head, nO)
     inner = model.layers[-1].layers[0]
-    inner.layers[inner.layers.index(output)] = larger
+    inner.layers[:] = [larger, larger_head]
     # The containers carry the width of what they contain.
     for node in (model, model.layers[-1], inner):
         if node.has_dim("nO"):
             node.set_dim("nO", nO, force=True)
     model.set_ref("output_layer", larger)
-    unseen = model.get_ref("log_softmax").attrs["unseen"]
-    model.get_ref("log_softmax").attrs["unseen"] = [*unseen, *range(old, nO)]
+    model.set_ref("head", larger_head)
+    larger_head.attrs["unseen"] = [*head.attrs["unseen"], *range(old, nO)]
     return model
 
 

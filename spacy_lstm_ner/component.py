@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter
 from itertools import islice
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 from spacy.errors import Errors
@@ -16,16 +16,21 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
-from .annotations import GoldReport, gold_labels, gold_tags, token_constraints, word_counts, write_entities
-from .layers.decode import decode
+from .annotations import gold_labels, word_counts, write_entities
+from .confidence import Uncertainty, register_score_attribute, write_scores
+from .inference import Analysis, Prediction, best_analyses, find_entities, n_tags, uncertainties
 from .layers.embed import build_vocabulary
-from .layers.head import cross_entropy
+from .layers.head import head_scheme, set_head_size
+from .layers.loss import Loss
+from .learning import tagger_loss
 from .scorer import score_entities
-from .tags import n_tags, tags_to_spans
+from .settings import DEFAULT_SETTINGS, check_settings, warn_of_unknown_labels
 
 DEFAULT_MODEL_CONFIG = """
 [model]
 @architectures = "spacy-lstm-ner.LSTMTagger.v1"
+head = "crf"
+scheme = "bio"
 
 [model.tok2vec]
 @architectures = "spacy-lstm-ner.LexemeTok2Vec.v1"
@@ -49,18 +54,14 @@ context = 8
 DEFAULT_MODEL = Config().from_str(DEFAULT_MODEL_CONFIG)["model"]
 
 
-class Prediction(NamedTuple):
-    """The entities of one doc: token numbers and labels."""
-
-    starts: List[int]
-    ends: List[int]
-    labels: List[str]
-
-
 @Language.factory(
     "lstm_ner",
     assigns=["doc.ents", "token.ent_iob", "token.ent_type"],
-    default_config={"model": DEFAULT_MODEL, "scorer": {"@scorers": "spacy-lstm-ner.entity_scorer.v1"}},
+    default_config={
+        "model": DEFAULT_MODEL,
+        "scorer": {"@scorers": "spacy-lstm-ner.entity_scorer.v1"},
+        **DEFAULT_SETTINGS,
+    },
     default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
 )
 def make_lstm_ner(
@@ -68,17 +69,46 @@ def make_lstm_ner(
     name: str,
     model: Model[List[Doc], List[Floats2d]],
     scorer: Optional[Callable[..., Dict[str, Any]]],
+    threshold: float,
+    label_thresholds: Dict[str, float],
+    spans_key: Optional[str],
+    score_attr: Optional[str],
+    sentence_boundaries: bool,
+    incorrect_spans_key: Optional[str],
+    label_weights: Dict[str, float],
+    label_smoothing: float,
 ) -> "LSTMEntityRecognizer":
     """Create the component for a pipeline.
 
-    model: gives the log-probabilities of the BIO tags of each token; see `architectures.build_tagger`.
+    model: gives the emissions of the tags of each token; see `architectures.build_tagger`.
     scorer: scores a list of Examples.
+    threshold: entities of a lower probability are left out. label_thresholds: the same for single labels.
+    spans_key: entities and their probabilities go to `doc.spans[spans_key]` too. None: they are not computed unless a
+        threshold needs them.
+    score_attr: name of the extension attribute that gives an entity's probability, `ent._.score`. It reads what
+        `spans_key` keeps. None: no such attribute.
+    sentence_boundaries: entities do not go on across the start of a sentence, where earlier components set one.
+    incorrect_spans_key: in training, `doc.spans[incorrect_spans_key]` of the reference are spans that are known to be
+        wrong, as in spaCy's `ner`.
+    label_weights: by label (or "O"), how much more an error weighs in training where this is the right answer.
+    label_smoothing: share of the right tag's place that training gives to all tags alike.
+    Raises ValueError for a setting that is out of range.
     """
-    return LSTMEntityRecognizer(nlp.vocab, model, name, scorer=scorer)
+    settings = {
+        "threshold": threshold,
+        "label_thresholds": label_thresholds,
+        "spans_key": spans_key,
+        "score_attr": score_attr,
+        "sentence_boundaries": sentence_boundaries,
+        "incorrect_spans_key": incorrect_spans_key,
+        "label_weights": label_weights,
+        "label_smoothing": label_smoothing,
+    }
+    return LSTMEntityRecognizer(nlp.vocab, model, name, scorer=scorer, **settings)
 
 
 class LSTMEntityRecognizer(TrainablePipe):
-    """Finds named entities: the model scores BIO tags, the best legal sequence of them becomes `doc.ents`."""
+    """Finds named entities: the model scores tags, the best legal sequence of them becomes `doc.ents`."""
 
     def __init__(
         self,
@@ -87,16 +117,20 @@ class LSTMEntityRecognizer(TrainablePipe):
         name: str = "lstm_ner",
         *,
         scorer: Optional[Callable[..., Dict[str, Any]]] = score_entities,
+        **settings: Any,
     ) -> None:
         """Set the component up; `initialize` or `from_disk` makes it usable.
 
-        vocab: the pipeline's vocabulary. model: see `make_lstm_ner`. name: its name in the pipeline.
+        vocab: the pipeline's vocabulary. model, settings: see `make_lstm_ner`. name: its name in the pipeline.
         """
         self.vocab = vocab
         self.model = model
         self.name = name
         self.scorer = scorer
-        self.cfg: Dict[str, Any] = {"labels": []}
+        self.cfg: Dict[str, Any] = {"labels": [], **DEFAULT_SETTINGS, **settings}
+        check_settings(name, self.cfg)
+        if self.cfg["spans_key"] and self.cfg["score_attr"]:
+            register_score_attribute(self.cfg["score_attr"])
 
     @property
     def labels(self) -> Tuple[str, ...]:
@@ -127,7 +161,7 @@ class LSTMEntityRecognizer(TrainablePipe):
         self.cfg["labels"] = [*self.labels, label]
         self.vocab.strings.add(label)
         if self._is_initialized():
-            self.model.attrs["resize_output"](self.model, n_tags(len(self.labels)))
+            self.model.attrs["resize_output"](self.model, n_tags(self.model, self.labels))
         return 1
 
     def initialize(
@@ -159,9 +193,11 @@ class LSTMEntityRecognizer(TrainablePipe):
             self.add_label(label)
         for table in tables:
             build_vocabulary(table, counts)
-        output = self.model.get_ref("output_layer")
-        output.set_dim("nO", n_tags(len(self.labels)), force=True)
-        self.model.get_ref("log_softmax").attrs["unseen"] = []
+        warn_of_unknown_labels(self.name, self.cfg)
+        size = n_tags(self.model, self.labels)
+        self.model.get_ref("output_layer").set_dim("nO", size, force=True)
+        set_head_size(self._head, size)
+        self._head.attrs.update(unseen=[], temperature=1.0, label_temperatures={})
         self.model.initialize(X=[example.x for example in sample])
 
     def _label_list(self, labels: Any) -> List[str]:
@@ -179,6 +215,10 @@ class LSTMEntityRecognizer(TrainablePipe):
         output = self.model.get_ref("output_layer")
         return bool(output.has_param("W"))
 
+    @property
+    def _head(self) -> Model[Any, Any]:
+        return self.model.get_ref("head")
+
     def _require_initialized(self) -> None:
         if not self._is_initialized():
             raise ValueError(
@@ -190,29 +230,39 @@ class LSTMEntityRecognizer(TrainablePipe):
 
         Raises ValueError if the component was not initialized.
         """
-        self._require_initialized()
         docs = [docs] if isinstance(docs, Doc) else list(docs)
-        lengths = np.array([len(doc) for doc in docs], dtype=np.int64)
-        if not lengths.any():
-            return [Prediction([], [], []) for _ in docs]
-        scores = self.model.ops.to_numpy(self.model.ops.flatten(self.model.predict(docs)))
-        tags = decode(scores, lengths, token_constraints(docs))
-        first_tokens = np.cumsum(lengths) - lengths
-        spans = tags_to_spans(tags, first_tokens)
-        bounds = np.searchsorted(spans.starts, [*first_tokens, len(tags)]).tolist()
-        predictions = []
-        for k, first in enumerate(first_tokens.tolist()):
-            own = slice(bounds[k], bounds[k + 1])
-            names = [self.labels[number] for number in spans.labels[own].tolist()]
-            predictions.append(
-                Prediction((spans.starts[own] - first).tolist(), (spans.ends[own] - first).tolist(), names)
-            )
-        return predictions
+        self._require_initialized()
+        return find_entities(self.model, docs, self.labels, self.cfg)
 
     def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Prediction]) -> None:
-        """Add the predicted entities to `doc.ents`. Entities that were there before stay."""
+        """Add the predicted entities to `doc.ents`, and with their scores to `doc.spans`.
+
+        Entities that were there before stay.
+        """
         for doc, prediction in zip(docs, predictions, strict=True):
-            write_entities(doc, *prediction)
+            spans = write_entities(doc, prediction.starts, prediction.ends, prediction.labels)
+            if self.cfg["spans_key"] and prediction.scores is not None:
+                write_scores(doc, self.cfg["spans_key"], self.name, spans, prediction.scores)
+
+    def n_best(self, docs: Iterable[Doc], n: int = 5) -> List[List[Analysis]]:
+        """The n most probable analyses of each doc, best first; the docs are not changed.
+
+        RETURNS: for each doc up to n pairs of its entities, as (start token, end token, label), and the probability
+        of exactly these. Thresholds are not applied.
+        Raises ValueError if the component was not initialized, or n is less than 1.
+        """
+        if n < 1:
+            raise ValueError(f"'{self.name}': n is {n}, but must be at least 1")
+        self._require_initialized()
+        return best_analyses(self.model, list(docs), self.labels, self.cfg, n)
+
+    def uncertainty(self, docs: Iterable[Doc]) -> List[Uncertainty]:
+        """How unsure the model is of each doc, for choosing what to annotate next; the docs are not changed.
+
+        Raises ValueError if the component was not initialized.
+        """
+        self._require_initialized()
+        return uncertainties(self.model, list(docs), self.labels, self.cfg)
 
     def update(
         self,
@@ -239,16 +289,18 @@ class LSTMEntityRecognizer(TrainablePipe):
         set_dropout_rate(self.model, drop)
         # The whole batch in its order: a listener gets its vectors for just these docs.
         scores, backprop = self.model.begin_update([example.predicted for example in examples])
-        loss, d_scores = self.get_loss(examples, scores)
-        backprop(d_scores)
+        loss = self._loss(examples, scores)
+        backprop(self.model.ops.unflatten(self.model.ops.asarray(loss.d_emissions), _lengths(examples)))
+        if loss.d_transitions is not None:
+            for name, gradient in loss.d_transitions._asdict().items():
+                self._head.inc_grad(name, self._head.ops.asarray(gradient.astype("float32")))
         if sgd not in (None, False):
             self.finish_update(sgd)
-        losses[self.name] += loss
+        losses[self.name] += loss.value
         return losses
 
     def _learn_labels(self, examples: Sequence[Example]) -> None:
         """Add labels that first turn up now, and let tags be predicted that now have an example."""
-        unseen = self.model.get_ref("log_softmax").attrs["unseen"]
         present = {label for example in examples for label in gold_labels(example.reference)}
         new = sorted(present.difference(self.labels))
         for label in new:
@@ -259,29 +311,34 @@ class LSTMEntityRecognizer(TrainablePipe):
                 "start, give them to initialize, in its examples or in its list of labels",
                 stacklevel=3,
             )
-        if unseen or new:
-            softmax = self.model.get_ref("log_softmax")
-            waiting = set(softmax.attrs["unseen"])
-            for number, label in enumerate(self.labels):
-                if label in present:
-                    waiting -= {2 * number + 1, 2 * number + 2}
-            softmax.attrs["unseen"] = sorted(waiting)
+        waiting = self._head.attrs["unseen"]
+        if waiting:
+            known = {number for number, label in enumerate(self.labels) if label in present}
+            of_label = head_scheme(self._head).label_of(np.array(waiting)).tolist()
+            still = [tag for tag, number in zip(waiting, of_label, strict=True) if number not in known]
+            self._head.attrs["unseen"] = still
 
     def get_loss(self, examples: Iterable[Example], scores: Sequence[Floats2d]) -> Tuple[float, List[Floats2d]]:
-        """The cross entropy summed over the annotated tokens, and its gradient, one array a doc.
+        """The loss in nats, summed over what is annotated, and its gradient, one array a doc.
 
-        scores: the model's log-probabilities of the tags, one array (tokens, tags) a doc.
+        scores: the model's emissions, one array (tokens, tags) a doc.
+        Tokens without annotation add nothing by themselves: a CRF sums over all their tags, the softmax head leaves
+        them out.
         Raises ValueError if the loss is not a number.
         """
-        numbers = {label: number for number, label in enumerate(self.labels)}
-        report = GoldReport()
-        gold = [gold_tags(example, numbers, report) for example in examples]
-        ops = self.model.ops
-        flat = ops.flatten(list(scores))
-        loss, gradient = cross_entropy(ops, flat, ops.xp.asarray(np.concatenate(gold)))
-        if not np.isfinite(loss):
+        examples = list(examples)
+        loss = self._loss(examples, scores)
+        return loss.value, self.model.ops.unflatten(self.model.ops.asarray(loss.d_emissions), _lengths(examples))
+
+    def _loss(self, examples: Sequence[Example], scores: Sequence[Floats2d]) -> Loss:
+        loss = tagger_loss(self.model, examples, scores, self.labels, self.cfg)
+        if not np.isfinite(loss.value):
             raise ValueError(
-                f"'{self.name}': the loss is {loss}. Training went out of bounds: lower the learning rate, or set "
-                f"grad_clip in the optimizer. ({Errors.E910.format(name=self.name)})"
+                f"'{self.name}': the loss is {loss.value}. Training went out of bounds: lower the learning rate, or "
+                f"set grad_clip in the optimizer. ({Errors.E910.format(name=self.name)})"
             )
-        return loss, ops.unflatten(gradient, [len(tags) for tags in gold])
+        return loss
+
+
+def _lengths(examples: Sequence[Example]) -> List[int]:
+    return [len(example.predicted) for example in examples]

@@ -1,113 +1,170 @@
-"""From the scores of tags to the best legal sequence of tags.
+"""From emissions to the best legal sequences of tags.
 
-Notation
---------
-N       tokens of all sequences of the batch, laid end to end
-L       labels; tags are numbered as in `spacy_lstm_ner.tags`: O, B-0, I-0, B-1, ...
-scores  (N, 2L+1) the log-probability of each tag at each token
+Notation as in `crf`: N tokens of all sequences laid end to end, T tags, L labels, emissions (N, T).
+
+Every tag has two kinds of predecessors: O and the first tags of entities follow O or the best of the tags that may end
+an entity; a continuing tag follows B or I of its own label. So a step costs O(T), not O(T²).
 """
 
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, Optional
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..tags import Bools, Ints, illegal_rows, is_begin, is_inside
+from ..tags import Bools, Ints, illegal_rows
+from .crf import Floats, Moves
 from .packed import pack
 
-Scores = NDArray[np.floating[Any]]
 
+class _Steps(NamedTuple):
+    """The moves as a table of two predecessors for each tag. The number T stands for "the best that may end".
 
-class Constraints(NamedTuple):
-    """What each of N tokens may be. O is always allowed, so that there is always a legal sequence.
-
-    begin: the first token of an entity. inside: a later one. end: the last one (B or I).
+    start (T,), end (T,): scores of the first and the last tag. ending (E,): tags that may end an entity; leave (E,).
+    first, second (T,): the predecessors; to_first, to_second (T,): the scores of the moves from them.
     """
 
-    begin: Bools
-    inside: Bools
-    end: Bools
+    start: Floats
+    end: Floats
+    ending: Ints
+    leave: Floats
+    first: Ints
+    second: Ints
+    to_first: Floats
+    to_second: Floats
 
 
-def decode(scores: Scores, lengths: Ints, allowed: Constraints) -> Ints:
-    """The most probable legal tags (N,) of every sequence.
+def _steps(moves: Moves) -> _Steps:
+    scheme, t, T = moves.scheme, moves.transitions, moves.n_tags
+    tags = np.arange(T)
+    first, second = np.zeros(T, dtype=np.int64), np.full(T, T, dtype=np.int64)
+    to_first, to_second = t.enter[0].copy(), t.enter[1].copy()
+    for c, role in enumerate(scheme.continuing):
+        own = scheme.columns(role)
+        first[own], second[own] = tags[scheme.columns("B")], tags[scheme.columns("I")]
+        to_first[own], to_second[own] = t.inside[c]
+    ending = np.flatnonzero(moves.ending)
+    return _Steps(
+        start=np.where(moves.opening, t.start, -np.inf),
+        end=np.where(moves.ending | (tags == 0), t.end, -np.inf),
+        ending=ending,
+        leave=t.leave[ending],
+        first=first,
+        second=second,
+        to_first=to_first,
+        to_second=to_second,
+    )
 
-    Legal: an I-k only after B-k or I-k of the same sequence, and what `allowed` says. The arg max of every token is
-    the answer wherever it is legal; the sequences where it is not are solved by the Viterbi algorithm. Between
-    equal scores the lower tag wins.
+
+def decode(emissions: Floats, lengths: Ints, moves: Moves, allowed: Optional[Bools] = None) -> Ints:
+    """The tags (N,) of the highest-scoring legal sequence of each sequence of tokens, by the Viterbi algorithm.
+
+    emissions (N, T), -inf where a tag is out of the question; lengths (n_sequences,); allowed (N, T). O must be allowed
+    everywhere, so that there is a legal sequence. Where no transition costs anything, the arg max of every token is the
+    answer wherever it is legal. Between equal scores the lower tag wins.
     """
-    scores = scores.copy()
-    n_tokens = len(scores)
-    scores[~allowed.begin, 1::2] = -np.inf
-    scores[~allowed.inside, 2::2] = -np.inf
-    tags = cast(Ints, scores.argmax(axis=1)) if n_tokens else np.zeros(0, dtype=np.int64)
-    starts = np.cumsum(lengths) - lengths
-    bad = np.zeros(n_tokens, dtype=bool)
-    bad[illegal_rows(tags, starts)] = True
-    bad |= _ends(tags, starts) & ~allowed.end
-    if not bad.any():
-        return tags
-    sequence = np.repeat(np.arange(len(lengths)), lengths)
-    wrong = np.isin(sequence, sequence[bad])
-    tags[wrong] = _viterbi(scores[wrong], lengths[np.unique(sequence[bad])], allowed.end[wrong])
+    if moves.n_tags == 1 or not len(emissions):
+        return np.zeros(len(emissions), dtype=np.int64)
+    e = emissions if allowed is None else np.where(allowed, emissions, -np.inf)
+    if any(array.any() for array in moves.transitions):
+        return _viterbi(e, lengths, moves)
+    tags: Ints = e.argmax(axis=1)
+    bad = illegal_rows(tags, np.cumsum(lengths) - lengths, moves.scheme)
+    if len(bad):
+        sequence = np.repeat(np.arange(len(lengths)), lengths)
+        wrong = np.isin(sequence, sequence[bad])
+        tags[wrong] = _viterbi(e[wrong], lengths[np.unique(sequence[bad])], moves)
     return tags
 
 
-def _ends(tags: Ints, starts: Ints) -> Bools:
-    """True at the last token of every entity of (nearly) legal tags."""
-    continued = np.zeros(len(tags) + 1, dtype=bool)
-    continued[:-1] = is_inside(tags)
-    continued[starts] = False
-    return (is_begin(tags) | is_inside(tags)) & ~continued[1:]
-
-
-def _viterbi(scores: Scores, lengths: Ints, may_end: Bools) -> Ints:
-    """Viterbi over B, I and O with free transitions, in time N·L: I-k has two predecessors, all else the best one."""
-    packed = pack(lengths, n_directions=1)
-    rows, offsets = packed.source[0], packed.offsets
-    packed_scores, packed_end = scores[rows].astype("float64"), may_end[rows]
-    n_labels = (scores.shape[1] - 1) // 2
-    # For O and B: the best tag of the token before that may be followed by them. For I-k: whether I-k came before.
-    best_before = np.zeros(len(rows), dtype=np.int64)
-    from_inside = np.zeros((len(rows), n_labels), dtype=bool)
-    best_last = np.zeros(len(rows), dtype=np.int64)
-    total = np.zeros(0)
-    for t, b in enumerate(packed.batch_sizes.tolist()):
+def _viterbi(e: Floats, lengths: Ints, moves: Moves) -> Ints:
+    """All sequences side by side, one step for each token of the longest."""
+    packed, steps = pack(lengths, n_directions=1), _steps(moves)
+    sizes, offsets = packed.batch_sizes.tolist(), packed.offsets
+    T, B = moves.n_tags, sizes[0]
+    scores = e[packed.source[0]].astype("float64")
+    # For each row the best tag before it that may end an entity, and which tags take their second predecessor.
+    best_end = np.zeros(len(scores), dtype=np.int64)
+    takes_second = np.zeros(scores.shape, dtype=bool)
+    last_tags = np.zeros(B, dtype=np.int64)
+    total = np.empty((B, T + 1))
+    total[:, :T] = steps.start + scores[:B]
+    for t, b in enumerate(sizes):
         now = slice(offsets[t], offsets[t] + b)
-        total_now = packed_scores[now].copy()
-        if t == 0:
-            total_now[:, 2::2] = -np.inf
-        else:
-            total = total[:b]
-            before = slice(offsets[t - 1], offsets[t - 1] + b)
-            best_before[now] = best_last[before]
-            inside_wins = total[:, 2::2] > total[:, 1::2]
-            from_inside[now] = inside_wins
-            free = total[np.arange(b), best_last[before]]
-            total_now[:, 0] += free
-            total_now[:, 1::2] += free[:, None]
-            total_now[:, 2::2] += np.where(inside_wins, total[:, 2::2], total[:, 1::2])
-        total = total_now
-        leaving = np.where(packed_end[now, None], total, -np.inf)
-        leaving[:, 0] = total[:, 0]
-        best_last[now] = leaving.argmax(axis=1)
-    return _trace_back(packed.batch_sizes, offsets, rows, best_last, best_before, from_inside)
-
-
-def _trace_back(
-    batch_sizes: Ints, offsets: list[int], rows: Ints, best_last: Ints, best_before: Ints, from_inside: Bools
-) -> Ints:
-    tags = np.empty(len(rows), dtype=np.int64)
-    current = np.zeros(0, dtype=np.int64)
-    for t in range(len(batch_sizes) - 1, -1, -1):
-        b = offsets[t + 1] - offsets[t]
-        now = slice(offsets[t], offsets[t] + b)
-        # Sequences whose last token is here start from their own best tag.
-        current = np.concatenate([current, best_last[offsets[t] + len(current) : offsets[t] + b]])
-        tags[rows[now]] = current
-        inside = is_inside(current)
-        label = np.maximum((current + 1) // 2 - 1, 0)
-        stays = from_inside[now][np.arange(b), label] if from_inside.shape[1] else inside
-        within = np.where(stays, current, current - 1)
-        current = np.where(inside, within, best_before[now])
+        if t:
+            before = total[:b]
+            ending = before[:, steps.ending] + steps.leave
+            at = ending.argmax(axis=1)
+            best_end[now] = steps.ending[at]
+            before[:, T] = ending[np.arange(b), at]
+            first = before.take(steps.first, axis=1)
+            first += steps.to_first
+            second = before.take(steps.second, axis=1)
+            second += steps.to_second
+            np.greater(second, first, out=takes_second[now])
+            np.maximum(first, second, out=first)
+            np.add(first, scores[now], out=before[:, :T])
+        still = sizes[t + 1] if t + 1 < len(sizes) else 0
+        if still < b:
+            last_tags[still:b] = (total[still:b, :T] + steps.end).argmax(axis=1)
+    tags = np.empty(len(scores), dtype=np.int64)
+    current = last_tags[: sizes[-1]]
+    for t in range(len(sizes) - 1, -1, -1):
+        b, now = sizes[t], slice(offsets[t], offsets[t] + sizes[t])
+        # Sequences whose last token is here join in.
+        current = np.concatenate([current, last_tags[len(current) : b]])
+        tags[packed.source[0][now]] = current
+        taken = takes_second[now][np.arange(b), current]
+        current = np.where(taken, steps.second[current], steps.first[current])
+        current = np.where(current == T, best_end[now], current)
     return tags
+
+
+def n_best(emissions: Floats, moves: Moves, n: int, allowed: Optional[Bools] = None) -> list[tuple[Ints, float]]:
+    """The n highest-scoring legal sequences of tags of one sequence of tokens, best first, with their scores.
+
+    emissions (N, T); allowed (N, T). Fewer than n where there are no more. Every legal sequence of tags stands for
+    another set of entities. Scores are in nats; minus log Z they are log-probabilities.
+    """
+    e = np.asarray(emissions, dtype="float64")
+    e = e if allowed is None else np.where(allowed, e, -np.inf)
+    if not len(e):
+        return [(np.zeros(0, dtype=np.int64), 0.0)]
+    steps, T = _steps(moves), moves.n_tags
+    total = np.full((T + 1, n), -np.inf)
+    total[:T, 0] = steps.start + e[0]
+    # Where each of a tag's n best comes from: a place among the n of its first and the n of its second predecessor;
+    # and for the n best that may end: a place among all tags that may.
+    places, end_places = np.zeros((len(e), T, n), dtype=np.int64), np.zeros((len(e), n), dtype=np.int64)
+    for t in range(1, len(e)):
+        if len(steps.ending):
+            total[T], end_places[t] = _top((total[steps.ending] + steps.leave[:, None]).ravel(), n)
+        first = total[steps.first] + steps.to_first[:, None]
+        second = total[steps.second] + steps.to_second[:, None]
+        best, places[t] = _top(np.concatenate([first, second], axis=1), n)
+        total[:T] = best + e[t][:, None]
+    scores, final = _top((total[:T] + steps.end[:, None]).ravel(), n)
+    found = []
+    for score, place in zip(scores.tolist(), final.tolist(), strict=True):
+        if np.isneginf(score):
+            break
+        tag, rank = divmod(place, n)
+        tags = np.empty(len(e), dtype=np.int64)
+        for t in range(len(e) - 1, -1, -1):
+            tags[t] = tag
+            takes_second, rank = divmod(int(places[t, tag, rank]), n)
+            tag = int(steps.second[tag] if takes_second else steps.first[tag])
+            if tag == T and t:
+                ending, rank = divmod(int(end_places[t, rank]), n)
+                tag = int(steps.ending[ending])
+        found.append((tags, score))
+    return found
+
+
+def _top(values: Floats, n: int) -> tuple[Floats, Ints]:
+    """The n largest along the last axis, largest first, and their places; padded with -inf."""
+    places = np.argsort(-values, axis=-1, kind="stable")[..., :n]
+    best = np.take_along_axis(values, places, axis=-1)
+    short = n - best.shape[-1]
+    if short > 0:
+        width = [(0, 0)] * (values.ndim - 1) + [(0, short)]
+        best, places = np.pad(best, width, constant_values=-np.inf), np.pad(places, width)
+    return best, places

@@ -1,10 +1,25 @@
-"""The head of the tagger: a dense layer that can grow, and the log-softmax over tags."""
+"""The head of the tagger: a dense layer that can grow, and on it a log-softmax or a CRF over tags.
+
+Both heads give the emissions (N, T) of a chain of tags, see `crf`; the transitions of the log-softmax are zero.
+
+Attributes of a head
+--------------------
+scheme              name of the tag scheme
+unseen              tags that no training example has shown yet. They have probability zero, so that a label added to a
+                    trained model changes nothing until it is trained
+temperature         what emissions and transitions are divided by before probabilities are computed
+label_temperatures  by label number, what the log odds of an entity's probability are divided by after that
+"""
 
 from collections.abc import Callable
 from typing import Any, Optional, cast
 
-from thinc.api import Linear, Model, Ops, zero_init
+import numpy as np
+from thinc.api import Linear, Model, zero_init
 from thinc.types import Floats2d
+
+from ..tags import SCHEMES, Scheme
+from .crf import Transitions, no_transitions
 
 Backprop = Callable[[Any], Any]
 
@@ -22,27 +37,32 @@ def grown_dense(layer: Model[Floats2d, Floats2d], nO: int) -> Model[Floats2d, Fl
     larger = dense(nO, layer.get_dim("nI"))
     larger.initialize()
     for name in ("W", "b"):
-        grown = larger.get_param(name)
-        grown[: layer.get_dim("nO")] = layer.get_param(name)
-        larger.set_param(name, grown)
-        if layer.has_grad(name):
-            # An update that is not finished yet.
-            gradient = larger.ops.xp.zeros_like(grown)
-            gradient[: layer.get_dim("nO")] = layer.get_grad(name)
-            larger.set_grad(name, gradient)
+        _copy_grown(layer, larger, name)
     return larger
 
 
-def log_softmax() -> Model[Floats2d, Floats2d]:
-    """log p(tag) for each token, from the scores of the tags.
+def _copy_grown(layer: Model[Any, Any], larger: Model[Any, Any], name: str) -> None:
+    """Copy a parameter, and its gradient in an update that is not finished yet, into a larger one."""
+    grown = larger.get_param(name)
+    part = tuple(slice(size) for size in layer.get_param(name).shape)
+    grown[part] = layer.get_param(name)
+    larger.set_param(name, grown)
+    if layer.has_grad(name):
+        gradient = larger.ops.xp.zeros_like(grown)
+        gradient[part] = layer.get_grad(name)
+        larger.set_grad(name, gradient)
 
-    Attribute `unseen`: tags that no training example has shown yet. They have probability zero, so that a label added
-    to a trained model changes nothing until it is trained.
-    """
-    return Model("log_softmax", _forward, attrs={"unseen": []})
+
+def _attrs(scheme: str) -> dict[str, Any]:
+    return {"scheme": scheme, "unseen": [], "temperature": 1.0, "label_temperatures": {}}
 
 
-def _forward(model: Model[Floats2d, Floats2d], X: Floats2d, is_train: bool) -> tuple[Floats2d, Backprop]:
+def log_softmax(scheme: str = "bio") -> Model[Floats2d, Floats2d]:
+    """log p(tag) for each token, from the scores of the tags."""
+    return Model("log_softmax", _log_softmax_forward, attrs=_attrs(scheme))
+
+
+def _log_softmax_forward(model: Model[Floats2d, Floats2d], X: Floats2d, is_train: bool) -> tuple[Floats2d, Backprop]:
     xp, unseen = model.ops.xp, model.attrs["unseen"]
     Y = X - X.max(axis=1, keepdims=True) if X.size else X.copy()
     if unseen:
@@ -57,13 +77,79 @@ def _forward(model: Model[Floats2d, Floats2d], X: Floats2d, is_train: bool) -> t
     return cast(Floats2d, Y), backprop
 
 
-def cross_entropy(ops: Ops, log_probs: Floats2d, tags: Any) -> tuple[float, Floats2d]:
-    """The negative log-likelihood summed over the annotated tokens, and its gradient with respect to `log_probs`.
+def crf(scheme: str = "bio") -> Model[Floats2d, Floats2d]:
+    """The emissions as they come, and the transitions of the chain as parameters, all zero at first."""
+    return Model(
+        "crf",
+        _crf_forward,
+        init=_crf_init,
+        params=dict.fromkeys(Transitions._fields),
+        dims={"nO": None},
+        attrs=_attrs(scheme),
+    )
 
-    log_probs (N, 2L+1); tags (N,): the gold tags; tokens with a negative tag add neither loss nor gradient.
-    """
-    gradient = ops.alloc2f(*log_probs.shape, dtype=log_probs.dtype)
-    annotated = (tags >= 0).nonzero()[0]
-    gold = tags[annotated]
-    gradient[annotated, gold] = -1.0
-    return float(-log_probs[annotated, gold].sum()), gradient
+
+def _crf_init(model: Model[Floats2d, Floats2d], X: Optional[Floats2d] = None, Y: Any = None) -> None:
+    if model.has_dim("nO") is None and X is not None:
+        model.set_dim("nO", X.shape[1])
+    scheme = head_scheme(model)
+    start = no_transitions(scheme, scheme.n_labels(model.get_dim("nO")), "float32")
+    for name, values in start._asdict().items():
+        model.set_param(name, model.ops.asarray(values))
+        if model.has_grad(name):
+            # Of an earlier training, with other labels.
+            model.set_grad(name, model.ops.xp.zeros_like(model.get_param(name)))
+
+
+def _crf_forward(model: Model[Floats2d, Floats2d], X: Floats2d, is_train: bool) -> tuple[Floats2d, Backprop]:
+    unseen = model.attrs["unseen"]
+    if not unseen:
+        return X, _same
+    Y = X.copy()
+    Y[:, unseen] = -model.ops.xp.inf
+
+    def backprop(dY: Floats2d) -> Floats2d:
+        dX = dY.copy()
+        dX[:, unseen] = 0.0
+        return dX
+
+    return Y, backprop
+
+
+def _same(dY: Floats2d) -> Floats2d:
+    return dY
+
+
+HEADS: dict[str, Callable[[str], Model[Floats2d, Floats2d]]] = {"crf": crf, "softmax": log_softmax}
+
+
+def head_scheme(head: Model[Any, Any]) -> Scheme:
+    """The tag scheme of a head."""
+    return SCHEMES[head.attrs["scheme"]]
+
+
+def head_transitions(head: Model[Any, Any], n_tags: int) -> Transitions:
+    """The transitions of a head over n_tags tags, as numpy arrays."""
+    if head.name != "crf":
+        scheme = head_scheme(head)
+        return no_transitions(scheme, scheme.n_labels(n_tags))
+    return Transitions(*(np.asarray(head.ops.to_numpy(head.get_param(name))) for name in Transitions._fields))
+
+
+def set_head_size(head: Model[Any, Any], n_tags: int) -> None:
+    """Tell a head that is not initialized yet for how many tags it is."""
+    if head.name == "crf":
+        head.set_dim("nO", n_tags, force=True)
+
+
+def grown_head(head: Model[Any, Any], n_tags: int) -> Model[Any, Any]:
+    """The head for n_tags tags. A new node for a CRF, for the reason given at `grown_dense`."""
+    if head.name != "crf":
+        return head
+    larger = crf(head.attrs["scheme"])
+    larger.attrs.update(head.attrs)
+    larger.set_dim("nO", n_tags)
+    larger.initialize()
+    for name in Transitions._fields:
+        _copy_grown(head, larger, name)
+    return larger

@@ -1,0 +1,87 @@
+"""Where the confidence of entities is kept in a document, and how it is read."""
+
+import warnings
+from bisect import bisect_left
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+from spacy.tokens import Doc, Span, SpanGroup
+
+SCORES, SOURCE = "scores", "lstm_ner"
+"""Attributes of a span group: the scores, as spaCy's span categorizer has them, and the component that gave them."""
+
+
+class Uncertainty(NamedTuple):
+    """How unsure the model is of a document. All are 0 where there is no doubt.
+
+    least_confidence: 1 minus the probability of the best analysis.
+    margin: 1 minus the difference between the probabilities of the best two analyses.
+    entropy: of the distribution over all analyses, in nats.
+    """
+
+    least_confidence: float
+    margin: float
+    entropy: float
+
+
+def write_scores(doc: Doc, key: str, source: str, spans: Sequence[Span], scores: Sequence[float]) -> None:
+    """Keep entities and their scores in `doc.spans[key]`, in place of what was there."""
+    attrs = {SCORES: np.asarray(scores, dtype="float32"), SOURCE: source}
+    doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=list(spans))
+
+
+def entity_score(span: Span) -> Optional[float]:
+    """P(span, label | text) if the component found just this entity, else None. The getter of `ent._.score`."""
+    for group in span.doc.spans.values():
+        scores = group.attrs.get(SCORES)
+        if SOURCE not in group.attrs or scores is None or len(scores) != len(group):
+            continue
+        at = bisect_left(range(len(group)), span.start, key=lambda k: group[k].start)
+        if at < len(group) and _bounds(group[at]) == _bounds(span):
+            return float(scores[at])
+    return None
+
+
+def _bounds(span: Span) -> Tuple[int, int, int]:
+    return span.start, span.end, span.label
+
+
+def register_score_attribute(name: str) -> None:
+    """Make `span._.<name>` the entity's score. An extension of that name that is not ours stays, with a warning."""
+    if not Span.has_extension(name):
+        Span.set_extension(name, getter=entity_score)
+    elif Span.get_extension(name)[2] is not entity_score:
+        warnings.warn(
+            f"lstm_ner: Span has an extension attribute {name!r} already, which stays as it is. To have the scores of "
+            "entities as an attribute too, give score_attr another name in the component's config",
+            stacklevel=2,
+        )
+
+
+def as_task(doc: Doc, uncertainty: Uncertainty) -> Dict[str, object]:
+    """A document as a line of JSONL for annotation: text, tokens, the entities with their scores, and `meta`."""
+    tokens: List[Dict[str, object]] = [
+        {
+            "text": token.text,
+            "start": token.idx,
+            "end": token.idx + len(token),
+            "id": token.i,
+            "ws": bool(token.whitespace_),
+        }
+        for token in doc
+    ]
+    spans = []
+    for ent in doc.ents:
+        span: Dict[str, object] = {
+            "start": ent.start_char,
+            "end": ent.end_char,
+            "token_start": ent.start,
+            "token_end": ent.end - 1,
+            "label": ent.label_,
+        }
+        score = entity_score(ent)
+        if score is not None:
+            span["score"] = round(score, 6)
+        spans.append(span)
+    meta = {name: round(value, 6) for name, value in uncertainty._asdict().items()}
+    return {"text": doc.text, "tokens": tokens, "spans": spans, "meta": meta}

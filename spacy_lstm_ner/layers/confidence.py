@@ -1,0 +1,67 @@
+"""The exact probability of an entity, and what a temperature does to it. Notation as in `crf`."""
+
+from typing import cast
+
+import numpy as np
+
+from ..tags import Ints, Spans
+from .crf import LARGEST_GAP, Floats, Lattice
+
+
+def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:
+    """(n,) P(span, label | text): the summed probability of all legal sequences of tags that contain each entity.
+
+    Constrained forward-backward (Culotta & McCallum 2004): the mass that arrives at the entity's first tag, times the
+    moves and emissions inside it, times the mass that goes on from its last tag to anything but more of the entity.
+
+    spans: rows and labels, none empty, none across sequences.
+    """
+    if not len(spans.starts):
+        return np.zeros(0)
+    moves, scheme = lattice.moves, lattice.moves.scheme
+    sizes, last_rows = spans.ends - spans.starts, spans.ends - 1
+    rows = np.repeat(spans.starts - np.cumsum(sizes) + sizes, sizes) + np.arange(int(sizes.sum()))
+    label, is_last = np.repeat(spans.labels, sizes), np.zeros(len(rows), dtype=bool)
+    is_last[np.cumsum(sizes) - 1] = True
+    roles = np.full(len(rows), scheme.roles.index("I"))
+    if "L" in scheme.roles:
+        roles[is_last] = scheme.roles.index("L")
+    first_of = np.cumsum(sizes) - sizes
+    roles[first_of] = scheme.roles.index("B")
+    if "U" in scheme.roles:
+        roles[first_of[sizes == 1]] = scheme.roles.index("U")
+    tags = 1 + len(scheme.roles) * label + roles
+    log_p = np.zeros(len(rows))
+    with np.errstate(divide="ignore"):
+        log_p[first_of] = np.log(lattice.alpha[spans.starts, tags[first_of]])
+        later = np.ones(len(rows), dtype=bool)
+        later[first_of] = False
+        at = np.flatnonzero(later)
+        gap = np.maximum(lattice.emissions[rows[at], tags[at]] - lattice.peak[rows[at]], -LARGEST_GAP)
+        gap[np.isneginf(lattice.emissions[rows[at], tags[at]])] = -np.inf
+        log_p[at] = gap - lattice.log_scale[rows[at]]
+        for c, role in enumerate(scheme.continuing):
+            own = at[roles[at] == scheme.roles.index(role)]
+            source = (roles[own - 1] == scheme.roles.index("I")).astype(int)
+            log_p[own] += moves.transitions.inside[c, source, label[own]]
+        leaving = _leaving(lattice, last_rows, tags[np.cumsum(sizes) - 1])
+        total = np.einsum("nt,nt->n", lattice.alpha[last_rows], lattice.beta[last_rows])
+        log_p[first_of] += np.log(leaving) - np.log(total)
+    return cast(Floats, np.clip(np.exp(np.add.reduceat(log_p, first_of)), 0.0, 1.0))
+
+
+def _leaving(lattice: Lattice, rows: Ints, tags: Ints) -> Floats:
+    """The part of β that ends the entity at its last row: all moves but those to a continuing tag."""
+    moves = lattice.moves
+    is_last = np.zeros(len(lattice.alpha) + 1, dtype=bool)
+    is_last[lattice.last] = True
+    following = np.minimum(rows + 1, len(lattice.alpha) - 1)
+    onward = moves.leave[tags] * (lattice.u[following] @ moves.enter[1])
+    return cast(Floats, np.where(is_last[rows], moves.end[tags], onward))
+
+
+def soften(probabilities: Floats, temperatures: Floats) -> Floats:
+    """(n,) Probabilities whose log odds are divided by a temperature each."""
+    clipped = np.clip(probabilities, 1e-12, 1.0 - 1e-12)
+    odds = np.log(clipped) - np.log1p(-clipped)
+    return cast(Floats, 1.0 / (1.0 + np.exp(-odds / temperatures)))

@@ -1,0 +1,253 @@
+"""What the head learns from: cross entropy token by token, and the exact likelihood of a chain of tags.
+
+Notation as in `crf`. Losses are sums over the batch, in nats; gradients are those of the emissions and transitions.
+"""
+
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from ..tags import BILUO, BIO, MISSING, Bools, Ints, Scheme, Spans
+from .crf import Floats, Lattice, Moves, Transitions, dot, forward_backward, known_mask, minus, no_transitions
+from .crf import path_counts as count_path
+
+
+class Gold(NamedTuple):
+    """What is known of the N tokens of a batch.
+
+    tags (N,): the gold tag of each token; MISSING where there is no annotation.
+    allowed (N, T): tags that the constraints allow at all. None: any.
+    forbidden: spans of which the annotation says only that they are no entities of that label. None: none.
+    not_outside: rows of which it says only that they are in some entity. None: none.
+    """
+
+    tags: Ints
+    allowed: Optional[Bools] = None
+    forbidden: Optional[Spans] = None
+    not_outside: Optional[Ints] = None
+
+    def negative_sequences(self, lengths: Ints) -> Bools:
+        """(n_sequences,) Where the annotation says what is not the case."""
+        sequence, negative = np.repeat(np.arange(len(lengths)), lengths), np.zeros(len(lengths), dtype=bool)
+        if self.forbidden is not None:
+            negative[sequence[self.forbidden.starts]] = True
+        if self.not_outside is not None:
+            negative[sequence[self.not_outside]] = True
+        return negative
+
+
+class Loss(NamedTuple):
+    """A loss in nats, its gradient (N, T) for the emissions, and its gradient for the transitions."""
+
+    value: float
+    d_emissions: Floats
+    d_transitions: Optional[Transitions]
+
+
+def cross_entropy(log_probs: Floats, tags: Ints, weights: Optional[Floats] = None, smoothing: float = 0.0) -> Loss:
+    """The negative log-likelihood of each annotated token; tokens without annotation add neither loss nor gradient.
+
+    log_probs (N, T); tags (N,). weights, smoothing: see `chain_loss`.
+    """
+    known = np.flatnonzero(tags >= 0)
+    gold, d = tags[known], np.zeros_like(log_probs)
+    scores = log_probs[known].astype("float64")
+    if weights is not None:
+        scores += margin(gold, weights)
+    peak = scores.max(axis=1, keepdims=True) if len(known) else scores
+    probs = np.exp(scores - peak)
+    total = probs.sum(axis=1, keepdims=True)
+    value = float((np.log(total) + peak).sum() - log_probs[known, gold].astype("float64").sum())
+    d_known = probs / total
+    d_known[np.arange(len(known)), gold] -= 1.0
+    if smoothing:
+        usable = ~np.isneginf(log_probs[known])
+        value += _smooth(log_probs[known], gold, usable, smoothing, d_known)
+    d[known] = d_known
+    return Loss(value, d, None)
+
+
+def margin(gold: Ints, weights: Floats) -> Floats:
+    """(n, T) What a wrong tag is credited with in training: the log of the weight of the tag that it would displace.
+
+    Softmax-margin (Gimpel & Smith 2010) with the cost log w of the gold tag: errors there weigh w times as much, in
+    the odds. gold (n,); weights (T,).
+    """
+    cost = np.repeat(np.log(weights[gold])[:, None], len(weights), axis=1)
+    cost[np.arange(len(gold)), gold] = 0.0
+    return cost
+
+
+def _smooth(scores: Floats, gold: Ints, usable: Bools, smoothing: float, d: Floats) -> float:
+    """Label smoothing: a part of the gold tag's place goes to all tags alike. Adds to the gradient d (n, T)."""
+    rows, share = np.arange(len(gold)), usable / usable.sum(axis=1, keepdims=True)
+    d += -smoothing * share
+    d[rows, gold] += smoothing
+    mean = (np.where(usable, scores, 0.0) * share).sum()
+    return smoothing * float(scores[rows, gold].sum() - mean)
+
+
+def chain_loss(
+    emissions: Floats,
+    lengths: Ints,
+    gold: Gold,
+    moves: Moves,
+    *,
+    weights: Optional[Floats] = None,
+    smoothing: float = 0.0,
+) -> Loss:
+    """log Z of all legal sequences minus log Z of those that agree with what is known.
+
+    emissions (N, T); lengths (n_sequences,). Where every token is annotated this is the usual negative log-likelihood;
+    where some are not, all their tags are summed over.
+    weights (T,): errors where this tag is gold weigh so many times as much; see `margin`.
+    smoothing: share of the gold tag's place that goes to all tags alike.
+    """
+    e = np.asarray(emissions, dtype="float64")
+    tags, sequence = gold.tags, np.repeat(np.arange(len(lengths)), lengths)
+    n_missing = np.bincount(sequence, weights=tags == MISSING, minlength=len(lengths))
+    negative = gold.negative_sequences(lengths)
+    says_something = (n_missing < lengths) | negative
+    whole = (n_missing == 0) & says_something
+    d = np.zeros_like(e)
+    value, d_transitions = 0.0, no_transitions(moves.scheme, moves.scheme.n_labels(moves.n_tags))
+    known = np.flatnonzero(tags >= 0)
+    for chosen, against in ((says_something, True), (whole, False), (says_something & ~whole, False)):
+        rows = np.flatnonzero(chosen[sequence])
+        if not len(rows):
+            continue
+        if against:
+            scores = e[rows]
+            if weights is not None:
+                annotated = tags[rows] >= 0
+                scores[annotated] += margin(tags[rows][annotated], weights)
+            lattice = forward_backward(scores, lengths[chosen], moves, _rows(gold.allowed, rows))
+            value += float(lattice.log_partition.sum())
+            d[rows] += lattice.marginals
+            d_transitions = lattice.expected_counts()
+        elif chosen is whole:
+            counts = count_path(tags[rows], lengths[chosen], moves)
+            value -= float(e[rows, tags[rows]].sum()) + dot(counts, moves.transitions)
+            d[rows, tags[rows]] -= 1.0
+            d_transitions = minus(d_transitions, counts)
+        else:
+            agreeing, marginals, counts = _agreeing(e, lengths, gold, moves, rows, chosen)
+            value -= agreeing
+            d[rows] -= marginals
+            d_transitions = minus(d_transitions, counts)
+    if smoothing and len(known):
+        usable = ~np.isneginf(e[known])
+        first = np.isin(known, np.cumsum(lengths) - lengths)
+        usable &= moves.opening | ~first[:, None]
+        d_known = np.zeros((len(known), moves.n_tags))
+        value += _smooth(e[known], tags[known], usable, smoothing, d_known)
+        d[known] += d_known
+    return Loss(value, d.astype(emissions.dtype), d_transitions)
+
+
+def _rows(mask: Optional[Bools], rows: Ints) -> Optional[Bools]:
+    return None if mask is None else mask[rows]
+
+
+def _agreeing(
+    e: Floats, lengths: Ints, gold: Gold, moves: Moves, rows: Ints, chosen: Bools
+) -> tuple[float, Floats, Transitions]:
+    """log Z, marginals and expected counts of the sequences of tags that agree with partial annotation."""
+    allowed = known_mask(gold.tags[rows], lengths[chosen], moves.scheme, moves.n_tags)
+    if gold.allowed is not None:
+        allowed &= gold.allowed[rows]
+    if gold.not_outside is not None:
+        # Where the token is annotated, that says more.
+        at = gold.not_outside[gold.tags[gold.not_outside] == MISSING]
+        allowed[np.searchsorted(rows, at), 0] = False
+    if gold.forbidden is None or not len(gold.forbidden.starts):
+        lattice = forward_backward(e[rows], lengths[chosen], moves, allowed)
+        return float(lattice.log_partition.sum()), lattice.marginals, lattice.expected_counts()
+    at = np.searchsorted(rows, gold.forbidden.starts)
+    sizes = gold.forbidden.ends - gold.forbidden.starts
+    chain = without_spans(e[rows], lengths[chosen], moves, allowed, Spans(at, at + sizes, gold.forbidden.labels))
+    lattice = chain.lattice
+    return float(lattice.log_partition.sum()), chain.fold(lattice.marginals), chain.fold_counts()
+
+
+class Unfolded(NamedTuple):
+    """A chain with more labels than the model, some of which are copies with rules of their own.
+
+    origin (T',): the model's tag of each of its tags. labels (L',): the model's label of each of its labels.
+    """
+
+    lattice: Lattice
+    moves: Moves
+    origin: Ints
+    labels: Ints
+
+    def fold(self, table: Floats) -> Floats:
+        """(N, T') -> (N, T): copies added to their originals."""
+        folded = np.zeros((len(table), self.moves.n_tags))
+        np.add.at(folded.T, self.origin, table.T)
+        return folded
+
+    def fold_counts(self) -> Transitions:
+        """The expected counts in terms of the model's transitions."""
+        counts = self.lattice.expected_counts()
+        total = no_transitions(self.moves.scheme, self.moves.scheme.n_labels(self.moves.n_tags))
+        for name in ("start", "end", "leave"):
+            np.add.at(getattr(total, name), self.origin, getattr(counts, name))
+        np.add.at(total.enter.T, self.origin, counts.enter.T)
+        for c, role in enumerate(BILUO.continuing):
+            ours = _model_role(role, self.moves.scheme)
+            inside = total.inside[self.moves.scheme.continuing.index(ours)]
+            np.add.at(inside.T, self.labels, counts.inside[c].T)
+        return total
+
+
+def _model_role(role: str, scheme: Scheme) -> str:
+    """BIO is BILUO with U scored as B, and L as I."""
+    return {"U": "B", "L": "I"}.get(role, role) if scheme is BIO else role
+
+
+def without_spans(
+    emissions: Floats, lengths: Ints, moves: Moves, allowed: Optional[Bools], forbidden: Spans
+) -> Unfolded:
+    """The chain of all sequences of tags that contain none of the forbidden spans.
+
+    In BILUO an entity shows at its last token that it ends there, which is what a rule about whole spans needs. For
+    every first token of a forbidden span its label gets a copy that alone may begin there, and that may not end where
+    the span does. Labels are copied as often as one sequence needs.
+    """
+    scheme = moves.scheme
+    n_labels = scheme.n_labels(moves.n_tags)
+    sequence = np.repeat(np.arange(len(lengths)), lengths)
+    copies, copy_of = list(range(n_labels)), {}
+    used: dict[tuple[int, int], int] = {}
+    for start, label in sorted({*zip(forbidden.starts.tolist(), forbidden.labels.tolist(), strict=True)}):
+        nth = used.get((int(sequence[start]), label), 0)
+        used[int(sequence[start]), label] = nth + 1
+        own = [k for k in range(n_labels, len(copies)) if copies[k] == label]
+        if nth == len(own):
+            own.append(len(copies))
+            copies.append(label)
+        copy_of[start, label] = own[nth]
+    labels = np.array(copies, dtype=np.int64)
+    roles = np.array([scheme.roles.index(_model_role(role, scheme)) for role in BILUO.roles])
+    origin = np.concatenate([[0], (1 + len(scheme.roles) * labels[:, None] + roles).ravel()]).astype(np.int64)
+    t = moves.transitions
+    inside = np.stack(
+        [t.inside[scheme.continuing.index(_model_role(role, scheme))][:, labels] for role in BILUO.continuing]
+    )
+    unfolded = Moves(BILUO, Transitions(t.start[origin], t.end[origin], t.enter[:, origin], t.leave[origin], inside))
+    mask = np.ones((len(emissions), len(origin)), dtype=bool) if allowed is None else allowed[:, origin]
+    P = len(BILUO.roles)
+    first_roles = [BILUO.roles.index(role) for role in BILUO.opening]
+    for k in range(n_labels, len(copies)):
+        for r in first_roles:
+            mask[:, 1 + P * k + r] = False
+    for (start, label), k in copy_of.items():
+        for r in first_roles:
+            mask[start, 1 + P * k + r] = allowed is None or allowed[start, origin[1 + P * k + r]]
+            mask[start, 1 + P * label + r] = False
+    for start, end, label in zip(*(column.tolist() for column in forbidden), strict=True):
+        last = "U" if end - start == 1 else "L"
+        mask[end - 1, 1 + P * copy_of[start, label] + BILUO.roles.index(last)] = False
+    lattice = forward_backward(emissions[:, origin], lengths, unfolded, mask)
+    return Unfolded(lattice, moves, origin, labels)

@@ -1,0 +1,70 @@
+"""What examples teach the tagger: from gold annotation and emissions to the loss and its gradients."""
+
+from collections.abc import Sequence
+from typing import Any, Dict, Optional
+
+import numpy as np
+from spacy.training import Example
+from thinc.api import Model
+from thinc.types import Floats2d
+
+from .annotations import GoldReport, chain_gold, chain_tokens, gold_tags, incorrect_spans
+from .layers.crf import Floats, Moves
+from .layers.head import head_scheme, head_transitions
+from .layers.loss import Gold, Loss, chain_loss, cross_entropy
+from .tags import MISSING, Ints, Scheme
+
+
+def tagger_loss(
+    model: Model[Any, Any],
+    examples: Sequence[Example],
+    scores: Sequence[Floats2d],
+    labels: Sequence[str],
+    cfg: Dict[str, Any],
+) -> Loss:
+    """The loss of a batch and its gradients; for the tokens of the predicted docs, laid end to end.
+
+    scores: the model's emissions, one array (tokens, tags) a doc.
+    """
+    head = model.get_ref("head")
+    scheme = head_scheme(head)
+    flat = model.ops.to_numpy(model.ops.flatten(list(scores)))
+    numbers = {label: number for number, label in enumerate(labels)}
+    report = GoldReport()
+    tags = np.concatenate([gold_tags(example, numbers, report) for example in examples])
+    tokens = chain_tokens([example.predicted for example in examples], cfg["sentence_boundaries"])
+    gold = Gold(chain_gold(tags, tokens, scheme), tokens.allowed(scheme, flat.shape[1]))
+    if cfg["incorrect_spans_key"] is not None:
+        wrong, not_outside = incorrect_spans(examples, cfg["incorrect_spans_key"], numbers, tokens)
+        gold = gold._replace(forbidden=wrong if len(wrong.starts) else None)
+        gold = gold._replace(not_outside=not_outside if len(not_outside) else None)
+    options: Dict[str, Any] = {
+        "weights": _tag_weights(labels, scheme, cfg["label_weights"]),
+        "smoothing": cfg["label_smoothing"],
+    }
+    moves = Moves(scheme, head_transitions(head, flat.shape[1]))
+    if head.name == "crf":
+        loss = chain_loss(flat[tokens.rows], tokens.lengths, gold, moves, **options)
+    else:
+        loss = _softmax_loss(flat[tokens.rows], tokens.lengths, gold, moves, options)
+    gradient = np.zeros_like(flat)
+    gradient[tokens.rows] = loss.d_emissions
+    return loss._replace(d_emissions=gradient)
+
+
+def _softmax_loss(emissions: Floats, lengths: Ints, gold: Gold, moves: Moves, options: Dict[str, Any]) -> Loss:
+    """Cross entropy by token. A wrong span speaks of several tags at once, which only the chain can learn from."""
+    negative = gold.negative_sequences(lengths)
+    if not negative.any():
+        return cross_entropy(emissions, gold.tags, **options)
+    by_chain = np.repeat(negative, lengths)
+    single = cross_entropy(emissions, np.where(by_chain, MISSING, gold.tags), **options)
+    chain = chain_loss(emissions, lengths, gold._replace(tags=np.where(by_chain, gold.tags, MISSING)), moves)
+    return Loss(single.value + chain.value, single.d_emissions + chain.d_emissions, None)
+
+
+def _tag_weights(labels: Sequence[str], scheme: Scheme, weights: Dict[str, float]) -> Optional[Floats]:
+    """(T,) The weight of each tag; None if all are 1."""
+    if not weights:
+        return None
+    return np.array([weights.get(label, 1.0) for label in ["O", *(name for name in labels for _ in scheme.roles)]])

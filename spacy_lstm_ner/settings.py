@@ -1,0 +1,44 @@
+"""The settings of the component that are no part of its model: defaults and checks."""
+
+import warnings
+from typing import Any, Dict
+
+DEFAULT_SETTINGS: Dict[str, Any] = {
+    "threshold": 0.0,
+    "label_thresholds": {},
+    "spans_key": "lstm_ner",
+    "score_attr": "score",
+    "sentence_boundaries": False,
+    "incorrect_spans_key": None,
+    "label_weights": {},
+    "label_smoothing": 0.0,
+}
+
+
+def check_settings(name: str, cfg: Dict[str, Any]) -> None:
+    """Raise ValueError for a setting out of range. name: the component's. cfg: its settings."""
+    thresholds = {"threshold": cfg["threshold"]}
+    thresholds |= {f"label_thresholds[{label!r}]": value for label, value in cfg["label_thresholds"].items()}
+    for setting, value in thresholds.items():
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"'{name}': {setting} is {value}, but must be a probability from 0 to 1")
+    for label, weight in cfg["label_weights"].items():
+        if not 0.0 < weight < float("inf"):
+            raise ValueError(f"'{name}': label_weights[{label!r}] is {weight}, but must be greater than 0")
+    if not 0.0 <= cfg["label_smoothing"] < 1.0:
+        raise ValueError(
+            f"'{name}': label_smoothing is {cfg['label_smoothing']}, but must be at least 0 and less than 1"
+        )
+
+
+def warn_of_unknown_labels(name: str, cfg: Dict[str, Any]) -> None:
+    """Warn once of labels that settings name and the component does not have."""
+    known = {*cfg["labels"], "O"}
+    for setting in ("label_thresholds", "label_weights"):
+        unknown = sorted(set(cfg[setting]) - known)
+        if unknown:
+            warnings.warn(
+                f"'{name}': {setting} names labels that the component does not have: {', '.join(unknown)}. Its "
+                f"labels are {', '.join(cfg['labels']) or 'none yet'}",
+                stacklevel=3,
+            )
