@@ -197,7 +197,7 @@ class LSTMEntityRecognizer(TrainablePipe):
         size = n_tags(self.model, self.labels)
         self.model.get_ref("output_layer").set_dim("nO", size, force=True)
         set_head_size(self._head, size)
-        self._head.attrs.update(unseen=[], temperature=1.0, label_temperatures={})
+        self._head.attrs.update(unseen=[], temperature=1.0, label_temperatures=[])
         self.model.initialize(X=[example.x for example in sample])
 
     def _label_list(self, labels: Any) -> List[str]:

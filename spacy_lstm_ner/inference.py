@@ -82,7 +82,10 @@ def span_scores(chains: Chains, spans: Spans, head: Model[Any, Any]) -> Floats:
     scores = span_probabilities(chains.at_temperature(head.attrs["temperature"]).lattice(), spans)
     by_label = head.attrs["label_temperatures"]
     if by_label:
-        scores = soften(scores, np.array([by_label.get(k, 1.0) for k in spans.labels.tolist()]))
+        # A label that was added since has none.
+        padded = np.ones(max(len(by_label), int(spans.labels.max(initial=0)) + 1))
+        padded[: len(by_label)] = by_label
+        scores = soften(scores, padded[spans.labels])
     return scores
 
 

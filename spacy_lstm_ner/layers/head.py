@@ -8,7 +8,7 @@ scheme              name of the tag scheme
 unseen              tags that no training example has shown yet. They have probability zero, so that a label added to a
                     trained model changes nothing until it is trained
 temperature         what emissions and transitions are divided by before probabilities are computed
-label_temperatures  by label number, what the log odds of an entity's probability are divided by after that
+label_temperatures  by label (1 behind the end), what the log odds of an entity's probability are divided by after that
 """
 
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def _copy_grown(layer: Model[Any, Any], larger: Model[Any, Any], name: str) -> N
 
 
 def _attrs(scheme: str) -> dict[str, Any]:
-    return {"scheme": scheme, "unseen": [], "temperature": 1.0, "label_temperatures": {}}
+    return {"scheme": scheme, "unseen": [], "temperature": 1.0, "label_temperatures": []}
 
 
 def log_softmax(scheme: str = "bio") -> Model[Floats2d, Floats2d]:

@@ -1,0 +1,118 @@
+"""Calibration: the measures, the search, and the commands."""
+
+import json
+
+import numpy as np
+import pytest
+import spacy
+from spacy.tokens import DocBin
+from spacy.training import Example
+from test_component import TRAIN, entities, examples_for, trained
+from typer.testing import CliRunner
+
+from spacy_lstm_ner.calibration import fit, reliability, score
+from spacy_lstm_ner.cli import app
+
+
+def test_reliability_by_hand():
+    scores, right = np.array([0.9, 0.9, 0.4, 0.4]), np.array([True, True, False, True])
+    found = reliability(scores, right, n_bins=2)
+    assert [(b.confidence, b.precision, b.entities) for b in found.bins] == [
+        (pytest.approx(0.4), 0.5, 2),
+        (pytest.approx(0.9), 1.0, 2),
+    ]
+    assert found.ece == pytest.approx((0.1 * 2 + 0.1 * 2) / 4)
+    assert found.brier == pytest.approx((0.01 + 0.01 + 0.16 + 0.36) / 4)
+    assert reliability(np.zeros(0), np.zeros(0, dtype=bool)).ece == 0.0
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A pipeline that is sure of itself, and data that says that it is often wrong."""
+    nlp, _ = trained(steps=150)
+    nlp.to_disk(tmp_path / "model")
+    docs = []
+    for k in range(40):
+        for text, ents in TRAIN:
+            doc = nlp.make_doc(text)
+            wanted = [doc.char_span(start, end, label) for start, end, label in ents]
+            doc.set_ents(wanted if k % 2 else wanted[:-1])
+            docs.append(doc)
+    DocBin(docs=docs).to_disk(tmp_path / "dev.spacy")
+    return tmp_path
+
+
+def test_a_model_that_is_too_sure_gets_less_sure(model):
+    result = CliRunner().invoke(
+        app, ["calibrate", str(model / "model"), str(model / "dev.spacy"), "-r", str(model / "r")]
+    )
+    assert result.exit_code == 0, result.output
+    report = json.loads((model / "r").read_text())
+    assert report["temperature"] > 1.5
+    assert report["after"]["ece"] < report["before"]["ece"]
+    assert report["after"]["brier"] < report["before"]["brier"]
+    nlp, sure = spacy.load(model / "model"), trained(steps=150)[0]
+    assert nlp.get_pipe("lstm_ner").model.get_ref("head").attrs["temperature"] == report["temperature"]
+    for text, _ in TRAIN:
+        assert entities(nlp(text)) == entities(sure(text))
+        for ours, theirs in zip(nlp(text).ents, sure(text).ents, strict=True):
+            assert ours._.score < theirs._.score
+
+
+def test_the_temperature_is_the_best_of_many():
+    nlp, _ = trained(steps=20)
+    component = nlp.get_pipe("lstm_ner")
+    examples = examples_for(nlp)
+    args = component.model, examples, component.labels, component.cfg
+    fit(*args)
+    attrs = component.model.get_ref("head").attrs
+    best = attrs["temperature"]
+
+    def likelihood(temperature):
+        from spacy_lstm_ner.calibration import _annotated
+        from spacy_lstm_ner.layers.loss import chain_loss
+
+        total = 0.0
+        for chains, gold in _annotated(*args):
+            at = chains.at_temperature(temperature)
+            total += chain_loss(at.emissions, at.tokens.lengths, gold, at.moves).value
+        return total
+
+    assert likelihood(best) <= min(likelihood(best * factor) for factor in (0.5, 0.9, 1.1, 2.0)) + 1e-6
+    found = score(*args)
+    assert len(found.scores) == len(found.right) == len(found.docs)
+    assert ((found.scores >= 0) & (found.scores <= 1)).all()
+
+
+def test_data_without_annotation_is_an_error():
+    nlp, _ = trained(steps=1)
+    component = nlp.get_pipe("lstm_ner")
+    examples = [Example(nlp.make_doc("a b"), nlp.make_doc("a b"))]
+    with pytest.raises(ValueError, match="no token of the data carries an entity annotation"):
+        fit(component.model, examples, component.labels, component.cfg)
+
+
+def test_errors_of_the_commands(model):
+    def output(*args):
+        result = CliRunner().invoke(app, list(args))
+        assert result.exit_code == 1
+        return " ".join(result.output.split())
+
+    assert "choose one with --pipe: lstm_ner" in output(
+        "calibrate", str(model / "model"), str(model / "dev.spacy"), "--pipe", "other"
+    )
+    (model / "bad.jsonl").write_text('{"text": "fine"}\n{"no": 1}\n')
+    texts, target = str(model / "bad.jsonl"), str(model / "out.jsonl")
+    assert "bad.jsonl:2: expected an object" in output("uncertainty", str(model / "model"), texts, target)
+    assert not (model / "out.jsonl").exists()
+    assert "must be one of least_confidence" in output("uncertainty", "x", texts, target, "--by", "size")
+
+
+def test_the_most_uncertain_texts_come_first(model):
+    (model / "in.txt").write_text("I like London and Berlin.\n\nCanada Khan Uber of the Pay\nnothing to see here\n")
+    args = ["uncertainty", str(model / "model"), str(model / "in.txt"), str(model / "out.jsonl"), "--by", "entropy"]
+    assert CliRunner().invoke(app, args).exit_code == 0
+    tasks = [json.loads(line) for line in (model / "out.jsonl").read_text().splitlines()]
+    assert len(tasks) == 3 and tasks[0]["text"].startswith("Canada Khan")
+    doubts = [task["meta"]["entropy"] for task in tasks]
+    assert doubts == sorted(doubts, reverse=True)
