@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import spacy
+from spacy.cli._util import app as spacy_app
 from spacy.tokens import DocBin
 from spacy.training import Example
 from test_component import TRAIN, entities, examples_for, trained
@@ -116,3 +117,11 @@ def test_the_most_uncertain_texts_come_first(model):
     assert len(tasks) == 3 and tasks[0]["text"].startswith("Canada Khan")
     doubts = [task["meta"]["entropy"] for task in tasks]
     assert doubts == sorted(doubts, reverse=True)
+
+
+def test_spacy_finds_a_threshold(model):
+    """spaCy's own search sets the component's cfg and scores the pipeline for each value."""
+    args = [str(model / "model"), str(model / "dev.spacy"), "lstm_ner", "threshold", "ents_f", "--n_trials", "3"]
+    result = CliRunner().invoke(spacy_app, ["find-threshold", *args])
+    assert result.exit_code == 0, result.output
+    assert "Best threshold" in result.output

@@ -335,3 +335,35 @@ def test_cross_entropy_gradient():
             log_probs[at] = kept
         np.testing.assert_allclose(gradient, numeric, atol=1e-8)
         assert not gradient[tags == MISSING].any()
+
+
+def test_against_pytorch_crf():
+    """The same numbers in another library: likelihood, its gradient, and the best path."""
+    torch = pytest.importorskip("torch", reason="needs the extra test-torch")
+    torchcrf = pytest.importorskip("torchcrf", reason="needs the extra test-torch")
+    rng, lengths = np.random.default_rng(0), np.array([7, 4, 1])
+    n_labels = 3
+    e = rng.normal(size=(12, 2 * n_labels + 1))
+    transitions = random_transitions(rng, BIO, n_labels)
+    moves = Moves(BIO, transitions)
+    tags = random_gold(rng, BIO, lengths, n_labels, 0.0)
+    ours = chain_loss(e, lengths, Gold(tags), moves)
+
+    crf = torchcrf.CRF(e.shape[1], batch_first=True).double()
+    impossible = -1e4
+    with torch.no_grad(), np.errstate(divide="ignore"):
+        crf.transitions.copy_(torch.tensor(np.maximum(np.log(moves.matrix), impossible)))
+        crf.start_transitions.copy_(torch.tensor(np.maximum(np.log(moves.start), impossible)))
+        crf.end_transitions.copy_(torch.tensor(transitions.end))
+    shape = (len(lengths), int(lengths.max()))
+    mask = np.arange(shape[1]) < lengths[:, None]
+    padded, padded_tags = np.zeros((*shape, e.shape[1])), np.zeros(shape, dtype=np.int64)
+    padded[mask], padded_tags[mask] = e, tags
+    emissions = torch.tensor(padded, requires_grad=True)
+    loss = -crf(emissions, torch.tensor(padded_tags), torch.tensor(mask))
+    loss.backward()
+    assert ours.value == pytest.approx(loss.item(), rel=1e-5)
+    np.testing.assert_allclose(ours.d_emissions, emissions.grad.numpy()[mask], atol=1e-5)
+    best = crf.decode(emissions, torch.tensor(mask))
+    assert decode(e, lengths, moves).tolist() == [tag for path in best for tag in path]
+    np.testing.assert_allclose(ours.d_transitions.end, crf.end_transitions.grad.numpy(), atol=1e-5)

@@ -1,0 +1,149 @@
+"""CRF against log-softmax, partial annotation, and how far the scores of entities can be trusted.
+
+Usage: python benchmarks/confidence.py TRAIN.spacy DEV.spacy [--seeds 3] [--steps 1000]
+
+Trains configs/default.cfg on one thread
+  - with both heads, once for each seed;
+  - with 30 % of the annotation taken away (of the entities and of the other tokens alike): as it is, unannotated
+    tokens being summed over, and with what is missing read as O.
+Then, with the CRF of the first seed: calibration error before and after temperatures fitted on one half of DEV are
+used on the other, precision by bin of confidence, and precision without the least confident entities. Prints tables,
+writes benchmarks/results/confidence.json and docs/reliability.svg.
+"""
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+ENV = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+REMOVED = 0.3
+LEFT_OUT = 0.2
+
+
+def train(data: tuple[Path, Path], output: Path, seed: int, steps: int, head: str = "crf") -> float:
+    """Train; RETURNS entity F on DEV."""
+    command = [sys.executable, "-m", "spacy", "train", str(ROOT / "configs" / "default.cfg"), "-o", str(output)]
+    command += ["--paths.train", str(data[0]), "--paths.dev", str(data[1]), "--system.seed", str(seed)]
+    command += ["--training.max_steps", str(steps), "--training.optimizer.learn_rate.total_steps", str(steps)]
+    command += ["--components.lstm_ner.model.head", head]
+    subprocess.run(command, env=ENV, check=True, stdout=subprocess.DEVNULL)
+    scores = output / "scores.json"
+    command = [sys.executable, "-m", "spacy", "lstm-ner", "evaluate", str(output / "model-best"), str(data[1])]
+    subprocess.run([*command, "-o", str(scores)], env=ENV, check=True, stdout=subprocess.DEVNULL)
+    f: float = json.loads(scores.read_text())["ents_f"]
+    print(f"{output.name}: F {f:.4f}", flush=True)
+    return f
+
+
+def take_annotation_away(source: Path, missing: Path, as_outside: Path) -> None:
+    """Write the data with a part of the annotation missing, and once more with that part read as O."""
+    import spacy
+    from spacy.tokens import DocBin
+
+    nlp, rng = spacy.blank("en"), random.Random(0)
+    bins = {True: DocBin(), False: DocBin()}
+    for doc in DocBin().from_disk(source).get_docs(nlp.vocab):
+        kept = [ent for ent in doc.ents if rng.random() >= REMOVED]
+        gone = [doc[ent.start : ent.end] for ent in doc.ents if ent not in kept]
+        gone += [doc[token.i : token.i + 1] for token in doc if token.ent_iob_ == "O" and rng.random() < REMOVED]
+        for is_missing, target in bins.items():
+            doc.set_ents(kept, missing=gone if is_missing else None, default="outside")
+            target.add(doc)
+    bins[True].to_disk(missing)
+    bins[False].to_disk(as_outside)
+
+
+def calibration(model: Path, dev: Path) -> dict[str, Any]:
+    """Figures on the scores of one model, each half of DEV judged with the temperatures of the other."""
+    import numpy as np
+    import spacy
+    from spacy.training import Corpus
+
+    from spacy_lstm_ner.calibration import fit, reliability, score
+
+    nlp = spacy.load(model)
+    component = nlp.get_pipe("lstm_ner")
+    examples = list(Corpus(dev)(nlp))
+    args = component.labels, component.cfg
+    before = score(component.model, examples, *args)
+    halves = []
+    for k in (0, 1):
+        fit(component.model, examples[1 - k :: 2], *args)
+        halves.append(score(component.model, examples[k::2], *args))
+    scores, right = (np.concatenate([getattr(half, name) for half in halves]) for name in ("scores", "right"))
+    raw, fitted = reliability(before.scores, before.right), reliability(scores, right)
+    confident = scores >= np.quantile(scores, LEFT_OUT)
+    return {
+        "entities": len(scores),
+        "before": raw._asdict(),
+        "after": fitted._asdict(),
+        "precision": float(right.mean()),
+        "precision_without_least_confident": float(right[confident].mean()),
+        "recall_kept": float(right[confident].sum() / right.sum()),
+    }
+
+
+def draw(figures: dict[str, Any], target: Path) -> None:
+    """The reliability diagram."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(4.5, 4.5))
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    for name, marker in (("before", "o"), ("after", "s")):
+        bins = figures[name]["bins"]
+        label = f"{name} calibration, ECE {figures[name]['ece']:.3f}"
+        axes.plot([b[0] for b in bins], [b[1] for b in bins], marker=marker, label=label)
+    axes.set_xlabel("mean score of the entities of a bin")
+    axes.set_ylabel("share of them that is right")
+    axes.legend()
+    figure.tight_layout()
+    target.parent.mkdir(exist_ok=True)
+    figure.savefig(target, metadata={"Date": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train", type=Path)
+    parser.add_argument("dev", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=1000)
+    args = parser.parse_args()
+    os.environ.update(ENV)
+    data = args.train, args.dev
+    results: dict[str, Any] = {"steps": args.steps, "heads": {"crf": [], "softmax": []}}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for seed in range(args.seeds):
+            for head, found in results["heads"].items():
+                found.append(train(data, folder / f"{head}-{seed}", seed, args.steps, head))
+        missing, as_outside = folder / "missing.spacy", folder / "as_outside.spacy"
+        take_annotation_away(args.train, missing, as_outside)
+        results["partial"] = {
+            "all": results["heads"]["crf"][0],
+            "summed_over": train((missing, args.dev), folder / "missing", 0, args.steps),
+            "read_as_outside": train((as_outside, args.dev), folder / "as-outside", 0, args.steps),
+        }
+        results["calibration"] = calibration(folder / "crf-0" / "model-best", args.dev)
+    for head, found in results["heads"].items():
+        spread = statistics.stdev(found) if len(found) > 1 else 0.0
+        print(f"{head}: F {statistics.mean(found):.4f} ± {spread:.4f} ({len(found)} seeds)")
+    print(json.dumps({key: results[key] for key in ("partial", "calibration")}, indent=2))
+    target = ROOT / "benchmarks" / "results" / "confidence.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(results, indent=2) + "\n")
+    draw(results["calibration"], ROOT / "docs" / "reliability.svg")
+
+
+if __name__ == "__main__":
+    main()
