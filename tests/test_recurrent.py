@@ -13,6 +13,7 @@ from spacy_lstm_ner.layers.recurrent import GRU, LSTM, RNN, encode
 CELLS = {
     "lstm": (LSTM, {}),
     "gru": (GRU, {}),
+    "gru_reset_after": (GRU, {"reset_after": True}),
     "gru_simple": (GRU, {"simple": True}),
     "rnn": (RNN, {}),
     "rnn_identity": (RNN, {"identity": True}),
@@ -130,7 +131,7 @@ def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
-def by_hand(cell, X, W, R, b, h, c):
+def by_hand(cell, X, W, R, b, h, c, b_h):
     """The equations of each cell's docstring, one token after the other. W, R and b by block."""
     out = []
     for x in X:
@@ -145,6 +146,9 @@ def by_hand(cell, X, W, R, b, h, c):
         elif cell == "gru":
             z, r = (sigmoid(pre(k, h)) for k in range(2))
             h = z * h + (1 - z) * np.tanh(pre(2, r * h))
+        elif cell == "gru_reset_after":
+            z, r = (sigmoid(pre(k, h)) for k in range(2))
+            h = z * h + (1 - z) * np.tanh(x @ W[2] + b[2] + r * (h @ R[2] + b_h))
         elif cell == "gru_simple":
             z = sigmoid(pre(0, h))
             h = z * h + (1 - z) * np.tanh(pre(1, h))
@@ -163,10 +167,11 @@ def layer_by_hand(cell, node, X):
     zero = np.zeros((D, H))
     h0 = node.get_param("h0") if node.has_param("h0") else zero
     c0 = node.get_param("c0") if node.has_param("c0") else zero
+    b_h = node.get_param("b_h") if node.has_param("b_h") else zero
     outputs = []
     for d in range(D):
         blocks = [np.split(array, K, axis=-1) for array in (W[d], R[d], b[d])]
-        Y = by_hand(cell, X[::-1] if d else X, *blocks, h0[d], c0[d])
+        Y = by_hand(cell, X[::-1] if d else X, *blocks, h0[d], c0[d], b_h[d])
         outputs.append(Y[::-1] if d else Y)
     return np.concatenate(outputs, axis=1)
 

@@ -1,8 +1,10 @@
 """The run of a cell through packed sequences, forward and back.
 
-Notation as in `packed` and `cells`; n is the number of distinct inputs, O = D·H the output width.
+Notation as in `packed` and `cells`; n is the number of rows of inputs, O = D·H the output width.
 """
 
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, List, Optional, cast
 
@@ -11,139 +13,219 @@ from thinc.api import get_array_module
 from thinc.types import Floats2d
 
 from .cells import Array, Cell, Step
-from .packed import Packed
+from .packed import Packed, Rows
+
+# Inputs of steps are projected for so many rows at a time: enough for a fast product, few enough for the caches.
+CHUNK = 256
 
 
 def collect(xp: Any, h: Array, packed: Packed) -> Floats2d:
     """(D, N, H) by packed row -> (n_tokens, D·H) by token."""
-    D, _, H = h.shape
-    Y = xp.empty((packed.n_tokens, D * H), dtype=h.dtype)
-    for direction in range(D):
-        Y[:, direction * H : (direction + 1) * H] = h[direction][packed.target[direction]]
-    return cast(Floats2d, Y)
+    D, N, H = h.shape
+    rows = (packed.target + N * np.arange(D)[:, None]).T
+    return cast(Floats2d, take_rows(xp, h.reshape(D * N, H), rows).reshape(packed.n_tokens, D * H))
+
+
+def take_rows(xp: Any, table: Array, rows: Array) -> Array:
+    """table[rows] for rows of any shape that are known to be in range."""
+    # The default mode of NumPy's take checks first, and goes through a buffer.
+    return table.take(rows, axis=0, mode="clip") if xp is np else table[xp.asarray(rows)]
 
 
 def distribute(xp: Any, dY: Floats2d, packed: Packed) -> Array:
     """(n_tokens, D·H) by token -> (D, N, H) by packed row; nothing reaches the rows of a context."""
     D, H = packed.n_directions, dY.shape[1] // packed.n_directions
-    dh = xp.empty((D, packed.n_rows, H), dtype=dY.dtype)
-    for direction in range(D):
-        dh[direction] = dY[:, direction * H : (direction + 1) * H][packed.source[direction]]
+    rows = packed.source * D + np.arange(D)[:, None]
+    dh = take_rows(xp, xp.ascontiguousarray(dY).reshape(-1, H), rows)
     if packed.context_rows is not None:
-        dh[packed.context_rows] = 0.0
+        dh[xp.asarray(packed.context_rows)] = 0.0
     return dh
 
 
-def scatter_rows(xp: Any, d_rows: Array, packed: Packed) -> Array:
-    """(D, N, ·) by packed row -> (D, n_tokens, ·) by token, summed over the rows of a token."""
-    d_tokens = xp.take_along_axis(d_rows, xp.asarray(packed.target)[:, :, None], axis=1)
+def gather_tokens(xp: Any, d_rows: Array, packed: Packed) -> Array:
+    """(D, N, I) by packed row -> (n_tokens, I) by token, summed over the directions and all rows that read a token."""
+    total = take_rows(xp, d_rows[0], packed.target[0])
+    for direction in range(1, packed.n_directions):
+        total += take_rows(xp, d_rows[direction], packed.target[direction])
     if packed.context_rows is not None:
         for direction in range(packed.n_directions):
-            extra = np.flatnonzero(packed.context_rows[direction])
-            xp.add.at(d_tokens[direction], packed.source[direction, extra], d_rows[direction, extra])
-    return d_tokens
+            for rows in _without_repetition(packed, direction):
+                total[xp.asarray(packed.source[direction, rows])] += d_rows[direction, xp.asarray(rows)]
+    return total
+
+
+def _without_repetition(packed: Packed, direction: int) -> List[Rows]:
+    """The rows of contexts, in sets in which no token is read twice: each set can be added at once."""
+    assert packed.context_rows is not None
+    rows = np.flatnonzero(packed.context_rows[direction])
+    tokens = packed.source[direction, rows]
+    order = np.argsort(tokens, kind="stable")
+    rows, tokens = rows[order], tokens[order]
+    first = np.flatnonzero(np.diff(tokens, prepend=-1))
+    repetition = np.arange(len(rows)) - np.repeat(first, np.diff(first, append=len(rows)))
+    return [rows[repetition == k] for k in range(int(repetition.max(initial=-1)) + 1)]
+
+
+@dataclass
+class Weights:
+    """The weights of a layer, laid out for the products of the run (`lay_out`).
+
+    W (D, I+1, K·H): the input weights, and β as the last row. R (K, D, H, H). Both carry `Cell.scale`.
+    h0, c0 (D, H) or None: learned initial states. bias (D, H) or None: the recurrent bias.
+    """
+
+    W: Array
+    R: Array
+    h0: Optional[Array] = None
+    c0: Optional[Array] = None
+    bias: Optional[Array] = None
+
+
+def blocks_of(xp: Any, R: Array) -> Array:
+    """(D, H, K·H) -> (K, D, H, H)"""
+    D, H, width = R.shape
+    return xp.ascontiguousarray(R.reshape(D, H, width // H, H).transpose(2, 0, 1, 3))
 
 
 @dataclass
 class Run:
-    """What a run through the steps leaves for the way back. While predicting, `gates` and `kept` are scratch."""
+    """What a run through the steps leaves: h (D, N, H), and for the way back gates (K, D, N, H), kept (D, N, H)."""
 
-    gates: Array  # (D, N, K·H) activations; after the way back, gradients
-    h: Array  # (D, N, H)
-    kept: Array  # (D, N, H) cell state, or what else the cell keeps
+    h: Array
+    gates: Array
+    kept: Array
+
+
+class _Buffers:
+    """Scratch arrays for steps of up to B rows, and views into them for a step of b: (K, D, b, H) without gaps."""
+
+    def __init__(self, xp: Any, blocks: int, D: int, B: int, H: int, dtype: Any):
+        self.shape = (blocks, D, H)
+        self.memory = xp.empty(blocks * D * B * H, dtype=dtype)
+
+    def of(self, b: int) -> Array:
+        blocks, D, H = self.shape
+        return self.memory[: blocks * D * b * H].reshape(blocks, D, b, H)
 
 
 def run_forward(
     cell: Cell,
-    projected: Array,
-    source: Array,
+    project: Callable[[int, int], Array],
     packed: Packed,
-    R: Array,
-    starts: List[Optional[Array]],
+    weights: Weights,
     is_train: bool,
 ) -> Run:
-    """All steps. projected (D, n, K·H): x·W + β of each distinct input; source (D, N): the one of each packed row."""
-    xp = get_array_module(projected)
-    D, _, width = projected.shape
-    H, dtype = R.shape[1], projected.dtype
-    N, offsets = packed.n_rows, packed.offsets
-    B = int(packed.batch_sizes[0]) if N else 0
-    stored = N if is_train else B
+    """All steps.
+
+    project: gives x·W + β (D, end - start, K·H) of the packed rows from `start` to `end`.
+    RETURNS the run. While predicting, only its `h` means anything.
+    """
+    R = weights.R
+    xp = get_array_module(R)
+    K, D, H, _ = R.shape
+    N, dtype = packed.n_rows, R.dtype
+    B = int(packed.batch_sizes.max(initial=0))
     h = xp.empty((D, N, H), dtype=dtype)
-    gates = xp.empty((D, stored, width), dtype=dtype)
-    kept = xp.empty((D, stored if cell.keeps else 0, H), dtype=dtype)
-    work, spare = xp.empty((D, B, width), dtype=dtype), xp.empty((D, B, H), dtype=dtype)
-    h_start, c_start = _start_states(xp, starts, D, B, H, dtype)
-    for t, b in enumerate(packed.batch_sizes.tolist()):
-        now = slice(offsets[t], offsets[t] + b)
-        before = slice(offsets[t - 1], offsets[t - 1] + b) if t else slice(0, b)
-        stored_now, stored_before = (now, before) if is_train else (slice(0, b), slice(0, b))
-        step = Step(
-            xp,
-            gates[:, stored_now],
-            h[:, now],
-            h[:, before] if t else h_start,
-            kept[:, stored_now],
-            kept[:, stored_before] if t else c_start,
-            work[:, :b],
-            spare[:, :b],
-        )
-        _gather(xp, projected, source[:, now], step.gates)
-        cell.forward(step, R)
-    return Run(gates, h, kept)
-
-
-def _gather(xp: Any, table: Array, rows: Array, out: Array) -> None:
-    """out (D, b, ·) = the rows (D, b) of table (D, n, ·)."""
-    for direction in range(len(table)):
-        if xp is np:
-            # "clip" writes straight into `out`; the default mode goes through a buffer.
-            np.take(table[direction], rows[direction], axis=0, out=out[direction], mode="clip")
+    gates = xp.empty((K, D, N if is_train else 0, H), dtype=dtype)
+    kept = xp.empty((D, (N if is_train else B) if cell.keeps else 0, H), dtype=dtype)
+    work_buffer, spare_buffer = _Buffers(xp, K, D, B, H, dtype), _Buffers(xp, 1, D, B, H, dtype)
+    h_start, c_start = _start_states(xp, weights, D, B, H, dtype)
+    bias = None if weights.bias is None else weights.bias[:, None]
+    start, end, b_before = 0, 0, -1
+    for first, b, before in packed.steps:
+        last = first + b
+        if last > end:
+            start, end = first, _end_of_chunk(packed, first, N if xp is not np else CHUNK)
+            inputs = project(start, end).reshape(D, end - start, K, H).transpose(2, 0, 1, 3)
+        if b != b_before:
+            work, spare, b_before = work_buffer.of(b), spare_buffer.of(b)[0], b
+        if is_train:
+            step_gates, c = gates[:, :, first:last], kept[:, first:last]
+            c_before = c_start[:, :b] if before < 0 else kept[:, before : before + b]
         else:
-            out[direction] = table[direction][rows[direction]]
+            step_gates, c = work, kept[:, :b]
+            c_before = c_start[:, :b] if before < 0 else c
+        h_before = h_start[:, :b] if before < 0 else h[:, before : before + b]
+        step_inputs = inputs[:, :, first - start : last - start]
+        step = Step(xp, step_inputs, step_gates, h[:, first:last], h_before, c, c_before, work, None, spare, bias)
+        cell.forward(step, R)
+    return Run(h, gates, kept)
 
 
-def _start_states(xp: Any, starts: List[Optional[Array]], D: int, B: int, H: int, dtype: Any) -> tuple[Array, Array]:
+def _end_of_chunk(packed: Packed, first: int, size: int) -> int:
+    """The end of the step by which at least `size` rows are reached from `first`."""
+    offsets = packed.offsets
+    return offsets[min(bisect_left(offsets, first + size), len(offsets) - 1)]
+
+
+def _start_states(xp: Any, weights: Weights, D: int, B: int, H: int, dtype: Any) -> tuple[Array, Array]:
     h0, c0 = (xp.zeros((D, B, H), dtype=dtype) for _ in range(2))
-    for state, learned in ((h0, starts[0]), (c0, starts[1])):
+    for state, learned in ((h0, weights.h0), (c0, weights.c0)):
         if learned is not None:
             state[:] = learned[:, None]
     return h0, c0
 
 
-def run_backward(
-    cell: Cell, run: Run, dh: Array, packed: Packed, R: Array, starts: List[Optional[Array]]
-) -> tuple[Array, Array, Array]:
-    """All steps back. dh (D, N, H): gradient of the hidden states, overwritten.
+@dataclass
+class Gradients:
+    """inputs (D, N, K·H): of x·W + β of each packed row. R (D, H, K·H); h0, c0 and bias (D, H)."""
 
-    Leaves the gradient of x·W + β in run.gates. RETURNS the gradients of R, of h0 and of c0.
+    inputs: Array
+    R: Array
+    h0: Array
+    c0: Array
+    bias: Optional[Array]
+
+
+def run_backward(cell: Cell, run: Run, dh: Array, packed: Packed, weights: Weights) -> Gradients:
+    """All steps back. dh (D, N, H): gradient of the hidden states. The R of the weights is unscaled here.
+
+    Uses up `run.kept`.
     """
     xp = get_array_module(dh)
-    D, N, H = dh.shape
-    offsets = packed.offsets
-    B = int(packed.batch_sizes[0]) if N else 0
-    work = xp.empty((D, B, run.gates.shape[-1]), dtype=dh.dtype)
-    spare = xp.empty((D, B, H), dtype=dh.dtype)
-    h_start, c_start = _start_states(xp, starts, D, B, H, dh.dtype)
+    K, D, H, _ = weights.R.shape
+    N, dtype = packed.n_rows, dh.dtype
+    R = xp.ascontiguousarray(weights.R.swapaxes(2, 3))
+    B = int(packed.batch_sizes.max(initial=0))
+    d_inputs = xp.empty((D, N, K * H), dtype=dtype)
+    d_blocks = d_inputs.reshape(D, N, K, H).transpose(2, 0, 1, 3)
+    work_buffer, product_buffer = _Buffers(xp, K, D, B, H, dtype), _Buffers(xp, K, D, B, H, dtype)
+    spare_buffer = _Buffers(xp, 1, D, B, H, dtype)
+    h_start, c_start = _start_states(xp, weights, D, B, H, dtype)
+    bias = None if weights.bias is None else weights.bias[:, None]
     # The gradients that a step hands to the one before. Rows of segments that end there are still zero.
-    dh_carried, dc = (xp.zeros((D, B, H), dtype=dh.dtype) for _ in range(2))
-    for t in range(len(packed.batch_sizes) - 1, -1, -1):
-        b = offsets[t + 1] - offsets[t]
-        now = slice(offsets[t], offsets[t] + b)
-        before = slice(offsets[t - 1], offsets[t - 1] + b) if t else slice(0, b)
-        step = Step(
-            xp,
-            run.gates[:, now],
-            run.h[:, now],
-            run.h[:, before] if t else h_start,
-            run.kept[:, now],
-            run.kept[:, before] if t else c_start,
-            work[:, :b],
-            spare[:, :b],
-        )
-        dh_step = dh_carried[:, :b]
-        xp.add(dh_step, dh[:, now], out=dh_step)
-        cell.backward(step, dh_step, dc[:, :b], R)
-    h_before = xp.concatenate([h_start, run.h[:, packed.previous]], axis=1)
-    dR = cell.recurrent_gradient(xp, run.gates, h_before, run.kept)
-    return dR, dh_carried.sum(axis=1), dc.sum(axis=1)
+    dh_carried, dc_carried = (xp.zeros((D, B, H), dtype=dtype) for _ in range(2))
+    dh0, dc0 = xp.zeros((D, H), dtype=dtype), xp.zeros((D, H), dtype=dtype)
+    b_before = -1
+    for first, b, before in reversed(packed.steps):
+        last = first + b
+        if b != b_before:
+            work, product, spare = work_buffer.of(b), product_buffer.of(b), spare_buffer.of(b)[0]
+            dh_step, dc, b_before = dh_carried[:, :b], dc_carried[:, :b], b
+        if before < 0:
+            h_before, c_before = h_start[:, :b], c_start[:, :b]
+        else:
+            h_before, c_before = run.h[:, before : before + b], run.kept[:, before : before + b]
+        gates, h, c = run.gates[:, :, first:last], run.h[:, first:last], run.kept[:, first:last]
+        xp.add(dh_step, dh[:, first:last], out=dh_step)
+        cell.backward(Step(xp, None, gates, h, h_before, c, c_before, work, product, spare, bias), dh_step, dc, R)
+        d_blocks[:, :, first:last] = work
+        if before < 0:
+            dh0 += dh_step.sum(axis=1)
+            dc0 += dc.sum(axis=1)
+            dh_carried[:] = 0.0
+            dc_carried[:] = 0.0
+    h_before = _states_before(xp, run.h, packed, weights.h0)
+    dR = cell.recurrent_gradient(xp, d_inputs, h_before, run.kept)
+    d_bias = run.kept.sum(axis=1) if cell.recurrent_bias else None
+    return Gradients(d_inputs, dR, dh0, dc0, d_bias)
+
+
+def _states_before(xp: Any, h: Array, packed: Packed, h0: Optional[Array]) -> Array:
+    """(D, N, H) The hidden state that each row started from."""
+    states = xp.empty_like(h)
+    first_rows = xp.asarray(packed.first_rows)
+    for direction in range(len(h)):
+        states[direction] = take_rows(xp, h[direction], packed.previous)
+        states[direction, first_rows] = 0.0 if h0 is None else h0[direction]
+    return states

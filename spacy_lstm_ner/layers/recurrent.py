@@ -13,13 +13,16 @@ from thinc.layers.with_ragged import init as init_any_sequences
 from thinc.types import Floats2d, Ints1d, Ragged
 from thinc.util import partial
 
-from .cells import Cell, GRUCell, IdentityRNNCell, LSTMCell, RNNCell, SimpleGRUCell
-from .kernel import collect, distribute, run_backward, run_forward, scatter_rows
+from .cells import Cell, GRUCell, IdentityRNNCell, LSTMCell, ResetAfterGRUCell, RNNCell, SimpleGRUCell
+from .kernel import Weights, blocks_of, collect, distribute, gather_tokens, run_backward, run_forward, take_rows
 from .packed import Packed, pack, split_rows
 
 CELLS: dict[str, Cell] = {
-    cell.name: cell for cell in (LSTMCell(), GRUCell(), SimpleGRUCell(), RNNCell(), IdentityRNNCell())
+    cell.name: cell
+    for cell in (LSTMCell(), GRUCell(), ResetAfterGRUCell(), SimpleGRUCell(), RNNCell(), IdentityRNNCell())
 }
+# Segments that run together on a CPU: what a step of them works on fits its caches, at widths of about 100.
+GROUP = 96
 
 FloatsXd = Any
 ListOrRagged = Any  # List[Floats2d], Ragged or Padded: what thinc's with_ragged takes and gives back
@@ -73,6 +76,7 @@ def GRU(
     nI: Optional[int] = None,
     *,
     simple: bool = False,
+    reset_after: bool = False,
     bi: bool = True,
     depth: int = 1,
     dropout: float = 0.0,
@@ -82,9 +86,16 @@ def GRU(
     window: int = 0,
     context: int = 0,
 ) -> Model[ListOrRagged, ListOrRagged]:
-    """Gated recurrent units as a Thinc layer; `simple` leaves the relevance gate out. The rest as for `LSTM`."""
+    """Gated recurrent units as a Thinc layer. The settings are those of `LSTM`, and:
+
+    simple: leave the relevance gate out.
+    reset_after: let the relevance gate act after the product with the state, as cuDNN and PyTorch do.
+    """
     settings = locals()
-    return _build("gru_simple" if settings.pop("simple") else "gru", **settings)
+    simple, reset_after = settings.pop("simple"), settings.pop("reset_after")
+    if simple and reset_after:
+        raise ValueError("GRU: simple and reset_after exclude each other; the simplified GRU has no relevance gate")
+    return _build("gru_simple" if simple else "gru_reset_after" if reset_after else "gru", **settings)
 
 
 def RNN(
@@ -243,6 +254,7 @@ def encode(
         n_directions=attrs["n_directions"],
         window=attrs["window"],
         context=attrs["context"],
+        group=GROUP if isinstance(X, np.ndarray) else 0,
     )
     rate = attrs["dropout_rate"] if is_train else 0.0
     Y, drop_output_back = _locked_dropout(model.ops, X, packed, rate)
@@ -288,12 +300,17 @@ def _layer(
     recurrent_dropout: float,
     learn_initial_state: bool,
 ) -> Model[Sequences, Floats2d]:
-    """One layer of one cell. W (D, I, K·H), b (D, K·H), R (D, H, K·H), h0 and c0 (D, H) if learned."""
+    """One layer of one cell. W (D, I, K·H), b (D, K·H), R (D, H, K·H), h0 and c0 (D, H) if learned.
+
+    b_h (D, H) for cells with a recurrent bias.
+    """
     params: dict[str, Optional[FloatsXd]] = {"W": None, "b": None, "R": None}
     if learn_initial_state:
         params["h0"] = None
         if CELLS[cell].carries:
             params["c0"] = None
+    if CELLS[cell].recurrent_bias:
+        params["b_h"] = None
     return Model(
         cell,
         _layer_forward,
@@ -317,7 +334,7 @@ def _layer_init(cell_name: str, D: int, model: Model[Sequences, Floats2d], X: An
         start = list(cell.blocks).index("forget") * H
         bias[:, start : start + H] = 1.0
     model.set_param("b", bias)
-    for name in ("h0", "c0"):
+    for name in ("h0", "c0", "b_h"):
         if name in model.param_names:
             model.set_param(name, ops.alloc2f(D, H))
 
@@ -334,32 +351,37 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
     X, packed, rows = inputs
     xp, cell = get_array_module(X), CELLS[model.attrs["cell"]]
     W, R, b = (model.get_param(name) for name in ("W", "R", "b"))
+    h0, c0, bias = (model.get_param(name) if model.has_param(name) else None for name in ("h0", "c0", "b_h"))
     rate = model.attrs["recurrent_dropout"] if is_train else 0.0
     mask = model.ops.get_dropout_mask(R.shape, rate).astype(R.dtype) if rate else None
     R_dropped = R if mask is None else R * mask
     scale = xp.asarray(cell.scale(R.shape[1]), dtype=W.dtype)
-    projected = xp.matmul(X, W * scale)
-    projected += (b * scale)[:, None]
-    source = packed.source if rows is None else rows[packed.source]
-    starts = [model.get_param(name) if model.has_param(name) else None for name in ("h0", "c0")]
-    run = run_forward(cell, projected, xp.asarray(source), packed, R_dropped * scale, starts, is_train)
+    # A column of ones takes the bias, so that it costs no pass over the product.
+    X_and_one = xp.concatenate([X, xp.ones((len(X), 1), dtype=X.dtype)], axis=1)
+    W_and_b = xp.concatenate([W, b[:, None]], axis=1) * scale
+    weights = Weights(W_and_b, blocks_of(xp, R_dropped * scale), h0, c0, bias)
+    distinct = None if rows is None else xp.matmul(X_and_one, W_and_b)
+
+    def project(start: int, end: int) -> FloatsXd:
+        source = packed.source[:, start:end]
+        if distinct is None:
+            return xp.matmul(take_rows(xp, X_and_one, source), W_and_b)
+        return xp.stack([take_rows(xp, table, rows[chosen]) for table, chosen in zip(distinct, source, strict=True)])
+
+    run = run_forward(cell, project, packed, weights, is_train)
     Y = collect(xp, run.h, packed)
 
     def backprop(dY: Floats2d) -> Floats2d:
         dh = distribute(xp, dY, packed)
-        dR, dh0, dc0 = run_backward(cell, run, dh, packed, R_dropped, starts)
-        model.inc_grad("R", dR if mask is None else dR * mask)
-        for name, gradient in (("h0", dh0), ("c0", dc0)):
+        grads = run_backward(cell, run, dh, packed, Weights(W, blocks_of(xp, R_dropped), h0, c0, bias))
+        model.inc_grad("R", grads.R if mask is None else grads.R * mask)
+        for name, gradient in (("h0", grads.h0), ("c0", grads.c0), ("b_h", grads.bias)):
             if name in model.param_names:
                 model.inc_grad(name, gradient)
-        d_gates = run.gates
-        model.inc_grad("b", d_gates.sum(axis=1))
-        # Back to token order: the rows of a token's context runs add up with its own.
-        d_tokens = scatter_rows(xp, d_gates, packed)
-        model.inc_grad("W", xp.matmul(X.T, d_tokens))
-        dX = xp.matmul(d_tokens[0], W[0].T)
-        for direction in range(1, packed.n_directions):
-            dX += xp.matmul(d_tokens[direction], W[direction].T)
-        return cast(Floats2d, dX)
+        d_W_and_b = xp.matmul(take_rows(xp, X_and_one, packed.source).swapaxes(1, 2), grads.inputs)
+        model.inc_grad("W", d_W_and_b[:, :-1])
+        model.inc_grad("b", d_W_and_b[:, -1])
+        dX_rows = xp.matmul(grads.inputs, xp.ascontiguousarray(W.swapaxes(1, 2)))
+        return cast(Floats2d, gather_tokens(xp, dX_rows, packed))
 
     return Y, backprop
