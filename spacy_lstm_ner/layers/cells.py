@@ -7,12 +7,12 @@ b      rows of the step: the segments that are still running
 H      hidden width
 K      number of blocks of a cell, each H wide: its gates and its candidate
 x      the input of the step; W (I, K·H) its weights, β (K·H) the bias, for each direction
-h      hidden state (D, b, H); R (K, D, H, H) the recurrent weights; U a block of R
-c      cell state (D, b, H), of the LSTM only
+h      hidden state (b, D, H); R (K, D, H, H) the recurrent weights; U a block of R
+c      cell state (b, D, H), of the LSTM only
 ⊙      product element by element; σ(z) = 1 / (1 + exp(-z)) = ½ + ½ tanh(z/2)
 
-The arrays of a step hold one block after the other, (K, D, b, H), so that what is done to a block, or to several, runs
-over memory without gaps, and each product is one of (b, H) and (H, H), which fits the caches. The blocks under a σ come
+The arrays of a step hold one block after the other, so that what is done to a block, or to several, runs over memory
+without gaps, and each product is one of (b, H) and (H, H), which fits the caches. The blocks under a σ come
 with their weights halved (`Cell.scale`), so that one tanh runs over all blocks. Everything is written into arrays that
 are there: a step allocates nothing.
 """
@@ -33,16 +33,16 @@ class Step:
     """Views into the buffers of a run, for the rows of one step. h_before and c_before belong to the step before."""
 
     xp: Any
-    inputs: Array  # (K, D, b, H) x·W + β, to be read only, and only on the way forward
-    gates: Array  # (K, D, b, H) activations; to be read only on the way back
-    h: Array  # (D, b, H)
-    h_before: Array  # (D, b, H)
-    c: Array  # (D, b, H) what the cell keeps: the cell state, or what else it says
-    c_before: Array  # (D, b, H)
-    work: Array  # (K, D, b, H) scratch; on the way forward it may be `gates`. The back-step leaves its gradients here
-    product: Array  # (K, D, b, H) scratch, on the way back only
-    spare: Array  # (D, b, H) scratch
-    bias: Array  # (D, 1, H) β_h, of cells with a `recurrent_bias`; else None
+    inputs: Array  # (K, b, D, H) x·W + β, to be read only, and only on the way forward
+    gates: Array  # (K, b, D, H) activations; to be read only on the way back
+    h: Array  # (b, D, H)
+    h_before: Array  # (b, D, H)
+    c: Array  # (b, D, H) what the cell keeps: the cell state, or what else it says
+    c_before: Array  # (b, D, H)
+    work: Array  # (K, b, D, H) scratch; on the way forward it may be `gates`. The back-step leaves its gradients here
+    product: Array  # (K, b, D, H) scratch, on the way back only
+    spare: Array  # (b, D, H) scratch
+    bias: Array  # (D, H) β_h, of cells with a `recurrent_bias`; else None
 
 
 class Cell:
@@ -104,18 +104,23 @@ def _times_tanh_slope(xp: Any, n: Array, dn: Array, scratch: Array) -> None:
     xp.multiply(dn, scratch, out=dn)
 
 
+def _multiply(xp: Any, left: Array, R: Array, out: Array) -> None:
+    """out ([K,] b, D, H) = left ([K,] b, D, H) times each block of R ([K,] D, H, H)."""
+    xp.matmul(left.swapaxes(-3, -2), R, out=out.swapaxes(-3, -2))
+
+
 def _before_tanh(s: Step, R: Array) -> None:
     """All blocks of s.inputs + h_before·R, to s.work."""
-    s.xp.matmul(s.h_before, R, out=s.work)
+    _multiply(s.xp, s.h_before, R, s.work)
     s.xp.add(s.work, s.inputs, out=s.work)
 
 
 def _through_products(xp: Any, d_blocks: Array, R: Array, products: Array, out: Array) -> None:
-    """out (D, b, H) = the sum over the blocks of d_blocks·R, where each block of R is transposed."""
+    """out (b, D, H) = the sum over the blocks of d_blocks·R, where each block of R is transposed."""
     if len(R) == 1:
-        xp.matmul(d_blocks[0], R[0], out=out)
+        _multiply(xp, d_blocks[0], R[0], out)
         return
-    xp.matmul(d_blocks, R, out=products)
+    _multiply(xp, d_blocks, R, products)
     xp.add(products[0], products[1], out=out)
     for product in products[2:]:
         xp.add(out, product, out=out)
@@ -237,7 +242,7 @@ class GRUCell(Cell):
         _gates_of_gru(s, R)
         z, r, n = s.gates
         xp.multiply(r, s.h_before, out=s.c)
-        xp.matmul(s.c, R[2], out=s.spare)
+        _multiply(xp, s.c, R[2], s.spare)
         xp.add(s.inputs[2], s.spare, out=s.spare)
         xp.tanh(s.spare, out=n)
         _interpolate(s, z, n)
@@ -247,7 +252,7 @@ class GRUCell(Cell):
         _, dr, dn = s.work
         _interpolate_back(s, dh)
         d_kept = s.product[2]
-        xp.matmul(dn, R[2], out=d_kept)
+        _multiply(xp, dn, R[2], d_kept)
         xp.multiply(d_kept, s.h_before, out=dr)
         xp.multiply(d_kept, r, out=d_kept)
         xp.add(dh, d_kept, out=dh)
@@ -265,7 +270,7 @@ class GRUCell(Cell):
 def _gates_of_gru(s: Step, R: Array) -> None:
     """The first two blocks, update and relevance, to s.gates."""
     work, gates = s.work[:2], s.gates[:2]
-    s.xp.matmul(s.h_before, R[:2], out=work)
+    _multiply(s.xp, s.h_before, R[:2], work)
     s.xp.add(work, s.inputs[:2], out=work)
     s.xp.tanh(work, out=gates)
     _sigmoid_of_tanh(s.xp, gates)
@@ -292,7 +297,7 @@ class ResetAfterGRUCell(Cell):
         xp = s.xp
         _gates_of_gru(s, R)
         z, r, n = s.gates
-        xp.matmul(s.h_before, R[2], out=s.c)
+        _multiply(xp, s.h_before, R[2], s.c)
         xp.add(s.c, s.bias, out=s.c)
         xp.multiply(r, s.c, out=s.spare)
         xp.add(s.inputs[2], s.spare, out=s.spare)
@@ -306,7 +311,7 @@ class ResetAfterGRUCell(Cell):
         xp.multiply(dn, s.c, out=dr)
         _times_sigmoid_slope(xp, r, dr, s.spare)
         xp.multiply(dn, r, out=s.c)
-        xp.matmul(s.c, R[2], out=s.spare)
+        _multiply(xp, s.c, R[2], s.spare)
         xp.add(dh, s.spare, out=dh)
         _through_products(xp, s.work[:2], R[:2], s.product[:2], s.spare)
         xp.add(dh, s.spare, out=dh)

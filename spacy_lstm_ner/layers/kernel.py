@@ -16,29 +16,29 @@ from .cells import Array, Cell, Step
 from .packed import Packed, Rows
 
 # Inputs of steps are projected for so many rows at a time: enough for a fast product, few enough for the caches.
-CHUNK = 256
+CHUNK = 128
 
 
 def collect(xp: Any, h: Array, packed: Packed) -> Floats2d:
-    """(D, N, H) by packed row -> (n_tokens, D·H) by token."""
-    D, N, H = h.shape
-    rows = (packed.target + N * np.arange(D)[:, None]).T
-    return cast(Floats2d, take_rows(xp, h.reshape(D * N, H), rows).reshape(packed.n_tokens, D * H))
+    """(N, D, H) by packed row -> (n_tokens, D·H) by token."""
+    N, D, H = h.shape
+    rows = packed.target.T * D + np.arange(D)
+    return cast(Floats2d, take_rows(xp, h.reshape(N * D, H), rows).reshape(packed.n_tokens, D * H))
 
 
-def take_rows(xp: Any, table: Array, rows: Array) -> Array:
+def take_rows(xp: Any, table: Array, rows: Array, out: Optional[Array] = None) -> Array:
     """table[rows] for rows of any shape that are known to be in range."""
-    # The default mode of NumPy's take checks first, and goes through a buffer.
-    return table.take(rows, axis=0, mode="clip") if xp is np else table[xp.asarray(rows)]
+    # The default mode of NumPy's take checks first, and goes through a buffer. CuPy has no modes.
+    return table.take(rows, axis=0, out=out, **({"mode": "clip"} if xp is np else {}))
 
 
 def distribute(xp: Any, dY: Floats2d, packed: Packed) -> Array:
-    """(n_tokens, D·H) by token -> (D, N, H) by packed row; nothing reaches the rows of a context."""
+    """(n_tokens, D·H) by token -> (N, D, H) by packed row; nothing reaches the rows of a context."""
     D, H = packed.n_directions, dY.shape[1] // packed.n_directions
-    rows = packed.source * D + np.arange(D)[:, None]
+    rows = packed.source.T * D + np.arange(D)
     dh = take_rows(xp, xp.ascontiguousarray(dY).reshape(-1, H), rows)
     if packed.context_rows is not None:
-        dh[xp.asarray(packed.context_rows)] = 0.0
+        dh[xp.asarray(packed.context_rows.T)] = 0.0
     return dh
 
 
@@ -89,35 +89,39 @@ def blocks_of(xp: Any, R: Array) -> Array:
 
 @dataclass
 class Run:
-    """What a run through the steps leaves: h (D, N, H), and for the way back gates (K, D, N, H), kept (D, N, H)."""
+    """What a run through the steps leaves.
+
+    h (N, D, H). For the way back: kept (N, D, H), and gates, of which each step has a (K, b, D, H) of its own.
+    """
 
     h: Array
-    gates: Array
+    gates: "_Blocks"
     kept: Array
 
 
-class _Buffers:
-    """Scratch arrays for steps of up to B rows, and views into them for a step of b: (K, D, b, H) without gaps."""
+class _Blocks:
+    """Memory for n rows of blocks, and views (K, b, D, H) of it without gaps."""
 
-    def __init__(self, xp: Any, blocks: int, D: int, B: int, H: int, dtype: Any):
-        self.shape = (blocks, D, H)
-        self.memory = xp.empty(blocks * D * B * H, dtype=dtype)
+    def __init__(self, xp: Any, K: int, n: int, D: int, H: int, dtype: Any):
+        self.shape = (K, D, H)
+        self.width = K * D * H
+        self.memory = xp.empty(n * self.width, dtype=dtype)
 
-    def of(self, b: int) -> Array:
-        blocks, D, H = self.shape
-        return self.memory[: blocks * D * b * H].reshape(blocks, D, b, H)
+    def view(self, first: int, b: int) -> Array:
+        K, D, H = self.shape
+        return self.memory[first * self.width : (first + b) * self.width].reshape(K, b, D, H)
 
 
 def run_forward(
     cell: Cell,
-    project: Callable[[int, int], Array],
+    project: Callable[[int, int, Array], None],
     packed: Packed,
     weights: Weights,
     is_train: bool,
 ) -> Run:
     """All steps.
 
-    project: gives x·W + β (D, end - start, K·H) of the packed rows from `start` to `end`.
+    project: writes x·W + β of the packed rows from `start` to `end` into an array (D, end - start, K·H).
     RETURNS the run. While predicting, only its `h` means anything.
     """
     R = weights.R
@@ -125,29 +129,32 @@ def run_forward(
     K, D, H, _ = R.shape
     N, dtype = packed.n_rows, R.dtype
     B = int(packed.batch_sizes.max(initial=0))
-    h = xp.empty((D, N, H), dtype=dtype)
-    gates = xp.empty((K, D, N if is_train else 0, H), dtype=dtype)
-    kept = xp.empty((D, (N if is_train else B) if cell.keeps else 0, H), dtype=dtype)
-    work_buffer, spare_buffer = _Buffers(xp, K, D, B, H, dtype), _Buffers(xp, 1, D, B, H, dtype)
+    h = xp.empty((N, D, H), dtype=dtype)
+    kept = xp.empty(((N if is_train else B) if cell.keeps else 0, D, H), dtype=dtype)
+    gates = _Blocks(xp, K, N if is_train else 0, D, H, dtype)
+    work_memory, spare_memory = _Blocks(xp, K, B, D, H, dtype), xp.empty((B, D, H), dtype=dtype)
     h_start, c_start = _start_states(xp, weights, D, B, H, dtype)
-    bias = None if weights.bias is None else weights.bias[:, None]
+    chunk = CHUNK if xp is np else N
+    chunk_memory = xp.empty(min(chunk + B, N) * D * K * H, dtype=dtype)
     start, end, b_before = 0, 0, -1
     for first, b, before in packed.steps:
         last = first + b
         if last > end:
-            start, end = first, _end_of_chunk(packed, first, N if xp is not np else CHUNK)
-            inputs = project(start, end).reshape(D, end - start, K, H).transpose(2, 0, 1, 3)
+            start, end = first, _end_of_chunk(packed, first, chunk)
+            projected = chunk_memory[: (end - start) * D * K * H].reshape(D, end - start, K * H)
+            project(start, end, projected)
+            inputs = projected.reshape(D, end - start, K, H).transpose(2, 1, 0, 3)
         if b != b_before:
-            work, spare, b_before = work_buffer.of(b), spare_buffer.of(b)[0], b
+            work, spare, b_before = work_memory.view(0, b), spare_memory[:b], b
         if is_train:
-            step_gates, c = gates[:, :, first:last], kept[:, first:last]
-            c_before = c_start[:, :b] if before < 0 else kept[:, before : before + b]
+            step_gates, c = gates.view(first, b), kept[first:last]
+            c_before = c_start[:b] if before < 0 else kept[before : before + b]
         else:
-            step_gates, c = work, kept[:, :b]
-            c_before = c_start[:, :b] if before < 0 else c
-        h_before = h_start[:, :b] if before < 0 else h[:, before : before + b]
-        step_inputs = inputs[:, :, first - start : last - start]
-        step = Step(xp, step_inputs, step_gates, h[:, first:last], h_before, c, c_before, work, None, spare, bias)
+            step_gates, c = work, kept[:b]
+            c_before = c_start[:b] if before < 0 else c
+        h_before = h_start[:b] if before < 0 else h[before : before + b]
+        step_inputs = inputs[:, first - start : last - start]
+        step = Step(xp, step_inputs, step_gates, h[first:last], h_before, c, c_before, work, None, spare, weights.bias)
         cell.forward(step, R)
     return Run(h, gates, kept)
 
@@ -159,10 +166,10 @@ def _end_of_chunk(packed: Packed, first: int, size: int) -> int:
 
 
 def _start_states(xp: Any, weights: Weights, D: int, B: int, H: int, dtype: Any) -> tuple[Array, Array]:
-    h0, c0 = (xp.zeros((D, B, H), dtype=dtype) for _ in range(2))
+    h0, c0 = (xp.zeros((B, D, H), dtype=dtype) for _ in range(2))
     for state, learned in ((h0, weights.h0), (c0, weights.c0)):
         if learned is not None:
-            state[:] = learned[:, None]
+            state[:] = learned
     return h0, c0
 
 
@@ -178,7 +185,7 @@ class Gradients:
 
 
 def run_backward(cell: Cell, run: Run, dh: Array, packed: Packed, weights: Weights) -> Gradients:
-    """All steps back. dh (D, N, H): gradient of the hidden states. The R of the weights is unscaled here.
+    """All steps back. dh (N, D, H): gradient of the hidden states. The R of the weights is unscaled here.
 
     Uses up `run.kept`.
     """
@@ -188,44 +195,41 @@ def run_backward(cell: Cell, run: Run, dh: Array, packed: Packed, weights: Weigh
     R = xp.ascontiguousarray(weights.R.swapaxes(2, 3))
     B = int(packed.batch_sizes.max(initial=0))
     d_inputs = xp.empty((D, N, K * H), dtype=dtype)
-    d_blocks = d_inputs.reshape(D, N, K, H).transpose(2, 0, 1, 3)
-    work_buffer, product_buffer = _Buffers(xp, K, D, B, H, dtype), _Buffers(xp, K, D, B, H, dtype)
-    spare_buffer = _Buffers(xp, 1, D, B, H, dtype)
+    d_blocks = d_inputs.reshape(D, N, K, H).transpose(2, 1, 0, 3)
+    work_memory, product_memory = (_Blocks(xp, K, B, D, H, dtype) for _ in range(2))
+    spare_memory = xp.empty((B, D, H), dtype=dtype)
     h_start, c_start = _start_states(xp, weights, D, B, H, dtype)
-    bias = None if weights.bias is None else weights.bias[:, None]
     # The gradients that a step hands to the one before. Rows of segments that end there are still zero.
-    dh_carried, dc_carried = (xp.zeros((D, B, H), dtype=dtype) for _ in range(2))
+    dh_carried, dc_carried = (xp.zeros((B, D, H), dtype=dtype) for _ in range(2))
     dh0, dc0 = xp.zeros((D, H), dtype=dtype), xp.zeros((D, H), dtype=dtype)
     b_before = -1
     for first, b, before in reversed(packed.steps):
         last = first + b
         if b != b_before:
-            work, product, spare = work_buffer.of(b), product_buffer.of(b), spare_buffer.of(b)[0]
-            dh_step, dc, b_before = dh_carried[:, :b], dc_carried[:, :b], b
+            work, product, spare = work_memory.view(0, b), product_memory.view(0, b), spare_memory[:b]
+            dh_step, dc, b_before = dh_carried[:b], dc_carried[:b], b
         if before < 0:
-            h_before, c_before = h_start[:, :b], c_start[:, :b]
+            h_before, c_before = h_start[:b], c_start[:b]
         else:
-            h_before, c_before = run.h[:, before : before + b], run.kept[:, before : before + b]
-        gates, h, c = run.gates[:, :, first:last], run.h[:, first:last], run.kept[:, first:last]
-        xp.add(dh_step, dh[:, first:last], out=dh_step)
-        cell.backward(Step(xp, None, gates, h, h_before, c, c_before, work, product, spare, bias), dh_step, dc, R)
-        d_blocks[:, :, first:last] = work
+            h_before, c_before = run.h[before : before + b], run.kept[before : before + b]
+        gates, h, c = run.gates.view(first, b), run.h[first:last], run.kept[first:last]
+        xp.add(dh_step, dh[first:last], out=dh_step)
+        step = Step(xp, None, gates, h, h_before, c, c_before, work, product, spare, weights.bias)
+        cell.backward(step, dh_step, dc, R)
+        d_blocks[:, first:last] = work
         if before < 0:
-            dh0 += dh_step.sum(axis=1)
-            dc0 += dc.sum(axis=1)
+            dh0 += dh_step.sum(axis=0)
+            dc0 += dc.sum(axis=0)
             dh_carried[:] = 0.0
             dc_carried[:] = 0.0
-    h_before = _states_before(xp, run.h, packed, weights.h0)
-    dR = cell.recurrent_gradient(xp, d_inputs, h_before, run.kept)
-    d_bias = run.kept.sum(axis=1) if cell.recurrent_bias else None
+    h_before = _states_before(xp, run.h, packed, weights.h0).swapaxes(0, 1)
+    dR = cell.recurrent_gradient(xp, d_inputs, h_before, run.kept.swapaxes(0, 1))
+    d_bias = run.kept.sum(axis=0) if cell.recurrent_bias else None
     return Gradients(d_inputs, dR, dh0, dc0, d_bias)
 
 
 def _states_before(xp: Any, h: Array, packed: Packed, h0: Optional[Array]) -> Array:
-    """(D, N, H) The hidden state that each row started from."""
-    states = xp.empty_like(h)
-    first_rows = xp.asarray(packed.first_rows)
-    for direction in range(len(h)):
-        states[direction] = take_rows(xp, h[direction], packed.previous)
-        states[direction, first_rows] = 0.0 if h0 is None else h0[direction]
+    """(N, D, H) The hidden state that each row started from."""
+    states = take_rows(xp, h, packed.previous)
+    states[xp.asarray(packed.first_rows)] = 0.0 if h0 is None else h0
     return states

@@ -362,11 +362,13 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
     weights = Weights(W_and_b, blocks_of(xp, R_dropped * scale), h0, c0, bias)
     distinct = None if rows is None else xp.matmul(X_and_one, W_and_b)
 
-    def project(start: int, end: int) -> FloatsXd:
+    def project(start: int, end: int, out: FloatsXd) -> None:
         source = packed.source[:, start:end]
         if distinct is None:
-            return xp.matmul(take_rows(xp, X_and_one, source), W_and_b)
-        return xp.stack([take_rows(xp, table, rows[chosen]) for table, chosen in zip(distinct, source, strict=True)])
+            xp.matmul(take_rows(xp, X_and_one, source), W_and_b, out=out)
+            return
+        for table, chosen, part in zip(distinct, source, out, strict=True):
+            take_rows(xp, table, rows[chosen], out=part)
 
     run = run_forward(cell, project, packed, weights, is_train)
     Y = collect(xp, run.h, packed)
