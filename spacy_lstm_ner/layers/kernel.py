@@ -3,10 +3,10 @@
 Notation as in `packed` and `cells`; n is the number of rows of inputs, O = D·H the output width.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, List, Optional, cast
+from typing import Any, List, Optional, Protocol, cast
 
 import numpy as np
 from thinc.api import get_array_module
@@ -15,8 +15,10 @@ from thinc.types import Floats2d
 from .cells import Array, Cell, Step
 from .packed import Packed, Rows
 
-# Inputs of steps are projected for so many rows at a time: enough for a fast product, few enough for the caches.
+# Inputs of steps are projected for so many rows at a time, and the gradients of weights are summed over so many:
+# enough for a fast product, few enough for the caches.
 CHUNK = 128
+BACK_CHUNK = 512
 
 
 def collect(xp: Any, h: Array, packed: Packed) -> Floats2d:
@@ -30,16 +32,6 @@ def take_rows(xp: Any, table: Array, rows: Array, out: Optional[Array] = None) -
     """table[rows] for rows of any shape that are known to be in range."""
     # The default mode of NumPy's take checks first, and goes through a buffer. CuPy has no modes.
     return table.take(rows, axis=0, out=out, **({"mode": "clip"} if xp is np else {}))
-
-
-def distribute(xp: Any, dY: Floats2d, packed: Packed) -> Array:
-    """(n_tokens, D·H) by token -> (N, D, H) by packed row; nothing reaches the rows of a context."""
-    D, H = packed.n_directions, dY.shape[1] // packed.n_directions
-    rows = packed.source.T * D + np.arange(D)
-    dh = take_rows(xp, xp.ascontiguousarray(dY).reshape(-1, H), rows)
-    if packed.context_rows is not None:
-        dh[xp.asarray(packed.context_rows.T)] = 0.0
-    return dh
 
 
 def gather_tokens(xp: Any, d_rows: Array, packed: Packed) -> Array:
@@ -173,38 +165,46 @@ def _start_states(xp: Any, weights: Weights, D: int, B: int, H: int, dtype: Any)
     return h0, c0
 
 
-@dataclass
-class Gradients:
-    """inputs (D, N, K·H): of x·W + β of each packed row. R (D, H, K·H); h0, c0 and bias (D, H)."""
+class Receiver(Protocol):
+    """What the way back takes from, and hands on to."""
 
-    inputs: Array
-    R: Array
-    h0: Array
-    c0: Array
-    bias: Optional[Array]
+    def receive(self, start: int, end: int) -> Array:
+        """The gradient (end - start, D, H) of the hidden states of packed rows."""
+
+    def hand_on(self, start: int, end: int, d_inputs: Array, h_before: Array, kept: Array) -> None:
+        """Take the gradient (D, end - start, K·H) of x·W + β of packed rows.
+
+        h_before, kept (D, end - start, H): the states that they started from, and what the cell kept.
+        """
 
 
-def run_backward(cell: Cell, run: Run, dh: Array, packed: Packed, weights: Weights) -> Gradients:
-    """All steps back. dh (N, D, H): gradient of the hidden states. The R of the weights is unscaled here.
+def run_backward(cell: Cell, run: Run, packed: Packed, weights: Weights, receiver: Receiver) -> tuple[Array, Array]:
+    """All steps back, by chunks of steps, from the last to the first. The R of the weights is unscaled here.
 
-    Uses up `run.kept`.
+    RETURNS the gradients of h0 and c0. Uses up `run.kept`.
     """
-    xp = get_array_module(dh)
-    K, D, H, _ = weights.R.shape
-    N, dtype = packed.n_rows, dh.dtype
-    R = xp.ascontiguousarray(weights.R.swapaxes(2, 3))
+    R = weights.R
+    xp = get_array_module(R)
+    K, D, H, _ = R.shape
+    N, dtype = packed.n_rows, R.dtype
+    R = xp.ascontiguousarray(R.swapaxes(2, 3))
     B = int(packed.batch_sizes.max(initial=0))
-    d_inputs = xp.empty((D, N, K * H), dtype=dtype)
-    d_blocks = d_inputs.reshape(D, N, K, H).transpose(2, 1, 0, 3)
+    chunk = BACK_CHUNK if xp is np else N
+    chunk_memory = xp.empty(min(chunk + B, N) * D * K * H, dtype=dtype)
     work_memory, product_memory = (_Blocks(xp, K, B, D, H, dtype) for _ in range(2))
     spare_memory = xp.empty((B, D, H), dtype=dtype)
     h_start, c_start = _start_states(xp, weights, D, B, H, dtype)
     # The gradients that a step hands to the one before. Rows of segments that end there are still zero.
     dh_carried, dc_carried = (xp.zeros((B, D, H), dtype=dtype) for _ in range(2))
     dh0, dc0 = xp.zeros((D, H), dtype=dtype), xp.zeros((D, H), dtype=dtype)
-    b_before = -1
+    b_before, start = -1, N
     for first, b, before in reversed(packed.steps):
         last = first + b
+        if last <= start:
+            start, end = _start_of_chunk(packed, last, chunk), last
+            dh = receiver.receive(start, end)
+            d_inputs = chunk_memory[: (end - start) * D * K * H].reshape(D, end - start, K * H)
+            d_blocks = d_inputs.reshape(D, end - start, K, H).transpose(2, 1, 0, 3)
         if b != b_before:
             work, product, spare = work_memory.view(0, b), product_memory.view(0, b), spare_memory[:b]
             dh_step, dc, b_before = dh_carried[:b], dc_carried[:b], b
@@ -213,23 +213,29 @@ def run_backward(cell: Cell, run: Run, dh: Array, packed: Packed, weights: Weigh
         else:
             h_before, c_before = run.h[before : before + b], run.kept[before : before + b]
         gates, h, c = run.gates.view(first, b), run.h[first:last], run.kept[first:last]
-        xp.add(dh_step, dh[first:last], out=dh_step)
+        xp.add(dh_step, dh[first - start : last - start], out=dh_step)
         step = Step(xp, None, gates, h, h_before, c, c_before, work, product, spare, weights.bias)
         cell.backward(step, dh_step, dc, R)
-        d_blocks[:, first:last] = work
+        d_blocks[:, first - start : last - start] = work
         if before < 0:
             dh0 += dh_step.sum(axis=0)
             dc0 += dc.sum(axis=0)
             dh_carried[:] = 0.0
             dc_carried[:] = 0.0
-    h_before = _states_before(xp, run.h, packed, weights.h0).swapaxes(0, 1)
-    dR = cell.recurrent_gradient(xp, d_inputs, h_before, run.kept.swapaxes(0, 1))
-    d_bias = run.kept.sum(axis=0) if cell.recurrent_bias else None
-    return Gradients(d_inputs, dR, dh0, dc0, d_bias)
+        if first == start:
+            states = _states_before(xp, run.h, packed, weights.h0, start, end).swapaxes(0, 1)
+            receiver.hand_on(start, end, d_inputs, states, run.kept[start:end].swapaxes(0, 1))
+    return dh0, dc0
 
 
-def _states_before(xp: Any, h: Array, packed: Packed, h0: Optional[Array]) -> Array:
-    """(N, D, H) The hidden state that each row started from."""
-    states = take_rows(xp, h, packed.previous)
-    states[xp.asarray(packed.first_rows)] = 0.0 if h0 is None else h0
+def _start_of_chunk(packed: Packed, last: int, size: int) -> int:
+    """The start of the step down to which at least `size` rows are reached from `last`."""
+    return packed.offsets[max(bisect_right(packed.offsets, last - size) - 1, 0)]
+
+
+def _states_before(xp: Any, h: Array, packed: Packed, h0: Optional[Array], start: int, end: int) -> Array:
+    """(end - start, D, H) The hidden state that each row from `start` to `end` started from."""
+    states = take_rows(xp, h, packed.previous[start:end])
+    low, high = np.searchsorted(packed.first_rows, (start, end))
+    states[xp.asarray(packed.first_rows[low:high] - start)] = 0.0 if h0 is None else h0
     return states

@@ -14,7 +14,7 @@ from thinc.types import Floats2d, Ints1d, Ragged
 from thinc.util import partial
 
 from .cells import Cell, GRUCell, IdentityRNNCell, LSTMCell, ResetAfterGRUCell, RNNCell, SimpleGRUCell
-from .kernel import Weights, blocks_of, collect, distribute, gather_tokens, run_backward, run_forward, take_rows
+from .kernel import Weights, blocks_of, collect, gather_tokens, run_backward, run_forward, take_rows
 from .packed import Packed, pack, split_rows
 
 CELLS: dict[str, Cell] = {
@@ -374,16 +374,46 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
     Y = collect(xp, run.h, packed)
 
     def backprop(dY: Floats2d) -> Floats2d:
-        dh = distribute(xp, dY, packed)
-        grads = run_backward(cell, run, dh, packed, Weights(W, blocks_of(xp, R_dropped), h0, c0, bias))
-        model.inc_grad("R", grads.R if mask is None else grads.R * mask)
-        for name, gradient in (("h0", grads.h0), ("c0", grads.c0), ("b_h", grads.bias)):
+        back = _LayerBack(X_and_one, dY, W, packed, cell)
+        dh0, dc0 = run_backward(cell, run, packed, Weights(W, blocks_of(xp, R_dropped), h0, c0, bias), back)
+        model.inc_grad("W", back.d_W_and_b[:, :-1])
+        model.inc_grad("b", back.d_W_and_b[:, -1])
+        model.inc_grad("R", back.dR if mask is None else back.dR * mask)
+        for name, gradient in (("h0", dh0), ("c0", dc0), ("b_h", back.d_bias)):
             if name in model.param_names:
                 model.inc_grad(name, gradient)
-        d_W_and_b = xp.matmul(take_rows(xp, X_and_one, packed.source).swapaxes(1, 2), grads.inputs)
-        model.inc_grad("W", d_W_and_b[:, :-1])
-        model.inc_grad("b", d_W_and_b[:, -1])
-        dX_rows = xp.matmul(grads.inputs, xp.ascontiguousarray(W.swapaxes(1, 2)))
-        return cast(Floats2d, gather_tokens(xp, dX_rows, packed))
+        return cast(Floats2d, gather_tokens(xp, back.dX_rows, packed))
 
     return Y, backprop
+
+
+class _LayerBack:
+    """Takes the gradients of the steps, chunk by chunk, on to those of the layer's weights and inputs."""
+
+    def __init__(self, X_and_one: FloatsXd, dY: FloatsXd, W: FloatsXd, packed: Packed, cell: Cell):
+        xp = self.xp = get_array_module(dY)
+        D, I, width = W.shape
+        H = dY.shape[1] // D
+        self.X_and_one, self.packed, self.cell = X_and_one, packed, cell
+        self.dY = xp.ascontiguousarray(dY).reshape(-1, H)
+        self.W_back = xp.ascontiguousarray(W.swapaxes(1, 2))
+        self.d_W_and_b = xp.zeros((D, I + 1, width), dtype=dY.dtype)
+        self.dR = xp.zeros((D, H, width), dtype=dY.dtype)
+        self.d_bias = xp.zeros((D, H), dtype=dY.dtype)
+        self.dX_rows = xp.empty((D, packed.n_rows, I), dtype=dY.dtype)
+
+    def receive(self, start: int, end: int) -> FloatsXd:
+        D = len(self.packed.source)
+        dh = take_rows(self.xp, self.dY, self.packed.source[:, start:end].T * D + np.arange(D))
+        if self.packed.context_rows is not None:
+            dh[self.xp.asarray(self.packed.context_rows[:, start:end].T)] = 0.0
+        return dh
+
+    def hand_on(self, start: int, end: int, d_inputs: FloatsXd, h_before: FloatsXd, kept: FloatsXd) -> None:
+        xp = self.xp
+        X_rows = take_rows(xp, self.X_and_one, self.packed.source[:, start:end])
+        self.d_W_and_b += xp.matmul(X_rows.swapaxes(1, 2), d_inputs)
+        self.dR += self.cell.recurrent_gradient(xp, d_inputs, h_before, kept)
+        if self.cell.recurrent_bias:
+            self.d_bias += kept.sum(axis=1)
+        xp.matmul(d_inputs, self.W_back, out=self.dX_rows[:, start:end])
