@@ -92,16 +92,20 @@ class Run:
 
 
 class _Blocks:
-    """Memory for n rows of blocks, and views (K, b, D, H) of it without gaps."""
+    """Views (K, b, D, H) without gaps of memory for so many rows of blocks."""
 
-    def __init__(self, xp: Any, K: int, n: int, D: int, H: int, dtype: Any):
+    def __init__(self, memory: Array, K: int, D: int, H: int):
         self.shape = (K, D, H)
         self.width = K * D * H
-        self.memory = xp.empty(n * self.width, dtype=dtype)
+        self.memory = memory
 
     def view(self, first: int, b: int) -> Array:
         K, D, H = self.shape
         return self.memory[first * self.width : (first + b) * self.width].reshape(K, b, D, H)
+
+
+def _scratch(xp: Any, K: int, n: int, D: int, H: int, dtype: Any) -> _Blocks:
+    return _Blocks(xp.empty(n * K * D * H, dtype=dtype), K, D, H)
 
 
 def run_forward(
@@ -121,10 +125,14 @@ def run_forward(
     K, D, H, _ = R.shape
     N, dtype = packed.n_rows, R.dtype
     B = int(packed.batch_sizes.max(initial=0))
-    h = xp.empty((N, D, H), dtype=dtype)
-    kept = xp.empty(((N if is_train else B) if cell.keeps else 0, D, H), dtype=dtype)
-    gates = _Blocks(xp, K, N if is_train else 0, D, H, dtype)
-    work_memory, spare_memory = _Blocks(xp, K, B, D, H, dtype), xp.empty((B, D, H), dtype=dtype)
+    # One piece of memory for all that is as long as the batch: the allocator gives it back to the next batch, where it
+    # would give many large pieces back to the system, and have their pages made anew.
+    n_kept = (N if is_train else B) if cell.keeps else 0
+    memory = xp.empty((N + n_kept + (N * K if is_train else 0)) * D * H, dtype=dtype)
+    h = memory[: N * D * H].reshape(N, D, H)
+    kept = memory[N * D * H : (N + n_kept) * D * H].reshape(n_kept, D, H)
+    gates = _Blocks(memory[(N + n_kept) * D * H :], K, D, H)
+    work_memory, spare_memory = _scratch(xp, K, B, D, H, dtype), xp.empty((B, D, H), dtype=dtype)
     h_start, c_start = _start_states(xp, weights, D, B, H, dtype)
     chunk = CHUNK if xp is np else N
     chunk_memory = xp.empty(min(chunk + B, N) * D * K * H, dtype=dtype)
@@ -191,7 +199,7 @@ def run_backward(cell: Cell, run: Run, packed: Packed, weights: Weights, receive
     B = int(packed.batch_sizes.max(initial=0))
     chunk = BACK_CHUNK if xp is np else N
     chunk_memory = xp.empty(min(chunk + B, N) * D * K * H, dtype=dtype)
-    work_memory, product_memory = (_Blocks(xp, K, B, D, H, dtype) for _ in range(2))
+    work_memory, product_memory = (_scratch(xp, K, B, D, H, dtype) for _ in range(2))
     spare_memory = xp.empty((B, D, H), dtype=dtype)
     h_start, c_start = _start_states(xp, weights, D, B, H, dtype)
     # The gradients that a step hands to the one before. Rows of segments that end there are still zero.

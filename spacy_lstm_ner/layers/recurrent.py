@@ -361,11 +361,13 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
     W_and_b = xp.concatenate([W, b[:, None]], axis=1) * scale
     weights = Weights(W_and_b, blocks_of(xp, R_dropped * scale), h0, c0, bias)
     distinct = None if rows is None else xp.matmul(X_and_one, W_and_b)
+    X_rows = take_rows(xp, X_and_one, packed.source) if is_train else None
 
     def project(start: int, end: int, out: FloatsXd) -> None:
         source = packed.source[:, start:end]
         if distinct is None:
-            xp.matmul(take_rows(xp, X_and_one, source), W_and_b, out=out)
+            chosen_rows = take_rows(xp, X_and_one, source) if X_rows is None else X_rows[:, start:end]
+            xp.matmul(chosen_rows, W_and_b, out=out)
             return
         for table, chosen, part in zip(distinct, source, out, strict=True):
             take_rows(xp, table, rows[chosen], out=part)
@@ -374,7 +376,7 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
     Y = collect(xp, run.h, packed)
 
     def backprop(dY: Floats2d) -> Floats2d:
-        back = _LayerBack(X_and_one, dY, W, packed, cell)
+        back = _LayerBack(X_rows, dY, W, packed, cell)
         dh0, dc0 = run_backward(cell, run, packed, Weights(W, blocks_of(xp, R_dropped), h0, c0, bias), back)
         model.inc_grad("W", back.d_W_and_b[:, :-1])
         model.inc_grad("b", back.d_W_and_b[:, -1])
@@ -390,11 +392,11 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
 class _LayerBack:
     """Takes the gradients of the steps, chunk by chunk, on to those of the layer's weights and inputs."""
 
-    def __init__(self, X_and_one: FloatsXd, dY: FloatsXd, W: FloatsXd, packed: Packed, cell: Cell):
+    def __init__(self, X_rows: FloatsXd, dY: FloatsXd, W: FloatsXd, packed: Packed, cell: Cell):
         xp = self.xp = get_array_module(dY)
         D, I, width = W.shape
         H = dY.shape[1] // D
-        self.X_and_one, self.packed, self.cell = X_and_one, packed, cell
+        self.X_rows, self.packed, self.cell = X_rows, packed, cell
         self.dY = xp.ascontiguousarray(dY).reshape(-1, H)
         self.W_back = xp.ascontiguousarray(W.swapaxes(1, 2))
         self.d_W_and_b = xp.zeros((D, I + 1, width), dtype=dY.dtype)
@@ -411,8 +413,7 @@ class _LayerBack:
 
     def hand_on(self, start: int, end: int, d_inputs: FloatsXd, h_before: FloatsXd, kept: FloatsXd) -> None:
         xp = self.xp
-        X_rows = take_rows(xp, self.X_and_one, self.packed.source[:, start:end])
-        self.d_W_and_b += xp.matmul(X_rows.swapaxes(1, 2), d_inputs)
+        self.d_W_and_b += xp.matmul(self.X_rows[:, start:end].swapaxes(1, 2), d_inputs)
         self.dR += self.cell.recurrent_gradient(xp, d_inputs, h_before, kept)
         if self.cell.recurrent_bias:
             self.d_bias += kept.sum(axis=1)
