@@ -34,28 +34,21 @@ def take_rows(xp: Any, table: Array, rows: Array, out: Optional[Array] = None) -
     return table.take(rows, axis=0, out=out, **({"mode": "clip"} if xp is np else {}))
 
 
-def gather_tokens(xp: Any, d_rows: Array, packed: Packed) -> Array:
-    """(D, N, I) by packed row -> (n_tokens, I) by token, summed over the directions and all rows that read a token."""
-    total = take_rows(xp, d_rows[0], packed.target[0])
-    for direction in range(1, packed.n_directions):
-        total += take_rows(xp, d_rows[direction], packed.target[direction])
-    if packed.context_rows is not None:
-        for direction in range(packed.n_directions):
-            for rows in _without_repetition(packed, direction):
-                total[xp.asarray(packed.source[direction, rows])] += d_rows[direction, xp.asarray(rows)]
-    return total
+def add_rows(xp: Any, table: Array, rows: Rows, values: Array, may_repeat: bool) -> None:
+    """table[rows] += values; if rows `may_repeat`, all values of a row are added."""
+    for chosen in _without_repetition(rows) if may_repeat else [slice(None)]:
+        index = xp.asarray(rows[chosen])
+        total = take_rows(xp, table, index)
+        total += values[chosen]
+        table[index] = total
 
 
-def _without_repetition(packed: Packed, direction: int) -> List[Rows]:
-    """The rows of contexts, in sets in which no token is read twice: each set can be added at once."""
-    assert packed.context_rows is not None
-    rows = np.flatnonzero(packed.context_rows[direction])
-    tokens = packed.source[direction, rows]
-    order = np.argsort(tokens, kind="stable")
-    rows, tokens = rows[order], tokens[order]
-    first = np.flatnonzero(np.diff(tokens, prepend=-1))
+def _without_repetition(rows: Rows) -> List[Rows]:
+    """Sets of positions that cover all `rows`, with no row twice in a set."""
+    order = np.argsort(rows, kind="stable")
+    first = np.flatnonzero(np.diff(rows[order], prepend=-1))
     repetition = np.arange(len(rows)) - np.repeat(first, np.diff(first, append=len(rows)))
-    return [rows[repetition == k] for k in range(int(repetition.max(initial=-1)) + 1)]
+    return [order[repetition == k] for k in range(int(repetition.max(initial=-1)) + 1)]
 
 
 @dataclass

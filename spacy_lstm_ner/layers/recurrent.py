@@ -14,7 +14,7 @@ from thinc.types import Floats2d, Ints1d, Ragged
 from thinc.util import partial
 
 from .cells import Cell, GRUCell, IdentityRNNCell, LSTMCell, ResetAfterGRUCell, RNNCell, SimpleGRUCell
-from .kernel import Weights, blocks_of, collect, gather_tokens, run_backward, run_forward, take_rows
+from .kernel import Weights, add_rows, blocks_of, collect, run_backward, run_forward, take_rows
 from .packed import Packed, pack, split_rows
 
 CELLS: dict[str, Cell] = {
@@ -384,7 +384,7 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
         for name, gradient in (("h0", dh0), ("c0", dc0), ("b_h", back.d_bias)):
             if name in model.param_names:
                 model.inc_grad(name, gradient)
-        return cast(Floats2d, gather_tokens(xp, back.dX_rows, packed))
+        return cast(Floats2d, back.dX)
 
     return Y, backprop
 
@@ -402,7 +402,7 @@ class _LayerBack:
         self.d_W_and_b = xp.zeros((D, I + 1, width), dtype=dY.dtype)
         self.dR = xp.zeros((D, H, width), dtype=dY.dtype)
         self.d_bias = xp.zeros((D, H), dtype=dY.dtype)
-        self.dX_rows = xp.empty((D, packed.n_rows, I), dtype=dY.dtype)
+        self.dX = xp.zeros((packed.n_tokens, I), dtype=dY.dtype)
 
     def receive(self, start: int, end: int) -> FloatsXd:
         D = len(self.packed.source)
@@ -417,4 +417,6 @@ class _LayerBack:
         self.dR += self.cell.recurrent_gradient(xp, d_inputs, h_before, kept)
         if self.cell.recurrent_bias:
             self.d_bias += kept.sum(axis=1)
-        xp.matmul(d_inputs, self.W_back, out=self.dX_rows[:, start:end])
+        may_repeat = self.packed.context_rows is not None
+        for direction, dX_rows in enumerate(xp.matmul(d_inputs, self.W_back)):
+            add_rows(xp, self.dX, self.packed.source[direction, start:end], dX_rows, may_repeat)
