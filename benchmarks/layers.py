@@ -90,37 +90,37 @@ def batches(quick: bool) -> dict[str, list[int]]:
     return {**found, "32 documents": draw(documents, 32), "long document": [4000]}
 
 
-def ours(lengths: list[int], I: int, H: int, **settings: Any) -> tuple[Runs, Model[Any, Any]]:
-    model = LSTM(2 * H, I, **settings)
+def ours(lengths: list[int], width: int, H: int, **settings: Any) -> tuple[Runs, Model[Any, Any]]:
+    model = LSTM(2 * H, width, **settings)
     model.initialize()
-    X = Ragged(random(sum(lengths), I), np.array(lengths, dtype="i4"))
+    X = Ragged(random(sum(lengths), width), np.array(lengths, dtype="i4"))
     dY = Ragged(random(sum(lengths), 2 * H), X.lengths)
     return thinc_runs(model, X, dY), model
 
 
 def thinc_runs(model: Any, X: Any, dY: Any) -> Runs:
     def train() -> None:
-        Y, backprop = model.begin_update(X)
+        _, backprop = model.begin_update(X)
         backprop(dY)
 
     return {"forward": lambda: model.predict(X), "training": train}
 
 
-def thincs(builder: Any, lengths: list[int], I: int, H: int) -> Runs:
+def thincs(builder: Any, lengths: list[int], width: int, H: int) -> Runs:
     ops = get_current_ops()
-    model = builder(2 * H, I, bi=True)
-    X = ops.list2padded([random(n, I) for n in lengths])
+    model = builder(2 * H, width, bi=True)
+    X = ops.list2padded([random(n, width) for n in lengths])
     dY = ops.list2padded([random(n, 2 * H) for n in lengths])
     model.initialize(X=X)
     return thinc_runs(model, X, dY)
 
 
-def torchs(lengths: list[int], I: int, H: int) -> Runs:
+def torchs(lengths: list[int], width: int, H: int) -> Runs:
     import torch
 
     torch.set_num_threads(1)
-    model = torch.nn.LSTM(I, H, bidirectional=True)
-    rows = [torch.from_numpy(random(n, I)) for n in lengths]
+    model = torch.nn.LSTM(width, H, bidirectional=True)
+    rows = [torch.from_numpy(random(n, width)) for n in lengths]
     packed = torch.nn.utils.rnn.pack_sequence(rows, enforce_sorted=False)
     data = packed.data.clone().requires_grad_()
     dY = torch.from_numpy(random(sum(lengths), 2 * H))
@@ -140,9 +140,9 @@ def torchs(lengths: list[int], I: int, H: int) -> Runs:
     return {"forward": forward, "training": train}
 
 
-def bare_products(lengths: list[int], I: int, H: int, **settings: Any) -> tuple[Runs, Runs]:
+def bare_products(lengths: list[int], width: int, H: int, **settings: Any) -> tuple[Runs, Runs]:
     packed = pack(np.array(lengths), n_directions=2, **settings)
-    X, W, R = random(packed.n_rows, I), random(2, I, 4 * H), random(2, H, 4 * H)
+    X, W, R = random(packed.n_rows, width), random(2, width, 4 * H), random(2, H, 4 * H)
     h, gates = random(2, packed.n_rows, H), np.empty((2, packed.n_rows, 4 * H), dtype="f4")
     sizes, offsets = packed.batch_sizes.tolist(), packed.offsets
     work = np.empty((2, sizes[0], 4 * H), dtype="f4")
@@ -183,26 +183,26 @@ def medians(runs: dict[str, Runs], kind: str, repetitions: int, seconds: float) 
 
 def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
-    for I, H in SHAPES[: 1 if args.quick else 2]:
+    for width, H in SHAPES[: 1 if args.quick else 2]:
         for name, lengths in batches(args.quick).items():
             settings = WINDOW if name == "long document" else {}
-            by_step, at_once = bare_products(lengths, I, H, **settings)
+            by_step, at_once = bare_products(lengths, width, H, **settings)
             runs = {
-                "ours": ours(lengths, I, H, **settings)[0],
-                "torch": torchs(lengths, I, H),
-                "PyTorchLSTM": thincs(PyTorchLSTM, lengths, I, H),
-                "thinc LSTM": thincs(ThincLSTM, lengths, I, H),
+                "ours": ours(lengths, width, H, **settings)[0],
+                "torch": torchs(lengths, width, H),
+                "PyTorchLSTM": thincs(PyTorchLSTM, lengths, width, H),
+                "thinc LSTM": thincs(ThincLSTM, lengths, width, H),
                 "products": by_step,
                 "one_product": at_once,
             }
             if name == "long document":
-                runs["ours, no window"] = ours(lengths, I, H)[0]
+                runs["ours, no window"] = ours(lengths, width, H)[0]
             if args.only_ours:
                 runs = {name: run for name, run in runs.items() if name in ("ours", "torch", "products", "one_product")}
             for kind in ("forward", "training"):
                 seconds = medians(runs, kind, args.repetitions, args.seconds)
                 rates = {who: round(sum(lengths) / value) for who, value in seconds.items()}
-                row = {"shape": f"{I} → 2×{H}", "batch": name, "kind": kind, "tokens": sum(lengths), **settings}
+                row = {"shape": f"{width} → 2×{H}", "batch": name, "kind": kind, "tokens": sum(lengths), **settings}
                 row |= {"tokens_per_second": rates}
                 row["ratios"] = {who: round(rates["ours"] / rate, 2) for who, rate in rates.items() if who != "ours"}
                 row["targets"] = targets(row) if H == 100 else {}
