@@ -207,15 +207,17 @@ def build_gru_encoder(
     recurrent_dropout: float = 0.0,
     bidirectional: bool = True,
     simple: bool = False,
+    reset_after: bool = False,
     residual: bool = False,
     learn_initial_state: bool = False,
     window: int = 0,
     context: int = 0,
 ) -> Model[List[Floats2d], List[Floats2d]]:
-    """GRU layers as the `encode` of spacy.Tok2Vec.v2; `simple` leaves out the relevance gate."""
+    """GRU layers as the `encode` of spacy.Tok2Vec.v2; see `layers.recurrent.GRU` for the settings."""
     return GRU(
         width,
         simple=simple,
+        reset_after=reset_after,
         depth=depth,
         dropout=dropout,
         recurrent_dropout=recurrent_dropout,

@@ -13,6 +13,7 @@ LENGTHS = st.lists(st.integers(0, 9), max_size=7)
 WINDOWS = st.integers(0, 4)
 CONTEXTS = st.integers(0, 3)
 DIRECTIONS = st.sampled_from([1, 2])
+GROUPS = st.integers(0, 4)
 
 
 def expected_segments(lengths, window, context):
@@ -26,15 +27,18 @@ def expected_segments(lengths, window, context):
 
 
 def columns(packed):
-    """The rows of every segment: row j of every step that still runs it."""
-    sizes = packed.batch_sizes.tolist()
-    n_segments = sizes[0] if sizes else 0
-    return [[packed.offsets[t] + j for t in range(len(sizes)) if j < sizes[t]] for j in range(n_segments)]
+    """The rows of every segment, group by group: row j of every step that still runs it."""
+    sizes, found = packed.batch_sizes.tolist(), []
+    starts = packed.group_starts.tolist()
+    for start, end in zip(starts, [*starts, len(sizes)][1:], strict=True):
+        steps = range(start, end)
+        found += [[packed.offsets[t] + j for t in steps if j < sizes[t]] for j in range(sizes[start])]
+    return found
 
 
-@given(LENGTHS, DIRECTIONS, WINDOWS, CONTEXTS)
-def test_every_token_has_one_row_that_reads_it(lengths, n_directions, window, context):
-    packed = pack(lengths, n_directions=n_directions, window=window, context=context)
+@given(LENGTHS, DIRECTIONS, WINDOWS, CONTEXTS, GROUPS)
+def test_every_token_has_one_row_that_reads_it(lengths, n_directions, window, context, group):
+    packed = pack(lengths, n_directions=n_directions, window=window, context=context, group=group)
     assert packed.n_directions == n_directions
     assert packed.n_tokens == sum(lengths)
     for source, target in zip(packed.source, packed.target, strict=True):
@@ -44,28 +48,38 @@ def test_every_token_has_one_row_that_reads_it(lengths, n_directions, window, co
     assert packed.sequence_of_token.tolist() == expected
 
 
-@given(LENGTHS, DIRECTIONS, WINDOWS, CONTEXTS)
-def test_batch_sizes_never_grow_and_add_up(lengths, n_directions, window, context):
-    packed = pack(lengths, n_directions=n_directions, window=window, context=context)
-    assert (np.diff(packed.batch_sizes) <= 0).all() and (packed.batch_sizes > 0).all()
+@given(LENGTHS, DIRECTIONS, WINDOWS, CONTEXTS, GROUPS)
+def test_batch_sizes_never_grow_and_add_up(lengths, n_directions, window, context, group):
+    packed = pack(lengths, n_directions=n_directions, window=window, context=context, group=group)
+    assert (packed.batch_sizes > 0).all()
+    for sizes in np.split(packed.batch_sizes, packed.group_starts[1:]):
+        assert (np.diff(sizes) <= 0).all()
+        assert not group or (sizes <= group).all()
+    if not group:
+        assert len(packed.group_starts) == min(packed.n_tokens, 1)
     assert packed.batch_sizes.sum() == packed.n_rows == packed.source.shape[1]
     assert packed.offsets == [0, *np.cumsum(packed.batch_sizes).tolist()]
 
 
-@given(LENGTHS, DIRECTIONS, WINDOWS, CONTEXTS)
-def test_previous_is_the_row_before_in_the_same_segment(lengths, n_directions, window, context):
-    packed = pack(lengths, n_directions=n_directions, window=window, context=context)
+@given(LENGTHS, DIRECTIONS, WINDOWS, CONTEXTS, GROUPS)
+def test_previous_is_the_row_before_in_the_same_segment(lengths, n_directions, window, context, group):
+    packed = pack(lengths, n_directions=n_directions, window=window, context=context, group=group)
     before = {row: rows[k - 1] for rows in columns(packed) for k, row in enumerate(rows) if k}
-    first = packed.offsets[1] if len(packed.batch_sizes) else 0
-    assert packed.previous.tolist() == [before[row] for row in range(first, packed.n_rows)]
+    first = [rows[0] for rows in columns(packed)]
+    assert packed.first_rows.tolist() == first
+    assert packed.previous.tolist() == [before.get(row, row) for row in range(packed.n_rows)]
+    later = np.setdiff1d(np.arange(packed.n_rows), first)
     for source, step in zip(packed.source, (1, -1), strict=False):
-        assert (source[first:] - source[packed.previous] == step).all()
+        assert (source[later] - source[packed.previous[later]] == step).all()
+    for start, b, step_before in packed.steps:
+        rows = np.arange(start, start + b)
+        assert (packed.previous[rows] == (rows if step_before < 0 else np.arange(step_before, step_before + b))).all()
 
 
-@given(LENGTHS, WINDOWS, CONTEXTS)
-def test_segments_and_context_in_both_directions(lengths, window, context):
+@given(LENGTHS, WINDOWS, CONTEXTS, GROUPS)
+def test_segments_and_context_in_both_directions(lengths, window, context, group):
     """A segment is a window with its context in front; the second direction reads the mirrored sequence."""
-    packed = pack(lengths, n_directions=2, window=window, context=context)
+    packed = pack(lengths, n_directions=2, window=window, context=context, group=group)
     first_token = np.cumsum([0, *lengths])
     found = [Counter(), Counter()]
     for rows in columns(packed):
@@ -110,7 +124,18 @@ def test_an_example_by_hand():
     assert packed.batch_sizes.tolist() == [2, 2, 1]
     assert packed.source.tolist() == [[2, 0, 3, 1, 4], [4, 1, 3, 0, 2]]
     assert packed.target.tolist() == [[1, 3, 0, 2, 4], [3, 1, 4, 2, 0]]
-    assert packed.previous.tolist() == [0, 1, 2]
+    assert packed.previous.tolist() == [0, 1, 0, 1, 2]
+    assert packed.steps == [(0, 2, -1), (2, 2, 0), (4, 1, 2)]
+
+
+def test_groups_by_hand():
+    """Lengths 2, 1, 3 in groups of two: the longest alone, then the other two."""
+    packed = pack([2, 1, 3], n_directions=1, group=2)
+    assert packed.group_starts.tolist() == [0, 3]
+    assert packed.batch_sizes.tolist() == [1, 1, 1, 2, 1]
+    assert packed.source.tolist() == [[3, 4, 5, 0, 2, 1]]
+    assert packed.previous.tolist() == [0, 0, 1, 3, 4, 3]
+    assert packed.first_rows.tolist() == [0, 3, 4]
 
 
 @given(st.integers(0, 3))

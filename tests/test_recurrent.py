@@ -1,5 +1,9 @@
 """The recurrent layers: gradients, equations, and that batching changes nothing."""
 
+import gc
+import subprocess
+import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
@@ -8,11 +12,13 @@ import pytest
 from thinc.api import Ragged, get_current_ops, set_dropout_rate
 from thinc.types import Padded
 
+from spacy_lstm_ner.layers import kernel, recurrent
 from spacy_lstm_ner.layers.recurrent import GRU, LSTM, RNN, encode
 
 CELLS = {
     "lstm": (LSTM, {}),
     "gru": (GRU, {}),
+    "gru_reset_after": (GRU, {"reset_after": True}),
     "gru_simple": (GRU, {"simple": True}),
     "rnn": (RNN, {}),
     "rnn_identity": (RNN, {"identity": True}),
@@ -54,9 +60,9 @@ def same(ours, theirs, tolerance=1e-6):
             np.testing.assert_allclose(our, their, atol=tolerance, rtol=0)
 
 
-def check_gradients(model, every_entry=False, n_draws=2, eps=1e-5):
+def check_gradients(model, every_entry=False, n_draws=2, eps=1e-5, lengths=LENGTHS):
     """Central differences, along each entry or along random directions of each array, in float64."""
-    X = ragged(batch("f8"))
+    X = ragged(batch("f8", lengths, model.layers[0].get_dim("nI")))
     rng = np.random.default_rng(2)
 
     def forward():
@@ -123,6 +129,58 @@ def test_gradients_under_dropout(cell, rates):
     check_gradients(model)
 
 
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Groups and chunks so small that short batches have several of them."""
+    monkeypatch.setattr(recurrent, "GROUP", 2)
+    monkeypatch.setattr(kernel, "CHUNK", 3)
+    monkeypatch.setattr(kernel, "BACK_CHUNK", 4)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    "bi, depth, residual, dropout", list(product([False, True], [1, 2], [False, True], [0.0, 0.3]))
+)
+@pytest.mark.parametrize("lengths", [LENGTHS, (1,), (2, 2), (9,), (0, 4, 6, 6, 2, 1)], ids=str)
+def test_gradients_of_every_combination(cell, bi, depth, residual, dropout, lengths, small_pieces):
+    """Inputs as wide as the outputs, so that a residual connection goes around the first layer too."""
+    settings = {"bi": bi, "depth": depth, "residual": residual, "dropout": dropout, "recurrent_dropout": dropout}
+    model = build(cell, "f8", width=8, nI=8, learn_initial_state=True, **settings)
+    if cell == "rnn_identity":
+        for node in model.layers[0].layers:
+            node.get_param("b")[...] += 1.0  # else all rectifiers may be closed for the one token of a batch
+    check_gradients(model, n_draws=1, lengths=lengths)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("window, context", [(0, 0), (1, 3), (2, 5), (3, 1)])
+def test_gradients_of_groups_and_chunks(cell, window, context, small_pieces):
+    """Also contexts longer than a window, so that several windows read a token as context."""
+    model = build(cell, "f8", depth=2, learn_initial_state=True, window=window, context=context)
+    check_gradients(model)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("window", [0, 3])
+def test_groups_and_chunks_change_nothing(cell, window, monkeypatch):
+    model = build(cell, "f8", depth=2, learn_initial_state=True, window=window, context=2)
+    Xs = batch("f8", lengths=(3, 0, 7, 1, 5, 2, 2, 11))
+    results = []
+    for group, chunk, back_chunk in ((0, 10**6, 10**6), (1, 1, 1), (2, 3, 4), (3, 2, 9)):
+        monkeypatch.setattr(recurrent, "GROUP", group)
+        monkeypatch.setattr(kernel, "CHUNK", chunk)
+        monkeypatch.setattr(kernel, "BACK_CHUNK", back_chunk)
+        Ys, backprop = model.begin_update(Xs)
+        same(model.predict(Xs), Ys, 1e-12)
+        dXs = backprop([np.cos(Y) for Y in Ys])
+        grads = [node.get_grad(name).copy() for node, name in params(model)]
+        for node, name in params(model):
+            node.set_grad(name, np.zeros_like(node.get_grad(name)))
+        results.append([*Ys, *dXs, *grads])
+    for found in results[1:]:
+        same(found, results[0], 1e-12)
+
+
 # The equations
 
 
@@ -130,7 +188,7 @@ def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
-def by_hand(cell, X, W, R, b, h, c):
+def by_hand(cell, X, W, R, b, h, c, b_h):
     """The equations of each cell's docstring, one token after the other. W, R and b by block."""
     out = []
     for x in X:
@@ -145,6 +203,9 @@ def by_hand(cell, X, W, R, b, h, c):
         elif cell == "gru":
             z, r = (sigmoid(pre(k, h)) for k in range(2))
             h = z * h + (1 - z) * np.tanh(pre(2, r * h))
+        elif cell == "gru_reset_after":
+            z, r = (sigmoid(pre(k, h)) for k in range(2))
+            h = z * h + (1 - z) * np.tanh(x @ W[2] + b[2] + r * (h @ R[2] + b_h))
         elif cell == "gru_simple":
             z = sigmoid(pre(0, h))
             h = z * h + (1 - z) * np.tanh(pre(1, h))
@@ -163,10 +224,11 @@ def layer_by_hand(cell, node, X):
     zero = np.zeros((D, H))
     h0 = node.get_param("h0") if node.has_param("h0") else zero
     c0 = node.get_param("c0") if node.has_param("c0") else zero
+    b_h = node.get_param("b_h") if node.has_param("b_h") else zero
     outputs = []
     for d in range(D):
         blocks = [np.split(array, K, axis=-1) for array in (W[d], R[d], b[d])]
-        Y = by_hand(cell, X[::-1] if d else X, *blocks, h0[d], c0[d])
+        Y = by_hand(cell, X[::-1] if d else X, *blocks, h0[d], c0[d], b_h[d])
         outputs.append(Y[::-1] if d else Y)
     return np.concatenate(outputs, axis=1)
 
@@ -329,6 +391,43 @@ def test_prediction_is_repeatable_in_threads(cell):
 
 
 @pytest.mark.parametrize("cell", CELLS)
+def test_nothing_is_left_after_prediction(cell):
+    model = build(cell, depth=2, window=3, context=1)
+    state, attrs = model.to_bytes(), [dict(node.attrs) for node in model.walk()]
+    Xs = batch()
+    Ys = model.predict(Xs)
+    references = [weakref.ref(array) for array in (*Xs, *Ys)]
+    del Xs, Ys
+    gc.collect()
+    assert not any(reference() is not None for reference in references)
+    assert model.to_bytes() == state and [dict(node.attrs) for node in model.walk()] == attrs
+    assert not any(node.has_grad(name) for node, name in params(model))
+
+
+@pytest.mark.slow
+def test_a_million_tokens_in_bounded_memory(run_env):
+    """Beside input and output, less than 600 bytes a token at 2×16: the states and the index arrays."""
+    code = """
+import resource
+import numpy as np
+from spacy_lstm_ner.layers.recurrent import LSTM
+model = LSTM(32, 16, window=50, context=10)
+model.initialize()
+model.predict([np.zeros((100, 16), dtype="f4")])
+X = np.zeros((1_000_000, 16), dtype="f4")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+X += 1
+Y = model.predict([X])[0]
+assert Y.shape == (1_000_000, 32) and np.isfinite(Y).all()
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print((after - before) * 1024 - X.nbytes - Y.nbytes)
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=run_env, capture_output=True, text=True, check=True)
+    print(done.stdout)
+    assert int(done.stdout) < 600e6
+
+
+@pytest.mark.parametrize("cell", CELLS)
 def test_inputs_stay_as_they_are(cell):
     model = build(cell, depth=2, residual=True, nI=WIDTH)
     Xs = batch(nI=WIDTH)
@@ -397,6 +496,11 @@ def test_settings_out_of_range(builder, name, settings):
         builder(**{"nO": 4, "nI": 3, **settings})
 
 
+def test_simple_and_reset_after_exclude_each_other():
+    with pytest.raises(ValueError, match="exclude each other"):
+        GRU(4, simple=True, reset_after=True)
+
+
 def test_an_odd_width_is_fine_for_one_direction():
     assert build("lstm", bi=False, width=5).predict(batch())[0].shape == (3, 5)
 
@@ -438,38 +542,3 @@ def test_distinct_rows_equal_plain(cell, residual, window):
     plain, _ = encode(model, table[rows], lengths, False)
     np.testing.assert_allclose(shared, plain, atol=1e-6)
     np.testing.assert_array_equal(table, given)
-
-
-# PyTorch as a reference
-
-
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
-@pytest.mark.parametrize("bi", [False, True])
-@pytest.mark.parametrize("depth", [1, 2])
-def test_torch_gives_the_same(cell, bi, depth):
-    torch = pytest.importorskip("torch", reason="PyTorch is the reference of this test and is not installed")
-    model = build(cell, bi=bi, depth=depth)
-    H = WIDTH // (2 if bi else 1)
-    kind = torch.nn.LSTM if cell == "lstm" else torch.nn.RNN
-    theirs = kind(INPUT, H, num_layers=depth, bidirectional=bi, batch_first=True)
-    order = [0, 1, 3, 2] if cell == "lstm" else [0]  # PyTorch: input, forget, candidate, output
-    with torch.no_grad():
-        for k, node in enumerate(model.layers[0].layers):
-            W, R, b = (node.get_param(name) for name in "WRb")
-            for d in range(len(W)):
-                end = f"_l{k}" + ("_reverse" if d else "")
-                for name, array in (("weight_ih", W[d]), ("weight_hh", R[d]), ("bias_ih", b[d])):
-                    blocks = np.split(array, len(order), axis=-1)
-                    mine = np.concatenate([blocks[block] for block in order], axis=-1).T
-                    getattr(theirs, name + end).copy_(torch.from_numpy(np.ascontiguousarray(mine)))
-                getattr(theirs, "bias_hh" + end).zero_()
-    Xs = batch()
-    Ys, backprop = model.begin_update(Xs)
-    dXs = backprop([np.cos(np.arange(Y.size, dtype="f")).reshape(Y.shape) for Y in Ys])
-    for X, Y, dX in zip(Xs, Ys, dXs, strict=True):
-        if len(X):
-            x = torch.from_numpy(X[None]).requires_grad_()
-            y, _ = theirs(x)
-            y.backward(torch.cos(torch.arange(Y.size, dtype=torch.float32)).reshape(y.shape))
-            np.testing.assert_allclose(y.detach().numpy()[0], Y, atol=1e-5)
-            np.testing.assert_allclose(x.grad.numpy()[0], dX, atol=1e-5)

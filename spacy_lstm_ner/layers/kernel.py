@@ -1,149 +1,242 @@
 """The run of a cell through packed sequences, forward and back.
 
-Notation as in `packed` and `cells`; n is the number of distinct inputs, O = D·H the output width.
+Notation as in `packed` and `cells`; n is the number of rows of inputs, O = D·H the output width.
 """
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, List, Optional, cast
+from typing import Any, List, Optional, Protocol, cast
 
 import numpy as np
 from thinc.api import get_array_module
 from thinc.types import Floats2d
 
 from .cells import Array, Cell, Step
-from .packed import Packed
+from .packed import Packed, Rows
+
+# Inputs of steps are projected for so many rows at a time, and the gradients of weights are summed over so many:
+# enough for a fast product, few enough for the caches.
+CHUNK = 128
+BACK_CHUNK = 512
 
 
 def collect(xp: Any, h: Array, packed: Packed) -> Floats2d:
-    """(D, N, H) by packed row -> (n_tokens, D·H) by token."""
-    D, _, H = h.shape
-    Y = xp.empty((packed.n_tokens, D * H), dtype=h.dtype)
-    for direction in range(D):
-        Y[:, direction * H : (direction + 1) * H] = h[direction][packed.target[direction]]
-    return cast(Floats2d, Y)
+    """(N, D, H) by packed row -> (n_tokens, D·H) by token."""
+    N, D, H = h.shape
+    rows = packed.target.T * D + np.arange(D)
+    return cast(Floats2d, take_rows(xp, h.reshape(N * D, H), rows).reshape(packed.n_tokens, D * H))
 
 
-def distribute(xp: Any, dY: Floats2d, packed: Packed) -> Array:
-    """(n_tokens, D·H) by token -> (D, N, H) by packed row; nothing reaches the rows of a context."""
-    D, H = packed.n_directions, dY.shape[1] // packed.n_directions
-    dh = xp.empty((D, packed.n_rows, H), dtype=dY.dtype)
-    for direction in range(D):
-        dh[direction] = dY[:, direction * H : (direction + 1) * H][packed.source[direction]]
-    if packed.context_rows is not None:
-        dh[packed.context_rows] = 0.0
-    return dh
+def take_rows(xp: Any, table: Array, rows: Array, out: Optional[Array] = None) -> Array:
+    """table[rows] for rows of any shape that are known to be in range."""
+    # The default mode of NumPy's take checks first, and goes through a buffer. CuPy has no modes.
+    return table.take(rows, axis=0, out=out, **({"mode": "clip"} if xp is np else {}))
 
 
-def scatter_rows(xp: Any, d_rows: Array, packed: Packed) -> Array:
-    """(D, N, ·) by packed row -> (D, n_tokens, ·) by token, summed over the rows of a token."""
-    d_tokens = xp.take_along_axis(d_rows, xp.asarray(packed.target)[:, :, None], axis=1)
-    if packed.context_rows is not None:
-        for direction in range(packed.n_directions):
-            extra = np.flatnonzero(packed.context_rows[direction])
-            xp.add.at(d_tokens[direction], packed.source[direction, extra], d_rows[direction, extra])
-    return d_tokens
+def add_rows(xp: Any, table: Array, rows: Rows, values: Array, may_repeat: bool) -> None:
+    """table[rows] += values; if rows `may_repeat`, all values of a row are added."""
+    for chosen in _without_repetition(rows) if may_repeat else [slice(None)]:
+        index = xp.asarray(rows[chosen])
+        total = take_rows(xp, table, index)
+        total += values[chosen]
+        table[index] = total
+
+
+def _without_repetition(rows: Rows) -> List[Rows]:
+    """Sets of positions that cover all `rows`, with no row twice in a set."""
+    order = np.argsort(rows, kind="stable")
+    first = np.flatnonzero(np.diff(rows[order], prepend=-1))
+    repetition = np.arange(len(rows)) - np.repeat(first, np.diff(first, append=len(rows)))
+    return [order[repetition == k] for k in range(int(repetition.max(initial=-1)) + 1)]
+
+
+@dataclass
+class Weights:
+    """The weights of a layer, laid out for the products of the run (`lay_out`).
+
+    W (D, I+1, K·H): the input weights, and β as the last row. R (K, D, H, H). Both carry `Cell.scale`.
+    h0, c0 (D, H) or None: learned initial states. bias (D, H) or None: the recurrent bias.
+    """
+
+    W: Array
+    R: Array
+    h0: Optional[Array] = None
+    c0: Optional[Array] = None
+    bias: Optional[Array] = None
+
+
+def blocks_of(xp: Any, R: Array) -> Array:
+    """(D, H, K·H) -> (K, D, H, H)"""
+    D, H, width = R.shape
+    return xp.ascontiguousarray(R.reshape(D, H, width // H, H).transpose(2, 0, 1, 3))
 
 
 @dataclass
 class Run:
-    """What a run through the steps leaves for the way back. While predicting, `gates` and `kept` are scratch."""
+    """What a run through the steps leaves.
 
-    gates: Array  # (D, N, K·H) activations; after the way back, gradients
-    h: Array  # (D, N, H)
-    kept: Array  # (D, N, H) cell state, or what else the cell keeps
+    h (N, D, H). For the way back: kept (N, D, H), and gates, of which each step has a (K, b, D, H) of its own.
+    """
+
+    h: Array
+    gates: "_Blocks"
+    kept: Array
+
+
+class _Blocks:
+    """Views (K, b, D, H) without gaps of memory for so many rows of blocks."""
+
+    def __init__(self, memory: Array, K: int, D: int, H: int):
+        self.shape = (K, D, H)
+        self.width = K * D * H
+        self.memory = memory
+
+    def view(self, first: int, b: int) -> Array:
+        K, D, H = self.shape
+        return self.memory[first * self.width : (first + b) * self.width].reshape(K, b, D, H)
+
+
+def _scratch(xp: Any, K: int, n: int, D: int, H: int, dtype: Any) -> _Blocks:
+    return _Blocks(xp.empty(n * K * D * H, dtype=dtype), K, D, H)
 
 
 def run_forward(
     cell: Cell,
-    projected: Array,
-    source: Array,
+    project: Callable[[int, int, Array], None],
     packed: Packed,
-    R: Array,
-    starts: List[Optional[Array]],
+    weights: Weights,
     is_train: bool,
 ) -> Run:
-    """All steps. projected (D, n, K·H): x·W + β of each distinct input; source (D, N): the one of each packed row."""
-    xp = get_array_module(projected)
-    D, _, width = projected.shape
-    H, dtype = R.shape[1], projected.dtype
-    N, offsets = packed.n_rows, packed.offsets
-    B = int(packed.batch_sizes[0]) if N else 0
-    stored = N if is_train else B
-    h = xp.empty((D, N, H), dtype=dtype)
-    gates = xp.empty((D, stored, width), dtype=dtype)
-    kept = xp.empty((D, stored if cell.keeps else 0, H), dtype=dtype)
-    work, spare = xp.empty((D, B, width), dtype=dtype), xp.empty((D, B, H), dtype=dtype)
-    h_start, c_start = _start_states(xp, starts, D, B, H, dtype)
-    for t, b in enumerate(packed.batch_sizes.tolist()):
-        now = slice(offsets[t], offsets[t] + b)
-        before = slice(offsets[t - 1], offsets[t - 1] + b) if t else slice(0, b)
-        stored_now, stored_before = (now, before) if is_train else (slice(0, b), slice(0, b))
-        step = Step(
-            xp,
-            gates[:, stored_now],
-            h[:, now],
-            h[:, before] if t else h_start,
-            kept[:, stored_now],
-            kept[:, stored_before] if t else c_start,
-            work[:, :b],
-            spare[:, :b],
-        )
-        _gather(xp, projected, source[:, now], step.gates)
-        cell.forward(step, R)
-    return Run(gates, h, kept)
+    """All steps.
 
-
-def _gather(xp: Any, table: Array, rows: Array, out: Array) -> None:
-    """out (D, b, ·) = the rows (D, b) of table (D, n, ·)."""
-    for direction in range(len(table)):
-        if xp is np:
-            # "clip" writes straight into `out`; the default mode goes through a buffer.
-            np.take(table[direction], rows[direction], axis=0, out=out[direction], mode="clip")
+    project: writes x·W + β of the packed rows from `start` to `end` into an array (D, end - start, K·H).
+    RETURNS the run. While predicting, only its `h` means anything.
+    """
+    R = weights.R
+    xp = get_array_module(R)
+    K, D, H, _ = R.shape
+    N, dtype = packed.n_rows, R.dtype
+    B = int(packed.batch_sizes.max(initial=0))
+    # One piece of memory for all that is as long as the batch: the allocator gives it back to the next batch, where it
+    # would give many large pieces back to the system, and have their pages made anew.
+    n_kept = (N if is_train else B) if cell.keeps else 0
+    memory = xp.empty((N + n_kept + (N * K if is_train else 0)) * D * H, dtype=dtype)
+    h = memory[: N * D * H].reshape(N, D, H)
+    kept = memory[N * D * H : (N + n_kept) * D * H].reshape(n_kept, D, H)
+    gates = _Blocks(memory[(N + n_kept) * D * H :], K, D, H)
+    work_memory, spare_memory = _scratch(xp, K, B, D, H, dtype), xp.empty((B, D, H), dtype=dtype)
+    h_start, c_start = _start_states(xp, weights, D, B, H, dtype)
+    chunk = CHUNK if xp is np else N
+    chunk_memory = xp.empty(min(chunk + B, N) * D * K * H, dtype=dtype)
+    start, end, b_before = 0, 0, -1
+    for first, b, before in packed.steps:
+        last = first + b
+        if last > end:
+            start, end = first, _end_of_chunk(packed, first, chunk)
+            projected = chunk_memory[: (end - start) * D * K * H].reshape(D, end - start, K * H)
+            project(start, end, projected)
+            inputs = projected.reshape(D, end - start, K, H).transpose(2, 1, 0, 3)
+        if b != b_before:
+            work, spare, b_before = work_memory.view(0, b), spare_memory[:b], b
+        if is_train:
+            step_gates, c = gates.view(first, b), kept[first:last]
+            c_before = c_start[:b] if before < 0 else kept[before : before + b]
         else:
-            out[direction] = table[direction][rows[direction]]
+            step_gates, c = work, kept[:b]
+            c_before = c_start[:b] if before < 0 else c
+        h_before = h_start[:b] if before < 0 else h[before : before + b]
+        step_inputs = inputs[:, first - start : last - start]
+        step = Step(xp, step_inputs, step_gates, h[first:last], h_before, c, c_before, work, None, spare, weights.bias)
+        cell.forward(step, R)
+    return Run(h, gates, kept)
 
 
-def _start_states(xp: Any, starts: List[Optional[Array]], D: int, B: int, H: int, dtype: Any) -> tuple[Array, Array]:
-    h0, c0 = (xp.zeros((D, B, H), dtype=dtype) for _ in range(2))
-    for state, learned in ((h0, starts[0]), (c0, starts[1])):
+def _end_of_chunk(packed: Packed, first: int, size: int) -> int:
+    """The end of the step by which at least `size` rows are reached from `first`."""
+    offsets = packed.offsets
+    return offsets[min(bisect_left(offsets, first + size), len(offsets) - 1)]
+
+
+def _start_states(xp: Any, weights: Weights, D: int, B: int, H: int, dtype: Any) -> tuple[Array, Array]:
+    h0, c0 = (xp.zeros((B, D, H), dtype=dtype) for _ in range(2))
+    for state, learned in ((h0, weights.h0), (c0, weights.c0)):
         if learned is not None:
-            state[:] = learned[:, None]
+            state[:] = learned
     return h0, c0
 
 
-def run_backward(
-    cell: Cell, run: Run, dh: Array, packed: Packed, R: Array, starts: List[Optional[Array]]
-) -> tuple[Array, Array, Array]:
-    """All steps back. dh (D, N, H): gradient of the hidden states, overwritten.
+class Receiver(Protocol):
+    """What the way back takes from, and hands on to."""
 
-    Leaves the gradient of x·W + β in run.gates. RETURNS the gradients of R, of h0 and of c0.
+    def receive(self, start: int, end: int) -> Array:
+        """The gradient (end - start, D, H) of the hidden states of packed rows."""
+
+    def hand_on(self, start: int, end: int, d_inputs: Array, h_before: Array, kept: Array) -> None:
+        """Take the gradient (D, end - start, K·H) of x·W + β of packed rows.
+
+        h_before, kept (D, end - start, H): the states that they started from, and what the cell kept.
+        """
+
+
+def run_backward(cell: Cell, run: Run, packed: Packed, weights: Weights, receiver: Receiver) -> tuple[Array, Array]:
+    """All steps back, by chunks of steps, from the last to the first. The R of the weights is unscaled here.
+
+    RETURNS the gradients of h0 and c0. Uses up `run.kept`.
     """
-    xp = get_array_module(dh)
-    D, N, H = dh.shape
-    offsets = packed.offsets
-    B = int(packed.batch_sizes[0]) if N else 0
-    work = xp.empty((D, B, run.gates.shape[-1]), dtype=dh.dtype)
-    spare = xp.empty((D, B, H), dtype=dh.dtype)
-    h_start, c_start = _start_states(xp, starts, D, B, H, dh.dtype)
+    R = weights.R
+    xp = get_array_module(R)
+    K, D, H, _ = R.shape
+    N, dtype = packed.n_rows, R.dtype
+    R = xp.ascontiguousarray(R.swapaxes(2, 3))
+    B = int(packed.batch_sizes.max(initial=0))
+    chunk = BACK_CHUNK if xp is np else N
+    chunk_memory = xp.empty(min(chunk + B, N) * D * K * H, dtype=dtype)
+    work_memory, product_memory = (_scratch(xp, K, B, D, H, dtype) for _ in range(2))
+    spare_memory = xp.empty((B, D, H), dtype=dtype)
+    h_start, c_start = _start_states(xp, weights, D, B, H, dtype)
     # The gradients that a step hands to the one before. Rows of segments that end there are still zero.
-    dh_carried, dc = (xp.zeros((D, B, H), dtype=dh.dtype) for _ in range(2))
-    for t in range(len(packed.batch_sizes) - 1, -1, -1):
-        b = offsets[t + 1] - offsets[t]
-        now = slice(offsets[t], offsets[t] + b)
-        before = slice(offsets[t - 1], offsets[t - 1] + b) if t else slice(0, b)
-        step = Step(
-            xp,
-            run.gates[:, now],
-            run.h[:, now],
-            run.h[:, before] if t else h_start,
-            run.kept[:, now],
-            run.kept[:, before] if t else c_start,
-            work[:, :b],
-            spare[:, :b],
-        )
-        dh_step = dh_carried[:, :b]
-        xp.add(dh_step, dh[:, now], out=dh_step)
-        cell.backward(step, dh_step, dc[:, :b], R)
-    h_before = xp.concatenate([h_start, run.h[:, packed.previous]], axis=1)
-    dR = cell.recurrent_gradient(xp, run.gates, h_before, run.kept)
-    return dR, dh_carried.sum(axis=1), dc.sum(axis=1)
+    dh_carried, dc_carried = (xp.zeros((B, D, H), dtype=dtype) for _ in range(2))
+    dh0, dc0 = xp.zeros((D, H), dtype=dtype), xp.zeros((D, H), dtype=dtype)
+    b_before, start = -1, N
+    for first, b, before in reversed(packed.steps):
+        last = first + b
+        if last <= start:
+            start, end = _start_of_chunk(packed, last, chunk), last
+            dh = receiver.receive(start, end)
+            d_inputs = chunk_memory[: (end - start) * D * K * H].reshape(D, end - start, K * H)
+            d_blocks = d_inputs.reshape(D, end - start, K, H).transpose(2, 1, 0, 3)
+        if b != b_before:
+            work, product, spare = work_memory.view(0, b), product_memory.view(0, b), spare_memory[:b]
+            dh_step, dc, b_before = dh_carried[:b], dc_carried[:b], b
+        if before < 0:
+            h_before, c_before = h_start[:b], c_start[:b]
+        else:
+            h_before, c_before = run.h[before : before + b], run.kept[before : before + b]
+        gates, h, c = run.gates.view(first, b), run.h[first:last], run.kept[first:last]
+        xp.add(dh_step, dh[first - start : last - start], out=dh_step)
+        step = Step(xp, None, gates, h, h_before, c, c_before, work, product, spare, weights.bias)
+        cell.backward(step, dh_step, dc, R)
+        d_blocks[:, first - start : last - start] = work
+        if before < 0:
+            dh0 += dh_step.sum(axis=0)
+            dc0 += dc.sum(axis=0)
+            dh_carried[:] = 0.0
+            dc_carried[:] = 0.0
+        if first == start:
+            states = _states_before(xp, run.h, packed, weights.h0, start, end).swapaxes(0, 1)
+            receiver.hand_on(start, end, d_inputs, states, run.kept[start:end].swapaxes(0, 1))
+    return dh0, dc0
+
+
+def _start_of_chunk(packed: Packed, last: int, size: int) -> int:
+    """The start of the step down to which at least `size` rows are reached from `last`."""
+    return packed.offsets[max(bisect_right(packed.offsets, last - size) - 1, 0)]
+
+
+def _states_before(xp: Any, h: Array, packed: Packed, h0: Optional[Array], start: int, end: int) -> Array:
+    """(end - start, D, H) The hidden state that each row from `start` to `end` started from."""
+    states = take_rows(xp, h, packed.previous[start:end])
+    low, high = np.searchsorted(packed.first_rows, (start, end))
+    states[xp.asarray(packed.first_rows[low:high] - start)] = 0.0 if h0 is None else h0
+    return states

@@ -4,38 +4,22 @@ Notation as in `packed` and `cells`; I is the input width of a layer, O = D·H i
 """
 
 from collections.abc import Callable
-from typing import Any, List, NamedTuple, Optional, cast
+from typing import Any, List, Optional, cast
 
 import numpy as np
-from thinc.api import Model, Ops, get_array_module, glorot_uniform_init
+from thinc.api import Model, Ops
 from thinc.layers.with_ragged import forward as forward_any_sequences
 from thinc.layers.with_ragged import init as init_any_sequences
 from thinc.types import Floats2d, Ints1d, Ragged
-from thinc.util import partial
 
-from .cells import Cell, GRUCell, IdentityRNNCell, LSTMCell, RNNCell, SimpleGRUCell
-from .kernel import collect, distribute, run_backward, run_forward, scatter_rows
+from .layer import Sequences, single_layer
 from .packed import Packed, pack, split_rows
 
-CELLS: dict[str, Cell] = {
-    cell.name: cell for cell in (LSTMCell(), GRUCell(), SimpleGRUCell(), RNNCell(), IdentityRNNCell())
-}
+# Segments that run together on a CPU: what a step of them works on fits its caches, at widths of about 100.
+GROUP = 96
 
-FloatsXd = Any
 ListOrRagged = Any  # List[Floats2d], Ragged or Padded: what thinc's with_ragged takes and gives back
 Backprop = Callable[[Any], Any]
-
-
-class Sequences(NamedTuple):
-    """What a single layer takes: rows, and the index arrays of the batch.
-
-    data (n, I): one row a token or, where `rows` is given, one row for each distinct input.
-    rows (n_tokens,): the row of `data` that each token uses.
-    """
-
-    data: Floats2d
-    packed: Packed
-    rows: Optional[Ints1d] = None
 
 
 def LSTM(
@@ -73,6 +57,7 @@ def GRU(
     nI: Optional[int] = None,
     *,
     simple: bool = False,
+    reset_after: bool = False,
     bi: bool = True,
     depth: int = 1,
     dropout: float = 0.0,
@@ -82,9 +67,16 @@ def GRU(
     window: int = 0,
     context: int = 0,
 ) -> Model[ListOrRagged, ListOrRagged]:
-    """Gated recurrent units as a Thinc layer; `simple` leaves the relevance gate out. The rest as for `LSTM`."""
+    """Gated recurrent units as a Thinc layer. The settings are those of `LSTM`, and:
+
+    simple: leave the relevance gate out.
+    reset_after: let the relevance gate act after the product with the state, as cuDNN and PyTorch do.
+    """
     settings = locals()
-    return _build("gru_simple" if settings.pop("simple") else "gru", **settings)
+    simple, reset_after = settings.pop("simple"), settings.pop("reset_after")
+    if simple and reset_after:
+        raise ValueError("GRU: simple and reset_after exclude each other; the simplified GRU has no relevance gate")
+    return _build("gru_simple" if simple else "gru_reset_after" if reset_after else "gru", **settings)
 
 
 def RNN(
@@ -158,7 +150,7 @@ def recurrent(
     _check_settings(nO, n_directions, depth, dropout, recurrent_dropout, window, context)
     hidden = None if nO is None else nO // n_directions
     layers = [
-        _layer(cell, hidden, nI if k == 0 else nO, n_directions, recurrent_dropout, learn_initial_state)
+        single_layer(cell, hidden, nI if k == 0 else nO, n_directions, recurrent_dropout, learn_initial_state)
         for k in range(depth)
     ]
     return Model(
@@ -243,6 +235,7 @@ def encode(
         n_directions=attrs["n_directions"],
         window=attrs["window"],
         context=attrs["context"],
+        group=GROUP if isinstance(X, np.ndarray) else 0,
     )
     rate = attrs["dropout_rate"] if is_train else 0.0
     Y, drop_output_back = _locked_dropout(model.ops, X, packed, rate)
@@ -278,88 +271,3 @@ def _locked_dropout(ops: Ops, X: Floats2d, packed: Packed, rate: float) -> tuple
 
 def _identity(dY: Floats2d) -> Floats2d:
     return dY
-
-
-def _layer(
-    cell: str,
-    hidden: Optional[int],
-    nI: Optional[int],
-    n_directions: int,
-    recurrent_dropout: float,
-    learn_initial_state: bool,
-) -> Model[Sequences, Floats2d]:
-    """One layer of one cell. W (D, I, K·H), b (D, K·H), R (D, H, K·H), h0 and c0 (D, H) if learned."""
-    params: dict[str, Optional[FloatsXd]] = {"W": None, "b": None, "R": None}
-    if learn_initial_state:
-        params["h0"] = None
-        if CELLS[cell].carries:
-            params["c0"] = None
-    return Model(
-        cell,
-        _layer_forward,
-        init=partial(_layer_init, cell, n_directions),
-        params=params,
-        dims={"nO": hidden, "nI": nI},
-        attrs={"cell": cell, "recurrent_dropout": recurrent_dropout},
-    )
-
-
-def _layer_init(cell_name: str, D: int, model: Model[Sequences, Floats2d], X: Any = None, Y: Any = None) -> None:
-    ops, cell = model.ops, CELLS[cell_name]
-    H, width, blocks = model.get_dim("nO"), model.get_dim("nI"), len(cell.blocks)
-    W = [[glorot_uniform_init(ops, (width, H)) for _ in range(blocks)] for _ in range(D)]
-    model.set_param("W", ops.xp.stack([ops.xp.concatenate(row, axis=1) for row in W]))
-    R = [[_recurrent_init(ops, cell, H) for _ in range(blocks)] for _ in range(D)]
-    model.set_param("R", ops.xp.stack([ops.xp.concatenate(row, axis=1) for row in R]))
-    bias = ops.alloc2f(D, blocks * H)
-    if "forget" in cell.blocks:
-        # A forget gate that starts open lets gradients through from the first step on (Jozefowicz et al. 2015).
-        start = list(cell.blocks).index("forget") * H
-        bias[:, start : start + H] = 1.0
-    model.set_param("b", bias)
-    for name in ("h0", "c0"):
-        if name in model.param_names:
-            model.set_param(name, ops.alloc2f(D, H))
-
-
-def _recurrent_init(ops: Ops, cell: Cell, H: int) -> Floats2d:
-    if cell.recurrent_init == "identity":
-        return cast(Floats2d, ops.xp.eye(H, dtype="float32"))
-    # Orthogonal matrices keep the length of what passes through them (Saxe et al. 2014).
-    q, r = np.linalg.qr(np.random.normal(size=(H, H)))
-    return cast(Floats2d, ops.asarray((q * np.sign(np.diag(r))).astype("float32")))
-
-
-def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_train: bool) -> tuple[Floats2d, Backprop]:
-    X, packed, rows = inputs
-    xp, cell = get_array_module(X), CELLS[model.attrs["cell"]]
-    W, R, b = (model.get_param(name) for name in ("W", "R", "b"))
-    rate = model.attrs["recurrent_dropout"] if is_train else 0.0
-    mask = model.ops.get_dropout_mask(R.shape, rate).astype(R.dtype) if rate else None
-    R_dropped = R if mask is None else R * mask
-    scale = xp.asarray(cell.scale(R.shape[1]), dtype=W.dtype)
-    projected = xp.matmul(X, W * scale)
-    projected += (b * scale)[:, None]
-    source = packed.source if rows is None else rows[packed.source]
-    starts = [model.get_param(name) if model.has_param(name) else None for name in ("h0", "c0")]
-    run = run_forward(cell, projected, xp.asarray(source), packed, R_dropped * scale, starts, is_train)
-    Y = collect(xp, run.h, packed)
-
-    def backprop(dY: Floats2d) -> Floats2d:
-        dh = distribute(xp, dY, packed)
-        dR, dh0, dc0 = run_backward(cell, run, dh, packed, R_dropped, starts)
-        model.inc_grad("R", dR if mask is None else dR * mask)
-        for name, gradient in (("h0", dh0), ("c0", dc0)):
-            if name in model.param_names:
-                model.inc_grad(name, gradient)
-        d_gates = run.gates
-        model.inc_grad("b", d_gates.sum(axis=1))
-        # Back to token order: the rows of a token's context runs add up with its own.
-        d_tokens = scatter_rows(xp, d_gates, packed)
-        model.inc_grad("W", xp.matmul(X.T, d_tokens))
-        dX = xp.matmul(d_tokens[0], W[0].T)
-        for direction in range(1, packed.n_directions):
-            dX += xp.matmul(d_tokens[direction], W[direction].T)
-        return cast(Floats2d, dX)
-
-    return Y, backprop
