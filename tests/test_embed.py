@@ -19,12 +19,12 @@ from spacy_lstm_ner.layers.embed import (
     UNKNOWN,
     build_vocabulary,
     distinct_lexemes,
-    lexeme_features,
-    lexeme_vectors,
-    text_features,
+    lexeme_table,
     word_numbers,
     word_table,
 )
+from spacy_lstm_ner.layers.features import lexeme_features, text_features
+from spacy_lstm_ner.layers.vectors import lexeme_vectors
 
 ATTRS, ROWS = ["norm", "prefix2", "shape"], [50, 40, 30]
 
