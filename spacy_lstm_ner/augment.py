@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Optional
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
@@ -68,7 +68,7 @@ class EntitySwap:
                 seen[mention] = None
                 self._drawn.setdefault(ent.label_, []).append(mention)
 
-    def _draw(self, ent: Span) -> "Mention | None":
+    def _draw(self, ent: Span) -> Optional[Mention]:
         """Another entity of the same label; None if what was drawn is the entity itself."""
         drawn = random.choice(self._drawn[ent.label_])
         return None if drawn == _mention(ent) else drawn
@@ -83,7 +83,7 @@ def swap_entities(reference: Doc, mentions: dict[int, Mention]) -> Doc:
     ends = {ent.start: ent.end for ent in reference.ents}
     words: list[str] = []
     spaces: list[bool] = []
-    sent_starts: list[bool | None] = []
+    sent_starts: list[bool | int | None] = []
     ents: list[tuple[int, int, str]] = []
     missing: list[int] = []
     blocked: list[int] = []

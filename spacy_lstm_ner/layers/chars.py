@@ -29,14 +29,15 @@ Backprop = Callable[[Any], Any]
 START, END = "\x02", "\x03"
 """The marks around a word: the control characters "start of text" and "end of text"."""
 OWN_ROWS = 256
-"""So many code points (ASCII and Latin-1) share their rows with no others below the number of rows."""
+"""So many code points (ASCII and Latin-1) share their rows with no others."""
 
 
 def spell(texts: Sequence[str], n_rows: int, max_chars: int) -> tuple[Rows, Rows]:
     """The characters of words, as rows of a table.
 
     A word of more than `max_chars` characters is cut to its first and its last half of so many. Code points below
-    `n_rows` have a row of their own, the others share all rows but the first 256 (the first half in smaller tables).
+    `n_rows` have a row of their own, which the others share, but for the first 256 (in tables of fewer than 512 rows,
+    the first half).
     RETURNS: rows (n_chars,), and the characters of each word (n,), with its two marks: at least 2.
     """
     last = max_chars // 2
@@ -111,15 +112,15 @@ def _cnn_forward(model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: bo
     lengths = ops.asarray1i(n_chars.astype("int32"))
     X, backprop_dropout = _dropout(ops, E[rows], attrs["dropout_rate"] if is_train else 0.0)
     windows = ops.seq2col(X, attrs["window"], lengths=lengths)
-    filtered = ops.gemm(windows, W, trans2=True)
+    filtered = windows @ W.T
     filtered += b
     Y, which = ops.reduce_max(filtered, lengths)
 
     def backprop(dY: Floats2d) -> list[Any]:
         d_filtered = ops.backprop_reduce_max(ops.as_contig(dY), which, lengths)
         model.inc_grad("b", d_filtered.sum(axis=0))
-        model.inc_grad("W", ops.gemm(d_filtered, windows, trans1=True))
-        dX = backprop_dropout(ops.backprop_seq2col(ops.gemm(d_filtered, W), attrs["window"], lengths=lengths))
+        model.inc_grad("W", d_filtered.T @ windows)
+        dX = backprop_dropout(ops.backprop_seq2col(d_filtered @ W, attrs["window"], lengths=lengths))
         model.inc_grad("E", sum_by_row(ops, dX, rows, len(E)))
         return []
 
