@@ -9,7 +9,7 @@ from thinc.types import Floats2d, Ragged
 
 from .layers.chars import char_cnn, char_lstm
 from .layers.embed import Lexemes, distinct_lexemes, lexeme_table, per_lexeme, word_table
-from .layers.features import lexeme_features, token_features
+from .layers.features import beside_token_features, lexeme_features
 from .layers.head import dense, grown_dense, log_softmax
 from .layers.packed import split_rows
 from .layers.recurrent import GRU, LSTM, RNN, encode
@@ -153,6 +153,8 @@ def build_lexeme_embed(
         )
     if any(number < 1 for number in rows):
         raise ValueError(f"LexemeEmbed: rows is {rows}, but every table needs at least 1 row")
+    if min_count < 0:
+        raise ValueError(f"LexemeEmbed: min_count is {min_count}, but must be at least 0 (0: no vocabulary)")
     tables = [HashEmbed(width, number, column=k, seed=k + 8) for k, number in enumerate(rows)]
     branches: List[Model[Any, Any]] = [
         chain(lexeme_features(attrs, word_dropout), tables[0] if len(tables) == 1 else concatenate(*tables))
@@ -202,8 +204,8 @@ def build_token_features(
     """Features of the token beside those of the word, as `embed` of spacy.Tok2Vec.v2.
 
     embed: the embedding to add to. attrs: token attributes ("POS", "ENT_TYPE", ...) and extension attributes
-    ("_.in_gazetteer"). rows: rows of the hash table of each. width: width of each one's vectors, added to the width
-    of `embed`.
+    ("_.in_gazetteer"). rows: rows of the hash table of each (a value is the sum of four rows, so give even a
+    flag 50, or its two values may fall together). width: width of each one's vectors, added to the width of `embed`.
     """
     if len(attrs) != len(rows) or not attrs:
         raise ValueError(
@@ -213,8 +215,8 @@ def build_token_features(
     if width < 1 or any(number < 1 for number in rows):
         raise ValueError(f"TokenFeatures: width is {width} and rows {rows}, but all must be at least 1")
     tables = [HashEmbed(width, number, column=k, seed=k + 8) for k, number in enumerate(rows)]
-    features = chain(token_features(attrs), with_array(tables[0] if len(tables) == 1 else concatenate(*tables)))
-    return cast(Model[List[Doc], List[Floats2d]], concatenate(embed, features))
+    joined: Model[Any, Floats2d] = tables[0] if len(tables) == 1 else cast(Any, concatenate(*tables))
+    return beside_token_features(embed, attrs, joined)
 
 
 def build_word_embed(width: int, min_count: int = 1, max_size: int = 100000) -> Model[List[Doc], List[Floats2d]]:

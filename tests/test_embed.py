@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from spacy.ml.models.tok2vec import MaxoutWindowEncoder, build_Tok2Vec_model
+from spacy.strings import hash_string
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
@@ -19,6 +20,7 @@ from spacy_lstm_ner.layers.embed import (
     UNKNOWN,
     build_vocabulary,
     distinct_lexemes,
+    lexeme_table,
     word_numbers,
     word_table,
 )
@@ -43,6 +45,8 @@ DOCS = make_docs("the cat saw the dog", "", "A", "the rain in Spain fell on the 
         ({"width": 0}, "width"),
         ({"word_dropout": 1.0}, "word_dropout"),
         ({"word_dropout": -0.1}, "word_dropout"),
+        ({"min_count": 1, "singleton_dropout": 1.0}, "singleton_dropout"),
+        ({"min_count": -1}, "min_count"),
     ],
 )
 def test_lexeme_embed_settings(settings, words):
@@ -160,6 +164,38 @@ def test_word_table_bytes():
     other = word_table(3, 1, 100).from_bytes(model.to_bytes())
     for ours, theirs in zip(model.predict(DOCS), other.predict(DOCS), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def lexeme_table_of(counts, words, singleton_dropout=0.5, min_count=1):
+    lexemes = distinct_lexemes(make_docs(words))
+    model = lexeme_table(3, min_count, 1000, singleton_dropout)
+    build_vocabulary(model, {hash_string(word): count for word, count in counts.items()})
+    model.initialize(X=lexemes)
+    return model, lexemes
+
+
+def test_singletons_are_unknown_now_and_then_in_training():
+    rare = [f"rare{k}" for k in range(200)]
+    model, lexemes = lexeme_table_of({"the": 5, **dict.fromkeys(rare, 1)}, " ".join(["the", "new", *rare]))
+    E, Y = model.get_param("E"), model.predict(lexemes)
+    unknown = (E[UNKNOWN] == Y).all(axis=1)
+    assert [lexemes.texts[k] for k in np.flatnonzero(unknown)] == ["new"]
+    np.random.seed(0)
+    trained, backprop = model.begin_update(lexemes)
+    dropped = (trained == E[UNKNOWN]).all(axis=1)
+    assert 80 < dropped.sum() < 120 and not dropped[lexemes.texts.index("the")]
+    backprop(np.ones_like(trained))
+    assert model.get_grad("E")[UNKNOWN].tolist() == [dropped.sum()] * 3
+    assert (model.get_grad("E")[2:].any(axis=1)).sum() == (~dropped).sum()
+    np.testing.assert_array_equal(model.predict(lexemes), Y)
+
+
+def test_min_count_of_two_leaves_no_singletons():
+    model, lexemes = lexeme_table_of({"the": 5, "cat": 1}, "the cat", min_count=2)
+    assert not len(model.attrs["singletons"])
+    np.testing.assert_array_equal(model.begin_update(lexemes)[0], model.predict(lexemes))
+    other = lexeme_table(3, 2, 1000, 0.5).from_bytes(model.to_bytes())
+    np.testing.assert_array_equal(other.predict(lexemes), model.predict(lexemes))
 
 
 def embeddings():

@@ -5,7 +5,7 @@ Notation as in `embed`.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, List, cast
+from typing import Any, List, Optional, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,10 @@ from spacy.attrs import IDS as ATTRIBUTES
 from spacy.strings import hash_string  # type: ignore[attr-defined]
 from spacy.tokens import Doc, Token
 from thinc.api import Model
-from thinc.types import Ints2d
+from thinc.types import Floats2d, Ints2d
 
 from .embed import Lexemes
+from .packed import split_rows
 
 Backprop = Callable[[Any], Any]
 
@@ -117,12 +118,15 @@ def _no_gradient(dY: Any) -> list[Any]:
 # Features of tokens
 
 
-def token_features(names: Sequence[str]) -> Model[List[Doc], List[Ints2d]]:
-    """The values (tokens, number of names) of token attributes, uint64, to be looked up in hash tables.
+def beside_token_features(
+    embed: Model[List[Doc], List[Floats2d]], names: Sequence[str], tables: Model[Ints2d, Floats2d]
+) -> Model[List[Doc], List[Floats2d]]:
+    """An embedding's output with what tables make of the tokens' attributes behind it.
 
     names: spaCy's attributes of a token ("POS", "TAG", "ENT_TYPE", "IS_TITLE", ...) or, as "_.name", extension
         attributes of Token: texts are hashed, numbers and truth values taken as they are, anything else as the text
         it prints as.
+    tables: from the attributes' values (tokens, number of names), uint64, to their vectors.
     Raises ValueError for a name that is no attribute, and when it is used, for an extension that is not registered.
     """
     for name in names:
@@ -131,15 +135,49 @@ def token_features(names: Sequence[str]) -> Model[List[Doc], List[Ints2d]]:
                 f"TokenFeatures: no token attribute {name!r}; name one of spaCy's, for example 'POS', or an extension "
                 "attribute as '_.name'"
             )
-    return Model("token_features", _token_features_forward, attrs={"names": list(names)})
+    return Model(
+        "beside_token_features",
+        _token_features_forward,
+        init=_token_features_init,
+        layers=[embed, tables],
+        dims={"nO": None},
+        attrs={"names": list(names)},
+    )
+
+
+def _token_features_init(model: Model[List[Doc], List[Floats2d]], X: Optional[List[Doc]] = None, Y: Any = None) -> None:
+    embed, tables = model.layers
+    embed.initialize(X=X)
+    tables.initialize(X=model.ops.asarray(np.zeros((1, len(model.attrs["names"])), dtype="uint64")))
+    if embed.has_dim("nO"):
+        model.set_dim("nO", embed.get_dim("nO") + tables.get_dim("nO"), force=True)
 
 
 def _token_features_forward(
-    model: Model[List[Doc], List[Ints2d]], docs: List[Doc], is_train: bool
-) -> tuple[List[Ints2d], Backprop]:
-    names = model.attrs["names"]
-    columns = [[_token_values(doc, name) for name in names] for doc in docs]
-    return [cast(Ints2d, model.ops.asarray(np.stack(values, axis=1))) for values in columns], _no_gradient
+    model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train: bool
+) -> tuple[List[Floats2d], Backprop]:
+    ops, (embed, tables) = model.ops, model.layers
+    Xs, backprop_embed = embed(docs, is_train)
+    lengths = np.array([len(doc) for doc in docs], dtype=np.int64)
+    if not lengths.any():
+        width = tables.get_dim("nO")
+        Ys = [ops.xp.concatenate([X, ops.alloc2f(0, width)], axis=1) for X in Xs]
+        return Ys, lambda dYs: backprop_embed([dY[:, :-width] for dY in dYs])
+    keys = ops.asarray(np.concatenate([token_values(doc, model.attrs["names"]) for doc in docs]))
+    features, backprop_tables = tables(keys, is_train)
+    width = features.shape[1]
+
+    def backprop(dYs: List[Floats2d]) -> Any:
+        backprop_tables(ops.as_contig(ops.flatten(dYs)[:, -width:]))
+        return backprop_embed([ops.as_contig(dY[:, :-width]) for dY in dYs])
+
+    pairs = zip(Xs, split_rows(features, lengths), strict=True)
+    return [ops.xp.concatenate(pair, axis=1) for pair in pairs], backprop
+
+
+def token_values(doc: Doc, names: Sequence[str]) -> NDArray[np.uint64]:
+    """(tokens, number of names) the values of a doc's token attributes."""
+    return np.stack([_token_values(doc, name) for name in names], axis=1)
 
 
 def _token_values(doc: Doc, name: str) -> NDArray[np.uint64]:
