@@ -42,7 +42,7 @@ def corpus(tmp_path_factory, root):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_config_trains_a_step_and_reloads(name, corpus, root, tmp_path):
+def test_every_config_trains_some_steps_and_reloads(name, corpus, root, tmp_path):
     overrides = {"paths.train": str(corpus), "paths.dev": str(corpus)}
     if name in ("vectors", "accuracy"):
         overrides["paths.vectors"] = pipeline_with_vectors(tmp_path / "vectors")
@@ -52,13 +52,13 @@ def test_every_config_trains_a_step_and_reloads(name, corpus, root, tmp_path):
     examples = list(Corpus(corpus)(nlp))[:5]
     before = [node.get_param(key).copy() for node in nlp.get_pipe("lstm_ner").model.walk() for key in node.param_names]
     optimizer = nlp.create_optimizer()
-    for _ in range(2):
+    for _ in range(3):
         losses = nlp.update(examples, sgd=optimizer)
-        # The learning rate of a step that warms up is 0 at first.
+        # The first step's learning rate is 0 where it warms up, and in the second the output layer is still zero.
         optimizer.step_schedules()
     assert losses["lstm_ner"] > 0
     after = [node.get_param(key) for node in nlp.get_pipe("lstm_ner").model.walk() for key in node.param_names]
-    assert sum((old != new).any() for old, new in zip(before, after, strict=True)) > len(before) / 2
+    assert sum((old != new).any() for old, new in zip(before, after, strict=True)) == len(before)
     nlp.to_disk(tmp_path / "model")
     loaded = spacy.load(tmp_path / "model")
     results = []
