@@ -84,24 +84,16 @@ def test_pretrained_weights_are_learned_and_taken_over(name, objective, paths, t
 
 
 def test_the_commands_of_the_readme(paths, tmp_path, run_env):
-    options = [f"--{key}={value}" for key, value in SETTINGS.items()]
-    shared = [str(paths / "default.cfg"), *options]
-    commands = [
-        ["pretrain", shared[0], str(tmp_path / "weights"), *options, "--paths.raw_text", str(paths / "raw.jsonl")],
-        [
-            "train",
-            *shared,
-            "-o",
-            str(tmp_path / "out"),
-            "--paths.init_tok2vec",
-            str(tmp_path / "weights/model-last.bin"),
-        ],
-    ]
-    commands[0] += ["--pretraining.max_epochs", "1"]
-    commands[1] += ["--paths.train", str(paths / "dev.spacy"), "--paths.dev", str(paths / "dev.spacy")]
-    commands[1] += ["--training.max_steps", "1"]
-    for command in commands:
+    settings = [f"--{key}={value}" for key, value in SETTINGS.items()]
+    config, weights, out = str(paths / "default.cfg"), tmp_path / "weights", tmp_path / "out"
+    pretraining = ["--paths.raw_text", str(paths / "raw.jsonl"), "--pretraining.max_epochs", "1"]
+    training = ["--paths.init_tok2vec", str(weights / "model-last.bin"), "--training.max_steps", "1", "--verbose"]
+    training += ["--paths.train", str(paths / "dev.spacy"), "--paths.dev", str(paths / "dev.spacy")]
+    for command in (
+        ["pretrain", config, str(weights), *pretraining, *settings],
+        ["train", config, "-o", str(out), *training, *settings],
+    ):
         result = subprocess.run([sys.executable, "-m", "spacy", *command], capture_output=True, text=True, env=run_env)
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     assert "Loaded pretrained weights" in result.stdout + result.stderr
-    assert spacy.load(tmp_path / "out/model-best").pipe_names == ["lstm_ner"]
+    assert spacy.load(out / "model-best").pipe_names == ["lstm_ner"]
