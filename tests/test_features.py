@@ -6,6 +6,7 @@ import spacy
 from spacy.ml.models.tok2vec import build_Tok2Vec_model
 from spacy.strings import hash_string
 from spacy.tokens import Doc, Token
+from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_lstm_ner.architectures import (
@@ -115,8 +116,9 @@ def test_token_features(flagged):
 
 
 def test_token_features_that_are_none():
-    with pytest.raises(ValueError, match="'in_list'"):
-        build_token_features(build_word_embed(8), ["in_list"], [10])
+    for name in ("in_list", ""):
+        with pytest.raises(ValueError, match=f"no token attribute '{name}'"):
+            build_token_features(build_word_embed(8), [name], [10])
     with pytest.raises(ValueError, match=r"_\.unheard_of.*set_extension"):
         token_values(make_docs("a b")[0], ["_.unheard_of"])
 
@@ -160,3 +162,24 @@ def test_token_features_without_tokens(texts):
     Ys, backprop = model.begin_update(make_docs(*texts))
     assert [Y.shape[0] for Y in Ys] == [0] * len(texts)
     backprop(Ys)
+
+
+def test_token_features_in_a_pipeline(tmp_path):
+    """What an earlier component says of a token decides, where the word does not."""
+    encode = {"@architectures": "spacy-lstm-ner.LSTMEncoder.v1", "width": 8}
+    words = {"@architectures": "spacy-lstm-ner.LexemeEmbed.v1", "width": 8, "attrs": ["norm"], "rows": [50]}
+    embed = {"@architectures": "spacy-lstm-ner.TokenFeatures.v1", "embed": words, "attrs": ["ENT_ID"], "rows": [50]}
+    tok2vec = {"@architectures": "spacy.Tok2Vec.v2", "embed": embed, "encode": encode}
+    nlp = spacy.blank("en")
+    model = {"@architectures": "spacy-lstm-ner.LSTMTagger.v1", "tok2vec": tok2vec}
+    ner = nlp.add_pipe("lstm_ner", config={"model": model})
+    examples = [Example.from_dict(nlp.make_doc("saw Rome"), {"entities": [(4, 8, "LOC")] * n}) for n in (1, 0)]
+    examples[0].predicted[1].ent_id_ = "city"
+    optimizer = nlp.initialize(lambda: examples)
+    optimizer.learn_rate = 0.01
+    for _ in range(60):
+        nlp.update(examples, sgd=optimizer)
+    nlp.to_disk(tmp_path)
+    for component in (ner, spacy.load(tmp_path).get_pipe("lstm_ner")):
+        scores = component.model.predict([example.predicted for example in examples])
+        assert [array.argmax(axis=1).tolist() for array in scores] == [[0, 1], [0, 0]]

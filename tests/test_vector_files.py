@@ -6,10 +6,14 @@ import subprocess
 import sys
 import zipfile
 from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import spacy
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from spacy_lstm_ner import vector_files
@@ -97,6 +101,20 @@ def test_pruned_text_is_not_read_to_its_end(header, tmp_path):
 def test_bad_text(text, message, tmp_path):
     with pytest.raises(VectorFileError, match=message):
         read_vectors(write(tmp_path / "bad.txt", text))
+
+
+WORD = st.text(st.characters(exclude_characters="\t\r\n", exclude_categories=["Cs"]), min_size=1)
+
+
+@given(st.lists(WORD.filter(str.strip), min_size=1, unique=True), st.integers(2, 5), st.booleans())
+def test_any_words_come_back(words, width, header):
+    """Whatever Unicode calls white space or a line end is part of the word."""
+    words = ["first", *(word for word in words if word != "first")]
+    data = np.arange(len(words) * width, dtype="f").reshape(-1, width)
+    lines = [f"{len(words)} {width}"] if header else []
+    lines += [" ".join([word, *map(str, row)]) for word, row in zip(words, data.tolist(), strict=True)]
+    with TemporaryDirectory() as folder:
+        check(read_vectors(write(Path(folder) / "v.txt", "\n".join(lines))), words, data)
 
 
 # A matrix and its index

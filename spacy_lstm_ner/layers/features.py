@@ -130,7 +130,7 @@ def beside_token_features(
     Raises ValueError for a name that is no attribute, and when it is used, for an extension that is not registered.
     """
     for name in names:
-        if not name.startswith("_.") and name not in ATTRIBUTES:
+        if not name.startswith("_.") and not ATTRIBUTES.get(name):
             raise ValueError(
                 f"TokenFeatures: no token attribute {name!r}; name one of spaCy's, for example 'POS', or an extension "
                 "attribute as '_.name'"
