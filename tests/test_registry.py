@@ -13,10 +13,12 @@ GROUPS = {
     "spacy_factories": {"lstm_ner"},
     "spacy_architectures": {
         f"spacy-lstm-ner.{name}.v1"
-        for name in (
-            ["LSTMTagger", "LexemeTok2Vec", "LexemeEmbed", "WordEmbed", "LSTMEncoder", "GRUEncoder", "RNNEncoder"]
-        )
+        for name in [
+            *("LSTMTagger", "LexemeTok2Vec", "LexemeEmbed", "WordEmbed", "LSTMEncoder", "GRUEncoder", "RNNEncoder"),
+            *("CharCNN", "CharLSTM", "TokenFeatures"),
+        ]
     },
+    "spacy_augmenters": {"spacy-lstm-ner.EntitySwap.v1"},
     "spacy_scorers": {"spacy-lstm-ner.entity_scorer.v1"},
     "spacy_readers": {"spacy-lstm-ner.AnnotatedText.v1"},
     "spacy_cli": {"lstm-ner"},

@@ -1,0 +1,116 @@
+"""Training data made from training data: entities replaced by others of their type."""
+
+import random
+from collections.abc import Iterator
+from typing import Callable, NamedTuple, Optional
+
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+
+Augmenter = Callable[[Language, Example], Iterator[Example]]
+
+
+class Mention(NamedTuple):
+    """An entity as it stood in a text: its words, and whether a space follows each."""
+
+    words: tuple[str, ...]
+    spaces: tuple[bool, ...]
+
+
+def create_entity_swap_augmenter(level: float, share: float = 0.5) -> "EntitySwap":
+    """The augmenter ``spacy-lstm-ner.EntitySwap.v1``: entities replaced by others of their type.
+
+    level: share of the examples that are changed. share: share of the entities replaced in those.
+    Raises ValueError if one is not within 0 and 1.
+    """
+    for name, value in (("level", level), ("share", share)):
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"spacy-lstm-ner.EntitySwap.v1: {name} is {value}, but must be from 0 to 1")
+    return EntitySwap(level, share)
+
+
+class EntitySwap:
+    """Replaces entities by ones that earlier examples had under the same label, so after one pass by any of the corpus.
+
+    Random numbers are those of `random`, which spaCy seeds with `training.seed`.
+    """
+
+    def __init__(self, level: float, share: float) -> None:
+        self.level, self.share = level, share
+        self._seen: dict[str, dict[Mention, None]] = {}
+        self._drawn: dict[str, list[Mention]] = {}
+
+    def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
+        """Give the example, or one with other entities in its place.
+
+        nlp: tokenizes the new text, unless the example marks its spaces as unknown. Of the annotation, entities
+        (missing and blocked ones too) and the starts of sentences are kept.
+        """
+        reference = example.reference
+        self._learn(reference)
+        if not reference.ents or random.random() >= self.level:
+            yield example
+            return
+        swapped = {ent.start: self._draw(ent) for ent in reference.ents if random.random() < self.share}
+        changed = {start: mention for start, mention in swapped.items() if mention is not None}
+        if not changed:
+            yield example
+            return
+        doc = swap_entities(reference, changed)
+        predicted = Doc(nlp.vocab, [token.text for token in doc]) if doc.has_unknown_spaces else nlp.make_doc(doc.text)
+        yield Example(predicted, doc)
+
+    def _learn(self, reference: Doc) -> None:
+        for ent in reference.ents:
+            mention, seen = _mention(ent), self._seen.setdefault(ent.label_, {})
+            if mention not in seen:
+                seen[mention] = None
+                self._drawn.setdefault(ent.label_, []).append(mention)
+
+    def _draw(self, ent: Span) -> Optional[Mention]:
+        """Another entity of the same label; None if what was drawn is the entity itself."""
+        drawn = random.choice(self._drawn[ent.label_])
+        return None if drawn == _mention(ent) else drawn
+
+
+def swap_entities(reference: Doc, mentions: dict[int, Mention]) -> Doc:
+    """A copy of an annotated doc with some entities in other words.
+
+    mentions: the new words of the entity that starts at each of these tokens; the space behind an entity stays as it
+        was. Missing and blocked annotation and the starts of sentences go with the tokens that are kept.
+    """
+    ends = {ent.start: ent.end for ent in reference.ents}
+    words: list[str] = []
+    spaces: list[bool] = []
+    sent_starts: list[bool | int | None] = []
+    ents: list[tuple[int, int, str]] = []
+    missing: list[int] = []
+    blocked: list[int] = []
+    at = 0
+    while at < len(reference):
+        first, token = len(words), reference[at]
+        end = ends.get(at, at + 1)
+        mention = mentions.get(at) or _mention(reference[at:end])
+        words.extend(mention.words)
+        spaces.extend([*mention.spaces[:-1], bool(reference[end - 1].whitespace_)])
+        sent_starts.extend([token.is_sent_start, *[False] * (len(mention.words) - 1)])
+        if at in ends:
+            ents.append((first, len(words), token.ent_type_))
+        elif token.ent_iob == 0:
+            missing.append(first)
+        elif token.ent_iob == 3:  # the beginning of no entity: blocked
+            blocked.append(first)
+        at = end
+    doc = Doc(reference.vocab, words, None if reference.has_unknown_spaces else spaces, sent_starts=sent_starts)
+    doc.set_ents(
+        [Span(doc, start, end, label) for start, end, label in ents],
+        missing=[doc[i : i + 1] for i in missing],
+        blocked=[doc[i : i + 1] for i in blocked],
+        default="outside",
+    )
+    return doc
+
+
+def _mention(span: Span) -> Mention:
+    return Mention(tuple(token.text for token in span), tuple(bool(token.whitespace_) for token in span))
