@@ -1,18 +1,18 @@
 """The registered builders: they assemble layers, and compute nothing themselves."""
 
-from typing import Any, Callable, List, Optional, Tuple, cast
+from typing import Any, List, Optional, cast
 
 from spacy.tokens import Doc
 from thinc.api import Maxout, Model, chain, concatenate, with_array
 from thinc.layers import HashEmbed
-from thinc.types import Floats2d, Ragged
+from thinc.types import Floats2d
 
 from .layers.chars import char_cnn, char_lstm
-from .layers.embed import Lexemes, distinct_lexemes, lexeme_table, per_lexeme, word_table
+from .layers.embed import Lexemes, lexeme_table, per_lexeme, word_table
 from .layers.features import beside_token_features, lexeme_features
 from .layers.head import HEADS, dense, grown_dense, grown_head, set_head_size
-from .layers.packed import split_rows
-from .layers.recurrent import GRU, LSTM, RNN, encode
+from .layers.recurrent import GRU, LSTM, RNN
+from .layers.tok2vec import lexeme_tok2vec
 from .layers.vectors import lexeme_vectors
 from .tags import SCHEMES
 
@@ -69,9 +69,14 @@ def resize_output(model: Model[Any, Any], nO: int) -> Model[Any, Any]:
 
 
 def build_lexeme_tok2vec(
-    embed: Model[List[Doc], List[Floats2d]], encode: Model[List[Floats2d], List[Floats2d]]
+    embed: Model[List[Doc], List[Floats2d]],
+    encode: Model[List[Floats2d], List[Floats2d]],
+    occurrences: int = 0,
 ) -> Model[List[Doc], List[Floats2d]]:
     """Like spaCy's Tok2Vec, for an embedding that depends on the word alone (LexemeEmbed) and an encoder of ours.
+
+    occurrences: every token also gets the largest hidden values of the tokens with the same lower-cased text in a
+        stretch of so many tokens of its document, which makes the output twice as wide (0: none of this).
 
     At prediction the embedding and the first layer's input projection are computed once for each distinct word of a
     batch instead of for each token.
@@ -86,46 +91,9 @@ def build_lexeme_tok2vec(
             f"LexemeTok2Vec: encode is {encode.name!r}, but must be an LSTMEncoder, GRUEncoder or RNNEncoder. Use "
             "spacy.Tok2Vec.v2 for other encoders"
         )
-    return Model(
-        "lexeme_tok2vec",
-        _lexeme_tok2vec_forward,
-        init=_lexeme_tok2vec_init,
-        layers=[embed, encode],
-        dims={"nO": encode.maybe_get_dim("nO")},
-        refs={"embed": embed, "encode": encode},
-    )
-
-
-def _lexeme_tok2vec_init(model: Model[List[Doc], List[Floats2d]], X: Optional[List[Doc]] = None, Y: Any = None) -> None:
-    embed, encoder = model.layers
-    embed.initialize(X=X)
-    encoder.layers[0].set_dim("nI", embed.get_dim("nO"))
-    encoder.initialize()
-    model.set_dim("nO", encoder.layers[0].get_dim("nO"))
-
-
-def _lexeme_tok2vec_forward(
-    model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train: bool
-) -> Tuple[List[Floats2d], Callable[[List[Floats2d]], List[Doc]]]:
-    embed, encoder = model.layers
-    if is_train:
-        vectors, backprop_embed = embed.begin_update(docs)
-        Y, backprop_encode = encoder.begin_update(vectors)
-
-        def backprop(dY: List[Floats2d]) -> List[Doc]:
-            return cast(List[Doc], backprop_embed(backprop_encode(dY)))
-
-        return Y, backprop
-    lexemes = distinct_lexemes(docs)
-    distinct = embed.layers[0].predict(lexemes)
-    recurrent: Model[Ragged, Ragged] = encoder.layers[0]
-    lengths = model.ops.asarray1i(lexemes.lengths.astype("int32"))
-    flat, _ = encode(recurrent, distinct, lengths, False, rows=lexemes.rows)
-    return split_rows(flat, lexemes.lengths), _no_docs
-
-
-def _no_docs(dY: List[Floats2d]) -> List[Doc]:
-    return []
+    if occurrences < 0:
+        raise ValueError(f"LexemeTok2Vec: occurrences is {occurrences} tokens, but must be at least 0 (0: off)")
+    return lexeme_tok2vec(embed, encode, occurrences)
 
 
 def build_lexeme_embed(

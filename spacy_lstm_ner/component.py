@@ -30,10 +30,11 @@ DEFAULT_MODEL_CONFIG = """
 [model]
 @architectures = "spacy-lstm-ner.LSTMTagger.v1"
 head = "crf"
-scheme = "bio"
+scheme = "biluo"
 
 [model.tok2vec]
 @architectures = "spacy-lstm-ner.LexemeTok2Vec.v1"
+occurrences = 5000
 
 [model.tok2vec.embed]
 @architectures = "spacy-lstm-ner.LexemeEmbed.v1"
@@ -41,7 +42,7 @@ width = 96
 attrs = ["norm", "prefix1", "prefix2", "prefix3", "suffix2", "suffix3", "suffix4", "shape"]
 rows = [5000, 500, 1000, 2500, 1000, 2500, 2500, 1000]
 include_static_vectors = false
-word_dropout = 0.1
+word_dropout = 0.3
 
 [model.tok2vec.encode]
 @architectures = "spacy-lstm-ner.LSTMEncoder.v1"

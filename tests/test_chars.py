@@ -22,7 +22,8 @@ BUILDERS = {"cnn": build_char_cnn, "lstm": build_char_lstm}
 
 def lexemes(words):
     """Words as they are, the empty one included, which spaCy has no token for."""
-    made = Lexemes(None, np.arange(len(words), dtype="uint64"), np.arange(len(words)), np.array([len(words)]))
+    numbers = np.arange(len(words), dtype="uint64")
+    made = Lexemes(None, numbers, numbers, np.arange(len(words)), np.array([len(words)]))
     made.__dict__["texts"] = list(words)
     return made
 

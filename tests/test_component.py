@@ -11,6 +11,7 @@ from spacy.training import Example
 from thinc.api import Config, fix_random_seed, set_dropout_rate
 
 from spacy_lstm_ner.annotations import GoldReport, gold_tags
+from spacy_lstm_ner.component import DEFAULT_MODEL
 from spacy_lstm_ner.tags import MISSING
 
 TRAIN = [
@@ -145,7 +146,7 @@ def test_entities_that_were_there_stay():
 
 def test_no_entity_starts_or_ends_on_white_space():
     nlp = spacy.blank("en")
-    component = nlp.add_pipe("lstm_ner")
+    component = nlp.add_pipe("lstm_ner", config={"model": {**DEFAULT_MODEL, "scheme": "bio"}})
     component.add_label("X")
     nlp.initialize()
     doc = Doc(nlp.vocab, words=["\n", "a", " ", "b", "\n"], spaces=[False] * 5)

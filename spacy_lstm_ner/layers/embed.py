@@ -14,7 +14,7 @@ from typing import Any, List, Optional, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from spacy.attrs import ORTH
+from spacy.attrs import LOWER, ORTH
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Model, Ops
@@ -34,11 +34,13 @@ PAD, UNKNOWN = 0, 1
 class Lexemes:
     """The distinct words of a batch.
 
-    orths (n,): each distinct word once. rows (n_tokens,): the word of every token. lengths: tokens of each doc.
+    orths (n,): each distinct word once; lowers (n,): its lower-cased text, as a hash too. rows (n_tokens,): the word of
+    every token. lengths: tokens of each doc.
     """
 
     vocab: Optional[Vocab]
     orths: Orths
+    lowers: Orths
     rows: Rows
     lengths: Rows
 
@@ -64,11 +66,11 @@ def distinct_lexemes(docs: Sequence[Doc]) -> Lexemes:
             "LexemeEmbed: the docs of a batch come from different pipelines (their vocabs differ). Make them all with "
             "the pipeline that annotates them"
         )
-    arrays = [doc.to_array(ORTH) for doc in docs]
-    tokens = np.concatenate(arrays) if arrays else np.zeros(0, dtype=np.uint64)
-    orths, rows = np.unique(tokens, return_inverse=True)
-    lengths = np.array([len(array) for array in arrays], dtype=np.int64)
-    return Lexemes(docs[0].vocab if docs else None, orths, rows.reshape(-1), lengths)
+    arrays = [doc.to_array([ORTH, LOWER]) for doc in docs if len(doc)]
+    tokens = np.concatenate(arrays) if arrays else np.zeros((0, 2), dtype=np.uint64)
+    orths, first, rows = np.unique(tokens[:, 0], return_index=True, return_inverse=True)
+    lengths = np.array([len(doc) for doc in docs], dtype=np.int64)
+    return Lexemes(docs[0].vocab if docs else None, orths, tokens[first, 1], rows.reshape(-1), lengths)
 
 
 def per_lexeme(layer: Model[Lexemes, Floats2d]) -> Model[List[Doc], List[Floats2d]]:
