@@ -16,8 +16,11 @@ Prints ratios of tokens a second, and writes benchmarks/results/layers.json and 
 
 import os
 
-THREADS = os.environ.get("BENCHMARK_THREADS", "1")
-os.environ.update(OPENBLAS_NUM_THREADS=THREADS, OMP_NUM_THREADS=THREADS, MKL_NUM_THREADS=THREADS)
+os.environ.update(
+    dict.fromkeys(
+        ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), os.environ.get("BENCHMARK_THREADS", "1")
+    )
+)
 
 import argparse
 import json
@@ -34,6 +37,7 @@ from thinc.api import Model, PyTorchLSTM, Ragged, get_current_ops
 from spacy_lstm_ner.layers.packed import pack
 from spacy_lstm_ner.layers.recurrent import LSTM
 
+THREADS = os.environ["OMP_NUM_THREADS"]
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 DATA = Path(os.environ.get("LSTM_NER_DATA", ROOT.parent / "shared" / "data")) / "conll03" / "eng.train"
@@ -163,7 +167,7 @@ def bare_products(lengths: list[int], width: int, H: int, **settings: Any) -> tu
 
 
 def clock() -> float:
-    """With one thread the seconds of computing, so that what else the machine does counts less; else those that pass."""
+    """Seconds of computing with one thread, so that what else the machine does counts less; else of wall time."""
     return time.process_time() if THREADS == "1" else time.perf_counter()
 
 
