@@ -30,8 +30,10 @@ def collect(xp: Any, h: Array, packed: Packed) -> Floats2d:
 
 def take_rows(xp: Any, table: Array, rows: Array, out: Optional[Array] = None) -> Array:
     """table[rows] for rows of any shape that are known to be in range."""
-    # The default mode of NumPy's take checks first, and goes through a buffer. CuPy has no modes.
-    return table.take(rows, axis=0, out=out, **({"mode": "clip"} if xp is np else {}))
+    if xp is np:
+        # The default mode of NumPy's take checks first, and goes through a buffer.
+        return table.take(rows, axis=0, out=out, mode="clip")
+    return table.take(xp.asarray(rows), axis=0, out=out)
 
 
 def add_rows(xp: Any, table: Array, rows: Rows, values: Array, may_repeat: bool) -> None:
