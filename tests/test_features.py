@@ -171,7 +171,7 @@ def test_token_features_in_a_pipeline(tmp_path):
     embed = {"@architectures": "spacy-lstm-ner.TokenFeatures.v1", "embed": words, "attrs": ["ENT_ID"], "rows": [50]}
     tok2vec = {"@architectures": "spacy.Tok2Vec.v2", "embed": embed, "encode": encode}
     nlp = spacy.blank("en")
-    model = {"@architectures": "spacy-lstm-ner.LSTMTagger.v1", "head": "softmax", "tok2vec": tok2vec}
+    model = {"@architectures": "spacy-lstm-ner.LSTMTagger.v1", "head": "softmax", "scheme": "bio", "tok2vec": tok2vec}
     ner = nlp.add_pipe("lstm_ner", config={"model": model})
     examples = [Example.from_dict(nlp.make_doc("saw Rome"), {"entities": [(4, 8, "LOC")] * n}) for n in (1, 0)]
     examples[0].predicted[1].ent_id_ = "city"
