@@ -48,7 +48,14 @@ def train(config: Path, output: Path, data: tuple[Path, Path]) -> dict[str, Any]
         "best_step": best[1],
         "seconds_until_best": round(best[2], 1),
         "seconds_in_all": round(time.perf_counter() - start, 1),
+        "evaluations": [{"f": f, "step": step, "seconds": round(seconds, 1)} for f, step, seconds in rows],
     }
+
+
+def seconds_until(f: float, result: dict[str, Any]) -> float | None:
+    """Wall time of the training until an evaluation first reached f; None if none did."""
+    reached = [row["seconds"] for row in result["evaluations"] if row["f"] >= f]
+    return reached[0] if reached else None
 
 
 def evaluate(model: Path, data: Path, output: Path) -> dict[str, Any]:
@@ -79,7 +86,15 @@ def main() -> None:
             output = Path(folder) / name
             results[name] = train(config, output, (args.train, args.dev))
             results[name] |= evaluate(output / "model-best", args.dev, Path(folder) / "scores.json")
-            print(json.dumps(results[name], indent=2), flush=True)
+            print(json.dumps({k: v for k, v in results[name].items() if k != "evaluations"}, indent=2), flush=True)
+        if not args.without_spacy:
+            peer = results["spacy_ner"]
+            for name in args.configs:
+                ours = seconds_until(peer["best_dev_f"], results[name])
+                share = None if ours is None else round(ours / peer["seconds_until_best"], 3)
+                results[name]["seconds_until_best_of_spacy_ner"] = ours
+                results[name]["share_of_its_time"] = share
+                print(f"{name} reached the best F of spaCy's ner after {ours} s, {share} of the time it took")
     target = ROOT / "benchmarks" / "results" / f"main_job_{args.name}.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(results, indent=2) + "\n")
