@@ -46,9 +46,8 @@ word_dropout = 0.3
 
 [model.tok2vec.encode]
 @architectures = "spacy-lstm-ner.LSTMEncoder.v1"
-width = 200
-depth = 2
-residual = true
+width = 128
+depth = 1
 window = 32
 context = 8
 """
