@@ -89,7 +89,10 @@ def chain_tokens(docs: Sequence[Doc], sentence_boundaries: bool = False) -> Chai
     lengths = np.diff(np.searchsorted(rows, ends), prepend=0)
     separate = np.zeros(len(rows), dtype=bool)
     if sentence_boundaries:
+        # A sentence may start on white space, too.
         separate |= table[rows, 2] == 1
+        begun = np.cumsum(table[:, 2] == 1)
+        separate[1:] |= np.diff(begun[rows]) > 0
     if preset.any() and len(rows) < len(table):
         # White space that is taken parts its neighbours.
         taken = np.cumsum(preset & (table[:, 1] == 1))
@@ -216,28 +219,29 @@ def chain_gold(tags: Ints, tokens: ChainTokens, scheme: Scheme) -> Ints:
 
 
 def incorrect_spans(
-    examples: Sequence[Example], key: str, label_numbers: Mapping[str, int], tokens: ChainTokens
+    examples: Sequence[Example], key: str, label_numbers: Mapping[str, int], tokens: ChainTokens, gold: Spans
 ) -> tuple[Spans, Ints]:
     """The spans that the annotation says are wrong, by rows of the chain; and the rows that it says are in an entity.
 
     key: their place in `doc.spans` of the reference. A span of label O says that its tokens are in some entity. Labels
-    that are not the component's say nothing.
+    that are not the component's say nothing. gold: the entities of the annotation, by rows of the chain.
     Raises ValueError (spaCy's E868) if a span is an entity of the annotation too.
     """
     found: list[tuple[int, int, int]] = []
     not_outside: list[int] = []
+    entities = set(zip(*(column.tolist() for column in gold), strict=True))
     first_token = 0
     for example in examples:
-        spans = example.get_aligned_spans_y2x(example.reference.spans.get(key, []), allow_overlap=True)
-        entities = {(ent.start, ent.end, ent.label) for ent in example.get_aligned_ents_and_ner()[0]} if spans else ()
-        for span in spans:
-            if (span.start, span.end, span.label) in entities:
-                raise ValueError(Errors.E868.format(span=(span.start_char, span.end_char, span.label_)))
+        for span in example.get_aligned_spans_y2x(example.reference.spans.get(key, []), allow_overlap=True):
+            # Rows without white space, so that a span with white space at its end is the same span.
             bounds = np.searchsorted(tokens.rows, [first_token + span.start, first_token + span.end]).tolist()
+            wrong = (bounds[0], bounds[1], label_numbers.get(span.label_, MISSING))
+            if wrong in entities:
+                raise ValueError(Errors.E868.format(span=(span.start_char, span.end_char, span.label_)))
             if span.label_ == "O":
                 not_outside.extend(range(*bounds))
-            elif span.label_ in label_numbers and bounds[0] < bounds[1]:
-                found.append((bounds[0], bounds[1], label_numbers[span.label_]))
+            elif wrong[2] != MISSING and bounds[0] < bounds[1]:
+                found.append(wrong)
         first_token += len(example.predicted)
     columns = np.array(found, dtype=np.int64).reshape(-1, 3).T
     return Spans(*columns), np.array(not_outside, dtype=np.int64)

@@ -2,8 +2,7 @@
 
 A temperature is fitted to held-out annotation by maximum likelihood (Guo et al. 2017): first one for all scores of the
 chain of tags, by the likelihood of the annotated tags; then one for the log odds of each label's entities, by the
-likelihood that they are right, where a label has entities enough. A temperature changes no probability's rank within
-a label, and no prediction.
+likelihood that they are right, where a label has entities enough. No temperature changes which analysis is the best.
 """
 
 import math
@@ -18,6 +17,7 @@ from .annotations import GoldReport, chain_gold, gold_tags
 from .inference import Chains, find_spans, read_chains, span_scores
 from .layers.confidence import soften
 from .layers.crf import Floats
+from .layers.head import label_numbers
 from .layers.loss import Gold, chain_loss
 from .tags import MISSING, Bools, Ints, tags_to_spans
 
@@ -81,13 +81,13 @@ def fit(model: Model[Any, Any], examples: Sequence[Example], labels: Sequence[st
     """
     head = model.get_ref("head")
     head.attrs.update(temperature=1.0, label_temperatures=[])
-    batches = [(chains, gold) for chains, gold in _annotated(model, examples, labels, cfg)]
-    if not any((gold.tags >= 0).any() for _, gold in batches):
+    batches = _annotated(model, examples, labels, cfg)
+    if not any((gold.tags >= 0).any() for _, gold, _ in batches):
         raise ValueError("calibrate: no token of the data carries an entity annotation")
 
     def of_tags(temperature: float) -> float:
         total = 0.0
-        for chains, gold in batches:
+        for chains, gold, _ in batches:
             at = chains.at_temperature(temperature)
             total += chain_loss(at.emissions, at.tokens.lengths, gold, at.moves).value
         return total
@@ -114,6 +114,9 @@ def _best_temperature(loss: Callable[[float], float]) -> float:
     """The temperature of the smallest loss, by golden-section search over its logarithm."""
     golden = (math.sqrt(5.0) - 1.0) / 2.0
     low, high = RANGE
+    if loss(math.exp(low)) == loss(1.0) == loss(math.exp(high)):
+        # Nothing depends on it, for example where there are no labels.
+        return 1.0
     left, right = high - golden * (high - low), low + golden * (high - low)
     at_left, at_right = loss(math.exp(left)), loss(math.exp(right))
     while high - low > 0.01:
@@ -129,20 +132,23 @@ def _best_temperature(loss: Callable[[float], float]) -> float:
 
 
 def score(model: Model[Any, Any], examples: Sequence[Example], labels: Sequence[str], cfg: Dict[str, Any]) -> Scored:
-    """The entities that the model finds in annotated examples. Those that touch unannotated tokens are left out."""
-    return _score(list(_annotated(model, examples, labels, cfg)), model.get_ref("head"))
+    """The entities that the model finds in annotated examples.
+
+    Those that touch unannotated tokens are left out; those on entities of a label that the model lacks are wrong.
+    """
+    return _score(_annotated(model, examples, labels, cfg), model.get_ref("head"))
 
 
-def _score(batches: Sequence[Tuple[Chains, Gold]], head: Model[Any, Any]) -> Scored:
+def _score(batches: Sequence[Tuple[Chains, Gold, Bools]], head: Model[Any, Any]) -> Scored:
     columns: List[Tuple[Any, ...]] = []
     first_doc = 0
-    for chains, gold in batches:
+    for chains, gold, annotated in batches:
         spans = find_spans(chains)
         starts = np.cumsum(chains.tokens.lengths) - chains.tokens.lengths
         true = tags_to_spans(np.maximum(gold.tags, 0), starts, chains.moves.scheme)
         real = set(zip(*(column.tolist() for column in true), strict=True))
         right = np.array([span in real for span in zip(*(c.tolist() for c in spans), strict=True)], dtype=bool)
-        unknown = np.cumsum(np.concatenate([[0], gold.tags == MISSING]))
+        unknown = np.cumsum(np.concatenate([[0], ~annotated]))
         judged = unknown[spans.ends] == unknown[spans.starts]
         doc = first_doc + np.searchsorted(np.cumsum(chains.tokens.lengths), spans.starts, side="right")
         columns.append(tuple(c[judged] for c in (span_scores(chains, spans, head), spans.labels, right, doc)))
@@ -154,13 +160,15 @@ def _score(batches: Sequence[Tuple[Chains, Gold]], head: Model[Any, Any]) -> Sco
 
 def _annotated(
     model: Model[Any, Any], examples: Sequence[Example], labels: Sequence[str], cfg: Dict[str, Any]
-) -> List[Tuple[Chains, Gold]]:
-    """The chains of the examples with their gold tags, some docs at a time."""
-    numbers, found = {label: number for number, label in enumerate(labels)}, []
+) -> List[Tuple[Chains, Gold, Bools]]:
+    """The chains of the examples, their gold tags, and where there is annotation of any label; some docs at a time."""
+    numbers, found = label_numbers(labels, model.get_ref("head")), []
     for k in range(0, len(examples), DOCS_AT_ONCE):
         part = examples[k : k + DOCS_AT_ONCE]
         chains = read_chains(model, [example.predicted for example in part], labels, cfg)
         tags = np.concatenate([gold_tags(example, numbers, GoldReport()) for example in part])
         own = chain_gold(tags, chains.tokens, chains.moves.scheme)
-        found.append((chains, Gold(own, chains.allowed)))
+        in_entity = np.concatenate([example.get_aligned("ENT_IOB") for example in part] or [[]])
+        other = np.isin(np.array(in_entity, dtype=object), (1, 3))[chains.tokens.rows]
+        found.append((chains, Gold(own, chains.allowed), (own != MISSING) | other))
     return found

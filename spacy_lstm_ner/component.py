@@ -2,8 +2,9 @@
 
 import warnings
 from collections import Counter
+from copy import deepcopy
 from itertools import islice
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from spacy.errors import Errors
@@ -24,7 +25,7 @@ from .layers.head import head_scheme, set_head_size
 from .layers.loss import Loss
 from .learning import tagger_loss
 from .scorer import score_entities
-from .settings import DEFAULT_SETTINGS, check_settings, warn_of_unknown_labels
+from .settings import check_settings, default_settings, warn_of_unknown_labels
 
 DEFAULT_MODEL_CONFIG = """
 [model]
@@ -60,7 +61,7 @@ DEFAULT_MODEL = Config().from_str(DEFAULT_MODEL_CONFIG)["model"]
     default_config={
         "model": DEFAULT_MODEL,
         "scorer": {"@scorers": "spacy-lstm-ner.entity_scorer.v1"},
-        **DEFAULT_SETTINGS,
+        **default_settings(),
     },
     default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
 )
@@ -127,7 +128,7 @@ class LSTMEntityRecognizer(TrainablePipe):
         self.model = model
         self.name = name
         self.scorer = scorer
-        self.cfg: Dict[str, Any] = {"labels": [], **DEFAULT_SETTINGS, **settings}
+        self.cfg: Dict[str, Any] = {"labels": [], **default_settings(), **deepcopy(settings)}
         check_settings(name, self.cfg)
         if self.cfg["spans_key"] and self.cfg["score_attr"]:
             register_score_attribute(self.cfg["score_attr"])
@@ -230,9 +231,8 @@ class LSTMEntityRecognizer(TrainablePipe):
 
         Raises ValueError if the component was not initialized.
         """
-        docs = [docs] if isinstance(docs, Doc) else list(docs)
         self._require_initialized()
-        return find_entities(self.model, docs, self.labels, self.cfg)
+        return find_entities(self.model, _as_list(docs), self.labels, self.cfg)
 
     def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Prediction]) -> None:
         """Add the predicted entities to `doc.ents`, and with their scores to `doc.spans`.
@@ -247,6 +247,8 @@ class LSTMEntityRecognizer(TrainablePipe):
     def n_best(self, docs: Iterable[Doc], n: int = 5) -> List[List[Analysis]]:
         """The n most probable analyses of each doc, best first; the docs are not changed.
 
+        docs: as they come to the component: earlier components have run, and this one has not, since the entities that
+            a doc has count as given.
         RETURNS: for each doc up to n pairs of its entities, as (start token, end token, label), and the probability
         of exactly these. Thresholds are not applied.
         Raises ValueError if the component was not initialized, or n is less than 1.
@@ -254,15 +256,16 @@ class LSTMEntityRecognizer(TrainablePipe):
         if n < 1:
             raise ValueError(f"'{self.name}': n is {n}, but must be at least 1")
         self._require_initialized()
-        return best_analyses(self.model, list(docs), self.labels, self.cfg, n)
+        return best_analyses(self.model, _as_list(docs), self.labels, self.cfg, n)
 
     def uncertainty(self, docs: Iterable[Doc]) -> List[Uncertainty]:
         """How unsure the model is of each doc, for choosing what to annotate next; the docs are not changed.
 
+        docs: as they come to the component, see `n_best`.
         Raises ValueError if the component was not initialized.
         """
         self._require_initialized()
-        return uncertainties(self.model, list(docs), self.labels, self.cfg)
+        return uncertainties(self.model, _as_list(docs), self.labels, self.cfg)
 
     def update(
         self,
@@ -327,17 +330,35 @@ class LSTMEntityRecognizer(TrainablePipe):
         Raises ValueError if the loss is not a number.
         """
         examples = list(examples)
+        if not examples:
+            return 0.0, []
         loss = self._loss(examples, scores)
         return loss.value, self.model.ops.unflatten(self.model.ops.asarray(loss.d_emissions), _lengths(examples))
 
     def _loss(self, examples: Sequence[Example], scores: Sequence[Floats2d]) -> Loss:
         loss = tagger_loss(self.model, examples, scores, self.labels, self.cfg)
+        if np.isposinf(loss.value) and all(np.isfinite(array).all() for array in self._parameters()):
+            raise ValueError(
+                f"'{self.name}': the annotation of a doc leaves no analysis: its entities, the spans in "
+                f"doc.spans[{self.cfg['incorrect_spans_key']!r}] and the entities set by earlier components contradict "
+                "each other"
+            )
         if not np.isfinite(loss.value):
             raise ValueError(
                 f"'{self.name}': the loss is {loss.value}. Training went out of bounds: lower the learning rate, or "
                 f"set grad_clip in the optimizer. ({Errors.E910.format(name=self.name)})"
             )
         return loss
+
+    def _parameters(self) -> Iterator[Any]:
+        """The parameters of dense layer and head."""
+        for node in (self.model.get_ref("output_layer"), self._head):
+            for name in node.param_names:
+                yield self.model.ops.to_numpy(node.get_param(name))
+
+
+def _as_list(docs: Union[Doc, Iterable[Doc]]) -> List[Doc]:
+    return [docs] if isinstance(docs, Doc) else list(docs)
 
 
 def _lengths(examples: Sequence[Example]) -> List[int]:

@@ -25,9 +25,20 @@ class Uncertainty(NamedTuple):
 
 
 def write_scores(doc: Doc, key: str, source: str, spans: Sequence[Span], scores: Sequence[float]) -> None:
-    """Keep entities and their scores in `doc.spans[key]`, in place of what was there."""
-    attrs = {SCORES: np.asarray(scores, dtype="float32"), SOURCE: source}
-    doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=list(spans))
+    """Keep entities and their scores in `doc.spans[key]`.
+
+    What such a component kept there stays as far as it still is in `doc.ents`: entities that were there before this
+    one came, of another component or of an earlier call.
+    """
+    found = list(zip(spans, scores, strict=True))
+    old = doc.spans.get(key)
+    if old is not None and SOURCE in old.attrs and len(old.attrs[SCORES]) == len(old):
+        entities = {_bounds(ent) for ent in doc.ents} - {_bounds(span) for span in spans}
+        earlier = zip(list(old), old.attrs[SCORES].tolist(), strict=True)
+        found += [(span, score) for span, score in earlier if _bounds(span) in entities]
+        found.sort(key=lambda pair: pair[0].start)
+    attrs = {SCORES: np.array([score for _, score in found], dtype="float32"), SOURCE: source}
+    doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=[span for span, _ in found])
 
 
 def entity_score(span: Span) -> Optional[float]:

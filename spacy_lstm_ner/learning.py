@@ -10,9 +10,9 @@ from thinc.types import Floats2d
 
 from .annotations import GoldReport, chain_gold, chain_tokens, gold_tags, incorrect_spans
 from .layers.crf import Floats, Moves
-from .layers.head import head_scheme, head_transitions
+from .layers.head import head_scheme, head_transitions, label_numbers
 from .layers.loss import Gold, Loss, chain_loss, cross_entropy
-from .tags import MISSING, Ints, Scheme
+from .tags import MISSING, Ints, Scheme, tags_to_spans
 
 
 def tagger_loss(
@@ -29,13 +29,14 @@ def tagger_loss(
     head = model.get_ref("head")
     scheme = head_scheme(head)
     flat = model.ops.to_numpy(model.ops.flatten(list(scores)))
-    numbers = {label: number for number, label in enumerate(labels)}
+    numbers = label_numbers(labels, head)
     report = GoldReport()
     tags = np.concatenate([gold_tags(example, numbers, report) for example in examples])
     tokens = chain_tokens([example.predicted for example in examples], cfg["sentence_boundaries"])
     gold = Gold(chain_gold(tags, tokens, scheme), tokens.allowed(scheme, flat.shape[1]))
     if cfg["incorrect_spans_key"] is not None:
-        wrong, not_outside = incorrect_spans(examples, cfg["incorrect_spans_key"], numbers, tokens)
+        entities = tags_to_spans(gold.tags, np.cumsum(tokens.lengths) - tokens.lengths, scheme)
+        wrong, not_outside = incorrect_spans(examples, cfg["incorrect_spans_key"], numbers, tokens, entities)
         gold = gold._replace(forbidden=wrong if len(wrong.starts) else None)
         gold = gold._replace(not_outside=not_outside if len(not_outside) else None)
     options: Dict[str, Any] = {

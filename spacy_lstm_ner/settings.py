@@ -1,9 +1,10 @@
 """The settings of the component that are no part of its model: defaults and checks."""
 
 import warnings
+from copy import deepcopy
 from typing import Any, Dict
 
-DEFAULT_SETTINGS: Dict[str, Any] = {
+_DEFAULTS: Dict[str, Any] = {
     "threshold": 0.0,
     "label_thresholds": {},
     "spans_key": "lstm_ner",
@@ -15,8 +16,16 @@ DEFAULT_SETTINGS: Dict[str, Any] = {
 }
 
 
+def default_settings() -> Dict[str, Any]:
+    """The defaults, a copy for each caller."""
+    return deepcopy(_DEFAULTS)
+
+
 def check_settings(name: str, cfg: Dict[str, Any]) -> None:
-    """Raise ValueError for a setting out of range. name: the component's. cfg: its settings."""
+    """Raise ValueError for a setting that is unknown or out of range. name: the component's. cfg: its settings."""
+    unknown = sorted(set(cfg) - set(_DEFAULTS) - {"labels"})
+    if unknown:
+        raise ValueError(f"'{name}': unknown settings {', '.join(unknown)}; there are {', '.join(_DEFAULTS)}")
     thresholds = {"threshold": cfg["threshold"]}
     thresholds |= {f"label_thresholds[{label!r}]": value for label, value in cfg["label_thresholds"].items()}
     for setting, value in thresholds.items():

@@ -74,7 +74,7 @@ def test_the_temperature_is_the_best_of_many():
         from spacy_lstm_ner.layers.loss import chain_loss
 
         total = 0.0
-        for chains, gold in _annotated(*args):
+        for chains, gold, _ in _annotated(*args):
             at = chains.at_temperature(temperature)
             total += chain_loss(at.emissions, at.tokens.lengths, gold, at.moves).value
         return total
@@ -83,6 +83,27 @@ def test_the_temperature_is_the_best_of_many():
     found = score(*args)
     assert len(found.scores) == len(found.right) == len(found.docs)
     assert ((found.scores >= 0) & (found.scores <= 1)).all()
+
+
+def test_a_label_that_waits_to_be_trained_says_nothing():
+    nlp, _ = trained(steps=60)
+    component = nlp.get_pipe("lstm_ner")
+    component.add_label("NEW")
+    examples = [*examples_for(nlp), *examples_for(nlp, [("Foo is bar", [(0, 3, "NEW")])])]
+    fit(component.model, examples, component.labels, component.cfg)
+    with_new = component.model.get_ref("head").attrs["temperature"]
+    fit(component.model, examples[:-1], component.labels, component.cfg)
+    assert with_new == pytest.approx(component.model.get_ref("head").attrs["temperature"], rel=0.5)
+    loss, _ = component.get_loss(examples, component.model.predict([example.predicted for example in examples]))
+    assert np.isfinite(loss)
+
+
+def test_what_is_found_on_an_entity_of_a_foreign_label_is_wrong():
+    nlp, _ = trained(steps=150)
+    component = nlp.get_pipe("lstm_ner")
+    data = [("I like London and Berlin.", [(7, 13, "LOC"), (18, 24, "FOREIGN")])]
+    found = score(component.model, examples_for(nlp, data), component.labels, component.cfg)
+    assert sorted(found.right.tolist()) == [False, True]
 
 
 def test_data_without_annotation_is_an_error():

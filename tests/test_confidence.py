@@ -11,7 +11,7 @@ from test_component import MODELS, TRAIN, entities, examples_for, trained
 from test_crf import CASES, log_sum, paths, random_case, spans_of, split
 from thinc.api import fix_random_seed
 
-from spacy_lstm_ner.component import DEFAULT_MODEL
+from spacy_lstm_ner.component import DEFAULT_MODEL, LSTMEntityRecognizer
 from spacy_lstm_ner.confidence import as_task
 from spacy_lstm_ner.layers.confidence import soften, span_probabilities
 from spacy_lstm_ner.layers.crf import Moves, forward_backward
@@ -121,6 +121,8 @@ def test_n_best_analyses(nlp):
         assert found[0][0] == best
         assert not doc.ents
     assert analyses[TEXTS.index("")] == [([], 1.0)]
+    (alone,) = component.n_best(docs[0], 1)
+    assert alone == [(analyses[0][0][0], pytest.approx(analyses[0][0][1], abs=1e-6))]
     with pytest.raises(ValueError, match="n is 0"):
         component.n_best(docs, 0)
 
@@ -203,6 +205,38 @@ def test_wrong_spans_that_are_nowhere_change_nothing():
     assert weights[0] == weights[1]
 
 
+def test_wrong_spans_that_leave_no_analysis():
+    """Two statements that contradict each other are an error that says so, with or without white space."""
+
+    def contradictory(nlp):
+        return [gold(nlp, "a Foo b", wrong=[(1, 2, "X"), (1, 2, "Y"), (1, 2, "O"), (0, 2, "X"), (0, 2, "Y")])]
+
+    def known(nlp):
+        docs = contradictory(nlp)
+        docs[0].set_ents([], missing=[docs[0][1:2]], default="outside")
+        return docs
+
+    with pytest.raises(ValueError, match="contradict each other"):
+        train_with(known, {"incorrect_spans_key": "wrong"}, steps=1)
+
+    def with_space(nlp):
+        doc = Doc(nlp.vocab, words=["a", "Foo", "\n", "b"], spaces=[True, False, False, False])
+        doc.set_ents([Span(doc, 1, 2, "X")], default="missing")
+        doc.spans["wrong"] = [Span(doc, 1, 3, "X")]
+        return [doc]
+
+    with pytest.raises(ValueError, match="E868"):
+        train_with(with_space, {"incorrect_spans_key": "wrong"}, steps=1)
+
+
+def test_a_token_that_can_only_be_outside_is_not_made_an_entity():
+    nlp, examples = train_with(lambda nlp: [gold(nlp, "a Foo b", wrong=[(1, 2, "O")], missing=True)], steps=0)
+    component = nlp.get_pipe("lstm_ner")
+    component.cfg["incorrect_spans_key"] = "wrong"
+    examples[0].predicted.ents = [Span(examples[0].predicted, 1, 2, "RULER")]
+    assert np.isfinite(nlp.update(examples)["lstm_ner"])
+
+
 def test_weights_move_the_balance_of_precision_and_recall():
     """The same word is an entity in one of two texts that look alike."""
 
@@ -240,6 +274,53 @@ def test_entities_end_at_sentence_boundaries_on_request():
     assert (1, 3) not in [(e.start, e.end) for e in doc.ents]
     for token in doc:
         assert not (token.is_sent_start and token.ent_iob_ == "I")
+
+
+def test_sentences_that_start_on_white_space():
+    def references(nlp):
+        return [gold(nlp, "see New York now", [(1, 3, "X")])]
+
+    nlp, _ = train_with(references, {"sentence_boundaries": True})
+    doc = Doc(nlp.vocab, words=["see", "New", "\n", "York", "now"], spaces=[True, False, False, True, False])
+    assert [(e.start, e.end) for e in nlp.get_pipe("lstm_ner")(doc.copy()).ents] == [(1, 4)]
+    doc[2].is_sent_start = True
+    assert (1, 4) not in [(e.start, e.end) for e in nlp.get_pipe("lstm_ner")(doc).ents]
+
+
+def test_scores_stay_in_a_doc_that_comes_again(nlp):
+    doc = nlp("I like London and Berlin.")
+    scores = [ent._.score for ent in doc.ents]
+    assert len(scores) == 2
+    assert [ent._.score for ent in nlp(doc).ents] == scores
+
+
+def test_two_components_that_share_a_key():
+    first, _ = trained(steps=100)
+    second, _ = train_with(lambda nlp: [gold(nlp, "a Foo b", [(1, 2, "X")])], steps=60)
+    first.add_pipe("lstm_ner", name="other", source=None, config={"model": DEFAULT_MODEL})
+    first.get_pipe("other").from_bytes(second.get_pipe("lstm_ner").to_bytes())
+    doc = first("Who is Shaka Khan?")
+    assert doc.ents and all(0 <= ent._.score <= 1 for ent in doc.ents)
+
+
+def test_settings_are_not_shared():
+    nlp = spacy.blank("en")
+    first = nlp.add_pipe("lstm_ner")
+    first.cfg["label_thresholds"]["X"] = 0.9
+    own = LSTMEntityRecognizer(nlp.vocab, first.model)
+    own.cfg["label_weights"]["X"] = 2.0
+    for cfg in (nlp.add_pipe("lstm_ner", name="b").cfg, LSTMEntityRecognizer(nlp.vocab, first.model).cfg):
+        assert cfg["label_thresholds"] == {} == cfg["label_weights"]
+    with pytest.raises(ValueError, match="unknown settings treshold; there are threshold"):
+        LSTMEntityRecognizer(nlp.vocab, first.model, treshold=0.5)
+
+
+def test_scores_are_the_same_by_parts(nlp, monkeypatch):
+    whole = [doc.spans["lstm_ner"].attrs["scores"] for doc in nlp.pipe(TEXTS * 3, batch_size=100)]
+    monkeypatch.setattr("spacy_lstm_ner.inference.ROWS_AT_ONCE", 7)
+    parts = [doc.spans["lstm_ner"].attrs["scores"] for doc in nlp.pipe(TEXTS * 3, batch_size=100)]
+    for ours, theirs in zip(parts, whole, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_scores_under_preset_entities_are_conditional(nlp):

@@ -272,6 +272,39 @@ def test_gradient_is_numeric(scheme_name, seed, weighted, share_missing):
         np.testing.assert_allclose(gradient, numeric, atol=1e-7)
 
 
+def test_wrong_spans_of_one_sequence_leave_the_others():
+    """Sequences of every kind in one batch: the loss is the sum of their losses, in any order."""
+    rng = np.random.default_rng(0)
+    transitions = random_transitions(rng, BIO, 2)
+    moves = Moves(BIO, transitions)
+    whole = rng.normal(size=(4, 5)), np.array([0, 1, 2, 0]), [(0, 1, 1), (1, 2, 0)]
+    partial = rng.normal(size=(3, 5)), np.array([MISSING, 3, MISSING]), []
+    negative = rng.normal(size=(2, 5)), np.array([MISSING, MISSING]), [(0, 2, 0)]
+    for order in itertools.permutations([whole, partial, negative]):
+        lengths, first, spans, alone = np.array([len(e) for e, _, _ in order]), 0, [], 0.0
+        for e, tags, own in order:
+            spans += [(s + first, t + first, k) for s, t, k in own]
+            alone += chain_loss(e, np.array([len(e)]), Gold(tags, None, as_spans(own)), moves).value
+            first += len(e)
+        emissions, gold = np.concatenate([e for e, _, _ in order]), np.concatenate([tags for _, tags, _ in order])
+        together = chain_loss(emissions, lengths, Gold(gold, None, as_spans(spans)), moves)
+        assert together.value == pytest.approx(alone, abs=1e-9)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES.values())
+def test_smoothing_has_a_minimum(scheme):
+    """Descent on emissions and transitions comes to rest instead of falling for ever."""
+    lengths, gold = np.array([3]), Gold(np.zeros(3, dtype=np.int64))
+    e, transitions = np.zeros((3, scheme.n_tags(1))), no_transitions(scheme, 1)
+    losses = []
+    for _ in range(3000):
+        loss = chain_loss(e, lengths, gold, Moves(scheme, transitions), smoothing=0.1)
+        e = e - 0.2 * loss.d_emissions
+        transitions = Transitions(*(x - 0.2 * d for x, d in zip(transitions, loss.d_transitions, strict=True)))
+        losses.append(loss.value)
+    assert losses[-1] > 0.0 and losses[-500] - losses[-1] < 1e-3
+
+
 def test_extreme_emissions_stay_finite():
     """Scores thousands of nats apart: probabilities of 0 and 1, and no NaN."""
     rng = np.random.default_rng(0)

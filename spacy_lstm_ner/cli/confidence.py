@@ -74,6 +74,10 @@ def calibrate(nlp: Language, component: LSTMEntityRecognizer, data_path: Path) -
     Raises ValueError if there is nothing to fit to.
     """
     examples = list(Corpus(data_path)(nlp))
+    annotated = [example for example in examples if example.reference.has_annotation("ENT_IOB")]
+    if len(annotated) < 2:
+        raise ValueError(f"{data_path}: expected at least two docs with entity annotation, found {len(annotated)}")
+    examples = annotated
     for example in examples:
         for _, proc in nlp.pipeline[: nlp.pipe_names.index(component.name)]:
             example.predicted = proc(example.predicted)
@@ -109,7 +113,7 @@ def uncertainty_cli(
     ],
     output_path: Annotated[Path, typer.Argument(metavar="OUTPUT", help="JSONL file to write")],
     by: Annotated[str, typer.Option("--by", help="least_confidence, margin or entropy")] = "least_confidence",
-    limit: Annotated[int, typer.Option("--limit", "-n", help="Texts to keep; 0: all")] = 0,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Texts to keep; 0: all")] = 0,
     pipe: Annotated[str, typer.Option("--pipe", "-p", help="Name of the component")] = "lstm_ner",
 ) -> None:
     """Put texts in the order in which annotating them teaches most: the most uncertain first.
@@ -146,7 +150,7 @@ def read_texts(path: Path) -> Iterator[str]:
 
     Raises ValueError that names the line for a line of another form.
     """
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue

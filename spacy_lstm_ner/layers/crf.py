@@ -35,7 +35,11 @@ Floats = NDArray[np.floating[Any]]
 DENSE_TAGS = 100
 """Up to so many tags a product with the full matrix is faster than the factored sums."""
 LARGEST_GAP = 200.0
-"""A tag's emission counts as at most so much (in nats) below the best of its token, so that no mass underflows."""
+"""A tag's emission counts as at most so much (in nats) below the best of its token, so that no mass underflows.
+
+Probabilities are exact as long as no emission that matters lies further below: only where constraints force a tag that
+the model holds for less likely than e^-200 are they not.
+"""
 
 
 class Transitions(NamedTuple):
@@ -146,7 +150,9 @@ class Lattice:
         total = np.zeros(len(self.lengths))
         sequence = np.repeat(np.arange(len(self.lengths)), self.lengths)
         np.add.at(total, sequence, self.log_scale + self.peak)
-        total[self.lengths > 0] += np.log(self.alpha[self.last] @ self.moves.end)
+        with np.errstate(divide="ignore"):
+            # -inf where constraints leave no sequence.
+            total[self.lengths > 0] += np.log(self.alpha[self.last] @ self.moves.end)
         return total
 
     @cached_property

@@ -11,7 +11,7 @@ temperature         what emissions and transitions are divided by before probabi
 label_temperatures  by label (1 behind the end), what the log odds of an entity's probability are divided by after that
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Optional, cast
 
 import numpy as np
@@ -134,6 +134,12 @@ def head_transitions(head: Model[Any, Any], n_tags: int) -> Transitions:
         scheme = head_scheme(head)
         return no_transitions(scheme, scheme.n_labels(n_tags))
     return Transitions(*(np.asarray(head.ops.to_numpy(head.get_param(name))) for name in Transitions._fields))
+
+
+def label_numbers(labels: Sequence[str], head: Model[Any, Any]) -> dict[str, int]:
+    """The number of each label that has been trained; annotation of the others says nothing yet."""
+    unseen = set(head_scheme(head).label_of(np.array(head.attrs["unseen"], dtype=np.int64)).tolist())
+    return {label: number for number, label in enumerate(labels) if number not in unseen}
 
 
 def set_head_size(head: Model[Any, Any], n_tags: int) -> None:

@@ -3,7 +3,7 @@
 Notation as in `crf`. Losses are sums over the batch, in nats; gradients are those of the emissions and transitions.
 """
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, cast
 
 import numpy as np
 
@@ -101,7 +101,7 @@ def chain_loss(
     emissions (N, T); lengths (n_sequences,). Where every token is annotated this is the usual negative log-likelihood;
     where some are not, all their tags are summed over.
     weights (T,): errors where this tag is gold weigh so many times as much; see `margin`.
-    smoothing: share of the gold tag's place that goes to all tags alike.
+    smoothing: share of the gold sequence's place that goes to all legal sequences alike, where all is annotated.
     """
     e = np.asarray(emissions, dtype="float64")
     tags, sequence = gold.tags, np.repeat(np.arange(len(lengths)), lengths)
@@ -111,7 +111,6 @@ def chain_loss(
     whole = (n_missing == 0) & says_something
     d = np.zeros_like(e)
     value, d_transitions = 0.0, no_transitions(moves.scheme, moves.scheme.n_labels(moves.n_tags))
-    known = np.flatnonzero(tags >= 0)
     for chosen, against in ((says_something, True), (whole, False), (says_something & ~whole, False)):
         rows = np.flatnonzero(chosen[sequence])
         if not len(rows):
@@ -135,14 +134,29 @@ def chain_loss(
             value -= agreeing
             d[rows] -= marginals
             d_transitions = minus(d_transitions, counts)
-    if smoothing and len(known):
-        usable = ~np.isneginf(e[known])
-        first = np.isin(known, np.cumsum(lengths) - lengths)
-        usable &= moves.opening | ~first[:, None]
-        d_known = np.zeros((len(known), moves.n_tags))
-        value += _smooth(e[known], tags[known], usable, smoothing, d_known)
-        d[known] += d_known
+    if smoothing and whole.any():
+        rows = np.flatnonzero(whole[sequence])
+        smoothed = _smooth_chains(e[rows], lengths[whole], tags[rows], moves, _rows(gold.allowed, rows))
+        value += smoothing * smoothed.value
+        d[rows] += smoothing * smoothed.d_emissions
+        added = cast(Transitions, smoothed.d_transitions)
+        d_transitions = Transitions(*(x + smoothing * y for x, y in zip(d_transitions, added, strict=True)))
     return Loss(value, d.astype(emissions.dtype), d_transitions)
+
+
+def _smooth_chains(e: Floats, lengths: Ints, tags: Ints, moves: Moves, allowed: Optional[Bools]) -> Loss:
+    """The score of the gold sequences minus the mean score of all legal ones, each of them counted alike.
+
+    Not of all tags of each token, as without a chain: some are illegal where others are right, and what counts scores
+    that no legal sequence can have all at once has no lower bound.
+    """
+    free = Moves(moves.scheme, no_transitions(moves.scheme, moves.scheme.n_labels(moves.n_tags)))
+    uniform = forward_backward(np.where(np.isneginf(e), -np.inf, 0.0), lengths, free, allowed)
+    finite, gamma = np.where(np.isneginf(e), 0.0, e), uniform.marginals
+    counts = minus(count_path(tags, lengths, moves), uniform.expected_counts())
+    gold = np.zeros_like(finite)
+    gold[np.arange(len(tags)), tags] = 1.0
+    return Loss(float(((gold - gamma) * finite).sum()) + dot(counts, moves.transitions), gold - gamma, counts)
 
 
 def _rows(mask: Optional[Bools], rows: Ints) -> Optional[Bools]:
@@ -158,8 +172,13 @@ def _agreeing(
         allowed &= gold.allowed[rows]
     if gold.not_outside is not None:
         # Where the token is annotated, that says more.
-        at = gold.not_outside[gold.tags[gold.not_outside] == MISSING]
-        allowed[np.searchsorted(rows, at), 0] = False
+        own = np.isin(gold.not_outside, rows) & (gold.tags[gold.not_outside] == MISSING)
+        at = np.searchsorted(rows, gold.not_outside[own])
+        possible = (allowed[at, 1:] & ~np.isneginf(e[rows][at, 1:])).any(axis=1)
+        allowed[at[possible], 0] = False
+    if gold.forbidden is not None:
+        own = np.isin(gold.forbidden.starts, rows)
+        gold = gold._replace(forbidden=Spans(*(column[own] for column in gold.forbidden)))
     if gold.forbidden is None or not len(gold.forbidden.starts):
         lattice = forward_backward(e[rows], lengths[chosen], moves, allowed)
         return float(lattice.log_partition.sum()), lattice.marginals, lattice.expected_counts()
