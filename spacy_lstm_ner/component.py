@@ -10,7 +10,7 @@ import numpy as np
 from spacy.errors import Errors
 from spacy.language import Language
 from spacy.pipeline.trainable_pipe import TrainablePipe
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.util import check_lexeme_norms
 from spacy.vocab import Vocab
@@ -239,6 +239,9 @@ class LSTMEntityRecognizer(TrainablePipe):
 
         Entities that were there before stay.
         """
+        if self.cfg["spans_key"] and self.cfg["score_attr"] and not Span.has_extension(self.cfg["score_attr"]):
+            # Unpickled in a process where no component was made.
+            register_score_attribute(self.cfg["score_attr"])
         for doc, prediction in zip(docs, predictions, strict=True):
             spans = write_entities(doc, prediction.starts, prediction.ends, prediction.labels)
             if self.cfg["spans_key"] and prediction.scores is not None:

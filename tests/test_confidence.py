@@ -1,6 +1,7 @@
 """Scores of entities, thresholds, n-best, uncertainty, and what training makes of wrong spans and weights."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -285,6 +286,13 @@ def test_sentences_that_start_on_white_space():
     assert [(e.start, e.end) for e in nlp.get_pipe("lstm_ner")(doc.copy()).ents] == [(1, 4)]
     doc[2].is_sent_start = True
     assert (1, 4) not in [(e.start, e.end) for e in nlp.get_pipe("lstm_ner")(doc).ents]
+
+
+def test_an_unpickled_pipeline_has_the_attribute(nlp):
+    data = pickle.dumps(nlp)
+    Span.remove_extension("score")
+    doc = pickle.loads(data)("I like London and Berlin.")
+    assert all(0 <= ent._.score <= 1 for ent in doc.ents) and len(doc.ents) == 2
 
 
 def test_scores_stay_in_a_doc_that_comes_again(nlp):
