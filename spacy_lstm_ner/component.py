@@ -174,7 +174,7 @@ class LSTMEntityRecognizer(TrainablePipe):
     ) -> None:
         """Learn the labels (and the vocabulary, if the model wants one) from the examples and set the model up.
 
-        get_examples: gives the examples anew at each call; they are read once and not kept.
+        get_examples: gives the examples anew at each call; they are not kept.
         labels: a list of labels, or the mapping that spaCy's `ner` writes as its label data, to start with in place
             of the labels of the examples; `update` adds what else it sees.
         Raises TypeError for anything but Examples, and ValueError for labels of another form.
@@ -286,7 +286,9 @@ class LSTMEntityRecognizer(TrainablePipe):
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
-        examples = list(examples)
+        if not isinstance(examples, Example):
+            # A generator is read once only.
+            examples = list(examples)
         validate_examples(examples, "LSTMEntityRecognizer.update")
         self._require_initialized()
         self._learn_labels(examples)

@@ -292,8 +292,9 @@ def test_bad_examples():
     for bad in (lambda: [], lambda: None, None, examples_for(nlp)):
         with pytest.raises(TypeError):
             component.initialize(bad)
-    with pytest.raises(TypeError):
-        component.update([("text", {})])
+    for bad in ([("text", {})], examples_for(nlp)[0]):
+        with pytest.raises(TypeError, match="E978"):
+            component.update(bad)
 
 
 def test_empty_batches_leave_the_losses():
