@@ -286,9 +286,9 @@ class LSTMEntityRecognizer(TrainablePipe):
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
-        if not isinstance(examples, Example):
-            # A generator is read once only.
-            examples = list(examples)
+        if isinstance(examples, Example):
+            raise TypeError(Errors.E978.format(name="LSTMEntityRecognizer.update", types={Example}))
+        examples = list(examples)
         validate_examples(examples, "LSTMEntityRecognizer.update")
         self._require_initialized()
         self._learn_labels(examples)
