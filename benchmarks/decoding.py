@@ -1,0 +1,113 @@
+"""What decoding and the scores of entities cost, as a share of the component's time.
+
+Usage: OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 python benchmarks/decoding.py DATA.spacy [--steps 60]
+
+Trains the default model for some steps on DATA (for more labels, each entity's label gets a number at random), then
+takes the docs as the tokenizer leaves them and times, in turn and several times over: the model alone (embedding,
+recurrence, emissions), the whole component without scores, and with them. Prints the medians' ratios and writes
+benchmarks/results/decoding.json.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin, Span
+from spacy.training import Example
+from spacy.util import minibatch
+from thinc.api import fix_random_seed
+
+from spacy_lstm_ner.component import DEFAULT_MODEL
+
+ROOT = Path(__file__).parent.parent
+REPETITIONS = 7
+CASES = [("bio", 4), ("bio", 18), ("biluo", 4), ("biluo", 18)]
+
+
+def train(docs: list[Doc], nlp: Language, steps: int) -> None:
+    optimizer = nlp.initialize(lambda: [Example(nlp.make_doc("a"), docs[0])])
+    optimizer.learn_rate = 0.003
+    examples = [Example(bare(nlp, doc), doc) for doc in docs]
+    batches = [batch for _ in range(steps) for batch in minibatch(examples, 8)]
+    for batch in batches[:steps]:
+        nlp.update(batch, sgd=optimizer, drop=0.3)
+
+
+def bare(nlp: Language, doc: Doc) -> Doc:
+    return Doc(nlp.vocab, words=[token.text for token in doc], spaces=[bool(token.whitespace_) for token in doc])
+
+
+def relabel(docs: list[Doc], n_labels: int) -> list[str]:
+    """Give the entities n_labels labels. RETURNS: the labels."""
+    rng, labels = random.Random(0), sorted({ent.label_ for doc in docs for ent in doc.ents})
+    variants = [f"{label}{k}" for k in range(-(-n_labels // len(labels))) for label in labels][:n_labels]
+    of_label = {label: [name for name in variants if name.startswith(label)] for label in labels}
+    for doc in docs:
+        doc.set_ents([Span(doc, e.start, e.end, rng.choice(of_label[e.label_])) for e in doc.ents])
+    return variants
+
+
+def timed(run: Callable[[list[Doc]], Any], docs: list[Doc]) -> float:
+    start = time.perf_counter()
+    run(docs)
+    return time.perf_counter() - start
+
+
+def measure(path: Path, scheme: str, n_labels: int, steps: int) -> dict[str, Any]:
+    fix_random_seed(0)
+    nlp = spacy.blank("en")
+    component = nlp.add_pipe("lstm_ner", config={"model": {**DEFAULT_MODEL, "scheme": scheme}})
+    docs = list(DocBin().from_disk(path).get_docs(nlp.vocab))
+    for label in relabel(docs, n_labels):
+        component.add_label(label)
+    train(docs, nlp, steps)
+    cfg = dict(component.cfg)
+    silent = {**cfg, "spans_key": None, "threshold": 0.0}
+
+    def whole(settings: dict[str, Any]) -> Callable[[list[Doc]], Any]:
+        def run(batch: list[Doc]) -> None:
+            component.cfg = settings
+            component.set_annotations(batch, component.predict(batch))
+
+        return run
+
+    runs = {"model": component.model.predict, "without_scores": whole(silent), "with_scores": whole(cfg)}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(REPETITIONS):
+        for name, run in runs.items():
+            seconds[name].append(timed(run, [bare(nlp, doc) for doc in docs]))
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    return {
+        "scheme": scheme,
+        "tags": component.model.get_ref("output_layer").get_dim("nO"),
+        "entities": sum(len(doc.ents) for doc in component.pipe(bare(nlp, doc) for doc in docs)),
+        "share_of_decoding": round(1.0 - median["model"] / median["without_scores"], 3),
+        "share_of_decoding_and_scores": round(1.0 - median["model"] / median["with_scores"], 3),
+        "tokens_per_second_with_scores": round(sum(map(len, docs)) / median["with_scores"]),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--steps", type=int, default=60)
+    args = parser.parse_args()
+    rows = [measure(args.data, scheme, n_labels, args.steps) for scheme, n_labels in CASES]
+    print("| scheme | tags | entities found | decoding | decoding and scores |\n|---|---:|---:|---:|---:|")
+    for row in rows:
+        shares = f"{row['share_of_decoding']:.0%} | {row['share_of_decoding_and_scores']:.0%}"
+        print(f"| {row['scheme']} | {row['tags']} | {row['entities']} | {shares} |")
+    target = ROOT / "benchmarks" / "results" / "decoding.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
