@@ -3,7 +3,7 @@
 from typing import Any, List, Optional, cast
 
 from spacy.tokens import Doc
-from thinc.api import Maxout, Model, chain, concatenate, with_array
+from thinc.api import Maxout, Model, chain, concatenate
 from thinc.layers import HashEmbed
 from thinc.types import Floats2d
 
@@ -12,6 +12,7 @@ from .layers.embed import Lexemes, lexeme_table, per_lexeme, word_table
 from .layers.features import beside_token_features, lexeme_features
 from .layers.head import HEADS, dense, grown_dense, grown_head, set_head_size
 from .layers.recurrent import GRU, LSTM, RNN
+from .layers.tagger import tagger
 from .layers.tok2vec import lexeme_tok2vec
 from .layers.vectors import lexeme_vectors
 from .tags import SCHEMES
@@ -34,13 +35,12 @@ def build_tagger(
             raise ValueError(f"LSTMTagger: {name} is {value!r}, but must be one of {', '.join(map(repr, known))}")
     output = dense(nO, tok2vec.maybe_get_dim("nO"))
     last = HEADS[head](scheme)
-    tagger = with_array(chain(output, last))
-    model = chain(tok2vec, tagger)
+    model = tagger(tok2vec, chain(output, last))
     model.set_ref("tok2vec", tok2vec)
     model.set_ref("output_layer", output)
     model.set_ref("head", last)
     model.attrs["resize_output"] = resize_output
-    return cast(Model[List[Doc], List[Floats2d]], model)
+    return model
 
 
 def resize_output(model: Model[Any, Any], nO: int) -> Model[Any, Any]:
@@ -72,14 +72,15 @@ def build_lexeme_tok2vec(
     embed: Model[List[Doc], List[Floats2d]],
     encode: Model[List[Floats2d], List[Floats2d]],
     occurrences: int = 0,
+    cache: int = 50_000,
 ) -> Model[List[Doc], List[Floats2d]]:
     """Like spaCy's Tok2Vec, for an embedding that depends on the word alone (LexemeEmbed) and an encoder of ours.
 
     occurrences: every token also gets the largest hidden values of the tokens with the same lower-cased text in a
         stretch of so many tokens of its document, which makes the output twice as wide (0: none of this).
-
-    At prediction the embedding and the first layer's input projection are computed once for each distinct word of a
-    batch instead of for each token.
+    cache: the most words for which predictions keep the embedding and the first layer's input projection from one to
+        the next (0: none; they are computed once for each distinct word of a batch). It holds 4·D·K·H bytes a word,
+        2 kB for an LSTM of width 128, and is emptied whenever a parameter changes.
     """
     if embed.name != "per_lexeme":
         raise ValueError(
@@ -93,7 +94,9 @@ def build_lexeme_tok2vec(
         )
     if occurrences < 0:
         raise ValueError(f"LexemeTok2Vec: occurrences is {occurrences} tokens, but must be at least 0 (0: off)")
-    return lexeme_tok2vec(embed, encode, occurrences)
+    if cache < 0:
+        raise ValueError(f"LexemeTok2Vec: cache is {cache} words, but must be at least 0 (0: none)")
+    return lexeme_tok2vec(embed, encode, occurrences, cache)
 
 
 def build_lexeme_embed(

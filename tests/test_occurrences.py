@@ -1,6 +1,7 @@
 """What other occurrences of a word say."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ NLP = spacy.blank("en")
 TEXTS = ["China beat CHINA in china .", "", "China lost", "a b a b a B"]
 
 
-def lexemes(texts):
-    return distinct_lexemes([NLP.make_doc(text) for text in texts])
+def lexemes(texts, reach=1000):
+    found = distinct_lexemes([NLP.make_doc(text) for text in texts])
+    stretches = [min(reach, n - start) for n in found.lengths.tolist() for start in range(0, n, reach)]
+    return replace(found, lengths=np.array(stretches, dtype=np.int64))
 
 
 def expected_groups(texts, reach):
@@ -31,7 +34,7 @@ def expected_groups(texts, reach):
 
 @pytest.mark.parametrize("reach", [1, 2, 4, 1000])
 def test_groups(reach):
-    groups = group_occurrences(lexemes(TEXTS), reach)
+    groups = group_occurrences(lexemes(TEXTS, reach))
     bounds = [*groups.starts.tolist(), len(groups.order)]
     ours = [groups.order[start:end].tolist() for start, end in itertools.pairwise(bounds)]
     assert sorted(ours) == expected_groups(TEXTS, reach)
@@ -40,7 +43,7 @@ def test_groups(reach):
 
 
 def test_maximum_and_its_gradient():
-    rng, groups = np.random.default_rng(0), group_occurrences(lexemes(TEXTS), 1000)
+    rng, groups = np.random.default_rng(0), group_occurrences(lexemes(TEXTS))
     H = rng.normal(size=(len(groups.order), 3))
     Y, backprop = beside_maximum(H, groups)
     np.testing.assert_array_equal(Y[:, :3], H)
@@ -59,13 +62,13 @@ def test_maximum_and_its_gradient():
 
 
 def test_equal_tokens_share_the_gradient():
-    groups = group_occurrences(lexemes(["a a a"]), 1000)
+    groups = group_occurrences(lexemes(["a a a"]))
     _, backprop = beside_maximum(np.array([[1.0], [1.0], [0.0]]), groups)
     assert backprop(np.array([[0.0, 1.0]] * 3)).tolist() == [[1.5], [1.5], [0.0]]
 
 
 def test_no_tokens():
-    groups = group_occurrences(lexemes(["", ""]), 10)
+    groups = group_occurrences(lexemes(["", ""]))
     Y, backprop = beside_maximum(np.zeros((0, 3), dtype="f"), groups)
     assert Y.shape == (0, 6) and backprop(Y).shape == (0, 3)
 

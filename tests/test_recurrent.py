@@ -13,7 +13,7 @@ from thinc.api import Ragged, get_current_ops, set_dropout_rate
 from thinc.types import Padded
 
 from spacy_lstm_ner.layers import kernel, recurrent
-from spacy_lstm_ner.layers.recurrent import GRU, LSTM, RNN, encode
+from spacy_lstm_ner.layers.recurrent import GRU, LSTM, RNN, encode, encode_distinct, project_distinct
 
 CELLS = {
     "lstm": (LSTM, {}),
@@ -538,7 +538,7 @@ def test_distinct_rows_equal_plain(cell, residual, window):
     rows = rng.integers(0, 5, size=sum(LENGTHS))
     lengths = np.array(LENGTHS, dtype="i4")
     given = table.copy()
-    shared, _ = encode(model, table, lengths, False, rows=rows)
+    shared = encode_distinct(model, project_distinct(model, table), rows, lengths)
     plain, _ = encode(model, table[rows], lengths, False)
     np.testing.assert_allclose(shared, plain, atol=1e-6)
     np.testing.assert_array_equal(table, given)

@@ -18,11 +18,11 @@ from typing import Any, Optional, cast
 import numpy as np
 from thinc.api import Model, Ops, glorot_uniform_init
 from thinc.initializers import uniform_init
-from thinc.types import Floats2d, Ints1d
+from thinc.types import Floats2d
 
 from .embed import Lexemes, sum_by_row
 from .packed import Rows
-from .recurrent import LSTM, encode
+from .recurrent import LSTM, encode, encode_distinct, project_distinct
 
 Backprop = Callable[[Any], Any]
 
@@ -177,7 +177,7 @@ def _lstm_forward(model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: b
     else:
         # One input projection for each character of the table instead of for each one of the words.
         used, numbers = np.unique(rows, return_inverse=True)
-        states, backprop_states = encode(lstm, E[used], lengths, False, rows=cast(Ints1d, numbers.reshape(-1)))
+        states = encode_distinct(lstm, project_distinct(lstm, E[used]), numbers.reshape(-1), n_chars)
     last = np.cumsum(n_chars) - 1
     first = last - n_chars + 1
     Y = ops.xp.concatenate([states[last, :half], states[first, half:]], axis=1)

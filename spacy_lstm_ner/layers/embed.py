@@ -10,7 +10,7 @@ O         width of a layer's output
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, List, Optional, cast
+from typing import Any, List, NamedTuple, Optional, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ from .packed import Rows, split_rows
 
 Backprop = Callable[[Any], Any]
 Orths = NDArray[np.uint64]
+
+_NO_ROWS: Rows = np.zeros(0, dtype=np.int64)
 
 PAD, UNKNOWN = 0, 1
 """Rows of the word table that stand for no word: padding, and a word that is not in the vocabulary."""
@@ -49,6 +51,10 @@ class Lexemes:
         """What Thinc's combinators ask of an input: so many rows, of one feature, the word."""
         return len(self.orths), 1
 
+    def some(self, chosen: Rows) -> "Lexemes":
+        """Of the distinct words those that are `chosen` by their numbers, without the tokens."""
+        return Lexemes(self.vocab, self.orths[chosen], self.lowers[chosen], _NO_ROWS, _NO_ROWS)
+
     @cached_property
     def texts(self) -> list[str]:
         """The words as strings; the only Python-level look at the text."""
@@ -56,8 +62,19 @@ class Lexemes:
         return [strings[orth] for orth in self.orths.tolist()]
 
 
-def distinct_lexemes(docs: Sequence[Doc]) -> Lexemes:
-    """The distinct words of a batch of docs (or spans of docs).
+class Words(NamedTuple):
+    """The words of a batch of docs.
+
+    tokens (n_tokens, 2): the orth of each token and its lower-cased text, as hashes. lengths: tokens of each doc.
+    """
+
+    vocab: Optional[Vocab]
+    tokens: Orths
+    lengths: Rows
+
+
+def read_words(docs: Sequence[Doc]) -> Words:
+    """The words of a batch of docs (or spans of docs).
 
     Raises ValueError if the docs do not share one vocab.
     """
@@ -68,9 +85,18 @@ def distinct_lexemes(docs: Sequence[Doc]) -> Lexemes:
         )
     arrays = [doc.to_array([ORTH, LOWER]) for doc in docs if len(doc)]
     tokens = np.concatenate(arrays) if arrays else np.zeros((0, 2), dtype=np.uint64)
-    orths, first, rows = np.unique(tokens[:, 0], return_index=True, return_inverse=True)
-    lengths = np.array([len(doc) for doc in docs], dtype=np.int64)
-    return Lexemes(docs[0].vocab if docs else None, orths, tokens[first, 1], rows.reshape(-1), lengths)
+    return Words(docs[0].vocab if docs else None, tokens, np.array([len(doc) for doc in docs], dtype=np.int64))
+
+
+def distinct(words: Words) -> Lexemes:
+    """The distinct words among them."""
+    orths, first, rows = np.unique(words.tokens[:, 0], return_index=True, return_inverse=True)
+    return Lexemes(words.vocab, orths, words.tokens[first, 1], rows.reshape(-1), words.lengths)
+
+
+def distinct_lexemes(docs: Sequence[Doc]) -> Lexemes:
+    """The distinct words of a batch of docs; see `read_words`."""
+    return distinct(read_words(docs))
 
 
 def per_lexeme(layer: Model[Lexemes, Floats2d]) -> Model[List[Doc], List[Floats2d]]:

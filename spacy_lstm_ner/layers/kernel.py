@@ -57,11 +57,10 @@ def _without_repetition(rows: Rows) -> List[Rows]:
 class Weights:
     """The weights of a layer, laid out for the products of the run (`lay_out`).
 
-    W (D, I+1, K·H): the input weights, and β as the last row. R (K, D, H, H). Both carry `Cell.scale`.
+    R (K, D, H, H): the recurrent weights, which on the way forward carry `Cell.scale`.
     h0, c0 (D, H) or None: learned initial states. bias (D, H) or None: the recurrent bias.
     """
 
-    W: Array
     R: Array
     h0: Optional[Array] = None
     c0: Optional[Array] = None

@@ -22,18 +22,21 @@ CELLS: dict[str, Cell] = {
 
 FloatsXd = Any
 Backprop = Callable[[Any], Any]
+Project = Callable[[int, int, FloatsXd], None]
 
 
 class Sequences(NamedTuple):
     """What a single layer takes: rows, and the index arrays of the batch.
 
-    data (n, I): one row a token or, where `rows` is given, one row for each distinct input.
-    rows (n_tokens,): the row of `data` that each token uses.
+    data (n_tokens, I): one row a token.
+    packed: the index arrays.
+    projected: in place of `data`, while predicting, what `project_inputs` gives for distinct inputs (D, n, K·H), and
+        which of them each token uses (n_tokens,).
     """
 
-    data: Floats2d
+    data: Optional[Floats2d]
     packed: Packed
-    rows: Optional[Ints1d] = None
+    projected: Optional[tuple[FloatsXd, Ints1d]] = None
 
 
 def single_layer(
@@ -91,37 +94,48 @@ def _recurrent_init(ops: Ops, cell: Cell, H: int) -> Floats2d:
     return cast(Floats2d, ops.asarray((q * np.sign(np.diag(r))).astype("float32")))
 
 
+def _input_weights(model: Model[Any, Any]) -> FloatsXd:
+    """(D, I+1, K·H) W and β as its last row, scaled. A column of ones takes the bias: no pass over the product."""
+    W, b, scale = model.get_param("W"), model.get_param("b"), _scale(model)
+    return model.ops.xp.concatenate([W, b[:, None]], axis=1) * scale
+
+
+def _scale(model: Model[Any, Any]) -> FloatsXd:
+    R = model.get_param("R")
+    return model.ops.xp.asarray(CELLS[model.attrs["cell"]].scale(R.shape[1]), dtype=R.dtype)
+
+
+def _beside_one(xp: Any, X: Floats2d) -> Floats2d:
+    return cast(Floats2d, xp.concatenate([X, xp.ones((len(X), 1), dtype=X.dtype)], axis=1))
+
+
+def project_inputs(model: Model[Sequences, Floats2d], X: Floats2d) -> FloatsXd:
+    """(n, I) -> (D, n, K·H): x·W + β of a single layer, in the form in which its steps take it."""
+    xp = model.ops.xp
+    return xp.matmul(_beside_one(xp, X), _input_weights(model))
+
+
 def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_train: bool) -> tuple[Floats2d, Backprop]:
-    X, packed, rows = inputs
-    xp, cell = get_array_module(X), CELLS[model.attrs["cell"]]
-    W, R, b = (model.get_param(name) for name in ("W", "R", "b"))
+    packed, cell, xp = inputs.packed, CELLS[model.attrs["cell"]], model.ops.xp
+    W, R = model.get_param("W"), model.get_param("R")
     h0, c0, bias = (model.get_param(name) if model.has_param(name) else None for name in ("h0", "c0", "b_h"))
     rate = model.attrs["recurrent_dropout"] if is_train else 0.0
     mask = model.ops.get_dropout_mask(R.shape, rate).astype(R.dtype) if rate else None
     R_dropped = R if mask is None else R * mask
-    scale = xp.asarray(cell.scale(R.shape[1]), dtype=W.dtype)
-    # A column of ones takes the bias, so that it costs no pass over the product.
-    X_and_one = xp.concatenate([X, xp.ones((len(X), 1), dtype=X.dtype)], axis=1)
-    W_and_b = xp.concatenate([W, b[:, None]], axis=1) * scale
-    weights = Weights(W_and_b, blocks_of(xp, R_dropped * scale), h0, c0, bias)
-    distinct = None if rows is None else xp.matmul(X_and_one, W_and_b)
-    X_rows = take_rows(xp, X_and_one, packed.source) if is_train else None
-
-    def project(start: int, end: int, out: FloatsXd) -> None:
-        source = packed.source[:, start:end]
-        if distinct is None:
-            chosen = take_rows(xp, X_and_one, source) if X_rows is None else X_rows[:, start:end]
-            xp.matmul(chosen, W_and_b, out=out)
-            return
-        for table, direction, part in zip(distinct, source, out, strict=True):
-            take_rows(xp, table, cast(Ints1d, rows)[direction], out=part)
-
+    weights = Weights(blocks_of(xp, R_dropped * _scale(model)), h0, c0, bias)
+    X_rows = None
+    if inputs.projected is not None:
+        project = _chosen_projections(xp, *inputs.projected, packed)
+    else:
+        X_and_one, W_and_b = _beside_one(xp, cast(Floats2d, inputs.data)), _input_weights(model)
+        X_rows = take_rows(xp, X_and_one, packed.source) if is_train else None
+        project = _projections(xp, X_and_one, X_rows, W_and_b, packed)
     run = run_forward(cell, project, packed, weights, is_train)
     Y = collect(xp, run.h, packed)
 
     def backprop(dY: Floats2d) -> Floats2d:
         back = _LayerBack(X_rows, dY, W, packed, cell)
-        dh0, dc0 = run_backward(cell, run, packed, Weights(W, blocks_of(xp, R_dropped), h0, c0, bias), back)
+        dh0, dc0 = run_backward(cell, run, packed, Weights(blocks_of(xp, R_dropped), h0, c0, bias), back)
         model.inc_grad("W", back.d_W_and_b[:, :-1])
         model.inc_grad("b", back.d_W_and_b[:, -1])
         model.inc_grad("R", back.dR if mask is None else back.dR * mask)
@@ -131,6 +145,30 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
         return cast(Floats2d, back.dX)
 
     return Y, backprop
+
+
+def _projections(xp: Any, X: FloatsXd, X_rows: Optional[FloatsXd], W: FloatsXd, packed: Packed) -> Project:
+    """Projects the inputs of packed rows.
+
+    X (n_tokens, I+1): the inputs by token; X_rows (D, N, I+1): by packed row, if they are kept anyway.
+    """
+
+    def project(start: int, end: int, out: FloatsXd) -> None:
+        chosen = take_rows(xp, X, packed.source[:, start:end]) if X_rows is None else X_rows[:, start:end]
+        xp.matmul(chosen, W, out=out)
+
+    return project
+
+
+def _chosen_projections(xp: Any, tables: FloatsXd, rows: Ints1d, packed: Packed) -> Project:
+    """Gathers what was projected before. tables (D, n, K·H); rows (n_tokens,)."""
+    chosen = rows[packed.source]
+
+    def project(start: int, end: int, out: FloatsXd) -> None:
+        for table, own, part in zip(tables, chosen, out, strict=True):
+            take_rows(xp, table, own[start:end], out=part)
+
+    return project
 
 
 class _LayerBack:

@@ -9,7 +9,8 @@ Notation
 --------
 n_tokens     tokens of all docs of the batch, laid end to end
 O            width of the hidden states H (n_tokens, O)
-group        the tokens of one doc, and within it of one stretch of `reach` tokens, that have the same lower-cased text
+stretch      a doc, or as many tokens of a long one as a batch is let have; see `tok2vec`
+group        the tokens of one stretch that have the same lower-cased text
 G            number of groups
 M (G, O)     the maximum over the tokens of each group
 """
@@ -77,19 +78,16 @@ class Groups:
         return levels
 
 
-def group_occurrences(lexemes: Lexemes, reach: int) -> Groups:
-    """The groups of a batch. reach: tokens of a stretch, so that a document of any length takes bounded memory."""
-    total = int(lexemes.lengths.sum())
-    ends = np.cumsum(lexemes.lengths)
-    position = np.arange(total) - np.repeat(ends - lexemes.lengths, lexemes.lengths)
-    stretches = -(-lexemes.lengths // reach)
-    stretch = np.repeat(np.cumsum(stretches) - stretches, lexemes.lengths) + position // reach
+def group_occurrences(lexemes: Lexemes) -> Groups:
+    """The groups of a batch. The `lengths` of the lexemes are those of the stretches."""
+    n_tokens, n_stretches = len(lexemes.rows), len(lexemes.lengths)
     word = np.unique(lexemes.lowers, return_inverse=True)[1].reshape(-1)[lexemes.rows]
+    stretch = np.repeat(np.arange(n_stretches), lexemes.lengths)
     key = stretch * (int(word.max(initial=0)) + 1) + word
     order = np.argsort(key, kind="stable")
-    is_start = np.ones(total, dtype=bool)
+    is_start = np.ones(n_tokens, dtype=bool)
     is_start[1:] = np.diff(key[order]) != 0
-    of_token = np.empty(total, dtype=np.int64)
+    of_token = np.empty(n_tokens, dtype=np.int64)
     of_token[order] = np.cumsum(is_start) - 1
     return Groups(of_token, order, np.flatnonzero(is_start))
 

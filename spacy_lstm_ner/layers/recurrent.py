@@ -12,8 +12,8 @@ from thinc.layers.with_ragged import forward as forward_any_sequences
 from thinc.layers.with_ragged import init as init_any_sequences
 from thinc.types import Floats2d, Ints1d, Ragged
 
-from .layer import Sequences, single_layer
-from .packed import Packed, pack, split_rows
+from .layer import FloatsXd, Sequences, project_inputs, single_layer
+from .packed import Packed, Rows, pack, split_rows
 
 # Segments that run together on a CPU: what a step of them works on fits its caches, at widths of about 100.
 GROUP = 96
@@ -215,40 +215,24 @@ def _forward(model: Model[Ragged, Ragged], X: Ragged, is_train: bool) -> tuple[R
     return Ragged(Y, X.lengths), backprop
 
 
-def encode(
-    model: Model[Ragged, Ragged],
-    X: Floats2d,
-    lengths: Ints1d,
-    is_train: bool,
-    rows: Optional[Ints1d] = None,
-) -> tuple[Floats2d, Backprop]:
+def encode(model: Model[Ragged, Ragged], X: Floats2d, lengths: Ints1d, is_train: bool) -> tuple[Floats2d, Backprop]:
     """Run a `recurrent` model over a batch.
 
-    X (n, I): one row a token or, with `rows` (n_tokens,), one row for each distinct input, so that the first layer's
-        input projection is computed once for each of them. `rows` is for prediction only.
-    lengths (n_sequences,): tokens of each sequence.
+    X (n_tokens, I): one row a token. lengths (n_sequences,): tokens of each sequence.
     RETURNS: the output (n_tokens, O), and the callback from its gradient to that of X.
     """
-    attrs = model.attrs
-    packed = pack(
-        model.ops.to_numpy(lengths),
-        n_directions=attrs["n_directions"],
-        window=attrs["window"],
-        context=attrs["context"],
-        group=GROUP if isinstance(X, np.ndarray) else 0,
-    )
-    rate = attrs["dropout_rate"] if is_train else 0.0
+    packed = _packed(model, lengths, isinstance(X, np.ndarray))
+    rate = model.attrs["dropout_rate"] if is_train else 0.0
     Y, drop_output_back = _locked_dropout(model.ops, X, packed, rate)
     backprops: list[tuple[Backprop, bool, Backprop]] = []
     for layer in model.layers:
         inputs = Y
-        Y, backprop_layer = layer(Sequences(inputs, packed, rows), is_train)
-        residual = attrs["residual"] and inputs.shape[1] == Y.shape[1]
+        Y, backprop_layer = layer(Sequences(inputs, packed), is_train)
+        residual = model.attrs["residual"] and inputs.shape[1] == Y.shape[1]
         if residual:
-            Y += inputs if rows is None else inputs[rows]
+            Y += inputs
         Y, drop_back = _locked_dropout(model.ops, Y, packed, rate)
         backprops.append((backprop_layer, residual, drop_back))
-        rows = None
 
     def backprop(dY: Floats2d) -> Floats2d:
         for backprop_layer, residual, drop_back in reversed(backprops):
@@ -258,6 +242,46 @@ def encode(
         return cast(Floats2d, drop_output_back(dY))
 
     return Y, backprop
+
+
+def _packed(model: Model[Any, Any], lengths: Ints1d, on_cpu: bool) -> Packed:
+    attrs = model.attrs
+    return pack(
+        model.ops.to_numpy(lengths),
+        n_directions=attrs["n_directions"],
+        window=attrs["window"],
+        context=attrs["context"],
+        group=GROUP if on_cpu else 0,
+    )
+
+
+def project_distinct(model: Model[Ragged, Ragged], X: Floats2d) -> tuple[FloatsXd, ...]:
+    """What the first layer makes of inputs, for `encode_distinct`; it depends on each input alone.
+
+    X (n, I): distinct inputs. RETURNS the projections (D, n, K·H) and, if a residual connection wants it, X.
+    """
+    projected = project_inputs(model.layers[0], X)
+    return (projected, X) if model.attrs["residual"] and X.shape[1] == model.get_dim("nO") else (projected,)
+
+
+def encode_distinct(
+    model: Model[Ragged, Ragged], projected: tuple[FloatsXd, ...], rows: Rows, lengths: Rows
+) -> Floats2d:
+    """Predict as `encode` does, from distinct inputs: (n_tokens, O).
+
+    projected: from `project_distinct`. rows (n_tokens,): the input of each token. lengths (n_sequences,).
+    """
+    packed = _packed(model, lengths, isinstance(projected[0], np.ndarray))
+    first, *others = model.layers
+    Y = first.predict(Sequences(None, packed, (projected[0], rows)))
+    if len(projected) == 2:
+        Y += projected[1][rows]
+    for layer in others:
+        inputs = Y
+        Y = layer.predict(Sequences(inputs, packed))
+        if model.attrs["residual"]:
+            Y += inputs
+    return Y
 
 
 def _locked_dropout(ops: Ops, X: Floats2d, packed: Packed, rate: float) -> tuple[Floats2d, Backprop]:

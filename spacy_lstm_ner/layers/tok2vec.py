@@ -1,30 +1,48 @@
-"""From documents to vectors of tokens in context, for embeddings that depend on the word alone."""
+"""From documents to vectors of tokens in context, for embeddings that depend on the word alone.
 
-from collections.abc import Callable
+Notation as in `embed` and `occurrences`; O is the width of the output.
+
+A document is read in stretches, each of them a sequence of its own: of so many tokens as the model lets occurrences of
+a word see each other or, where it has windows only, of STRETCH. So a document of any length is many sequences, and a
+prediction works through them in batches of about BATCH tokens, in memory that does not grow with what it is given.
+"""
+
+from collections.abc import Callable, Iterator
 from typing import Any, List, Optional, cast
 
+import numpy as np
 from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d, Ragged
 
-from .embed import distinct_lexemes
+from .cache import LexemeCache
+from .embed import Lexemes, Words, distinct, read_words, sum_by_row
+from .kernel import take_rows
+from .layer import FloatsXd
 from .occurrences import beside_maximum, group_occurrences
-from .packed import split_rows
+from .packed import Rows, split_rows
 from .recurrent import encode as run_encoder
+from .recurrent import encode_distinct, project_distinct
 
 Backprop = Callable[[List[Floats2d]], List[Doc]]
 
+STRETCH = 5000
+BATCH = 10_000
+"""Large enough for fast products; small enough for the caches, and for an allocator to keep what it is given back."""
+
 
 def lexeme_tok2vec(
-    embed: Model[List[Doc], List[Floats2d]], encode: Model[List[Floats2d], List[Floats2d]], occurrences: int
+    embed: Model[List[Doc], List[Floats2d]],
+    encode: Model[List[Floats2d], List[Floats2d]],
+    occurrences: int,
+    cache: int,
 ) -> Model[List[Doc], List[Floats2d]]:
     """embed (`per_lexeme`) → encode (`LSTM`, `GRU` or `RNN`) → what other occurrences say.
 
     occurrences: tokens of a stretch within which occurrences of a word see each other, see `layers.occurrences`; the
         output is then twice as wide as that of `encode`. 0: none of this.
-
-    At prediction the embedding and the first layer's input projection are computed once for each distinct word of a
-    batch instead of for each token.
+    cache: words for which predictions keep the embedding and the first layer's input projection, from one to the next.
+        0: they are computed once for each distinct word of a batch, and not kept.
     """
     return Model(
         "lexeme_tok2vec",
@@ -32,7 +50,7 @@ def lexeme_tok2vec(
         init=_init,
         layers=[embed, encode],
         dims={"nO": None},
-        attrs={"occurrences": occurrences},
+        attrs={"occurrences": occurrences, "cache": LexemeCache(cache)},
         refs={"embed": embed, "encode": encode},
     )
 
@@ -48,28 +66,70 @@ def _init(model: Model[List[Doc], List[Floats2d]], X: Optional[List[Doc]] = None
 def _forward(
     model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train: bool
 ) -> tuple[List[Floats2d], Backprop]:
-    embed, encoder = model.layers
-    reach: int = model.attrs["occurrences"]
-    lexemes = distinct_lexemes(docs)
     if not is_train:
-        recurrent: Model[Ragged, Ragged] = encoder.layers[0]
-        lengths = model.ops.asarray1i(lexemes.lengths.astype("int32"))
-        flat, _ = run_encoder(recurrent, embed.layers[0].predict(lexemes), lengths, False, rows=lexemes.rows)
-        if reach:
-            flat, _ = beside_maximum(flat, group_occurrences(lexemes, reach))
-        return split_rows(flat, lexemes.lengths), _no_docs
-    vectors, backprop_embed = embed.begin_update(docs)
-    Y, backprop_encode = encoder.begin_update(vectors)
-    if not reach or not len(lexemes.rows):
-        return Y, lambda dY: cast(List[Doc], backprop_embed(backprop_encode(dY)))
-    joined, backprop_maximum = beside_maximum(model.ops.flatten(Y), group_occurrences(lexemes, reach))
+        parts = list(predict_in_batches(model, docs))
+        flat = model.ops.xp.concatenate(parts) if parts else model.ops.alloc2f(0, model.get_dim("nO"))
+        return split_rows(flat, np.array([len(doc) for doc in docs])), _no_docs
+    model.attrs["cache"].trained = True
+    words = read_words(docs)
+    lexemes = distinct(words._replace(lengths=_stretches(model, words.lengths)))
+    embed, encoder = (layer.layers[0] for layer in model.layers)
+    vectors, backprop_vectors = embed(lexemes, True)
+    Y, backprop_encoder = run_encoder(encoder, vectors[lexemes.rows], lexemes.lengths, True)
+    backprop_maximum = None
+    if model.attrs["occurrences"] and len(lexemes.rows):
+        Y, backprop_maximum = beside_maximum(Y, group_occurrences(lexemes))
 
-    def backprop(dY: List[Floats2d]) -> List[Doc]:
-        dH = backprop_maximum(model.ops.flatten(dY))
-        return cast(List[Doc], backprop_embed(backprop_encode(split_rows(dH, lexemes.lengths))))
+    def backprop(dYs: List[Floats2d]) -> List[Doc]:
+        if len(lexemes.rows):
+            dY = model.ops.flatten(dYs)
+            dX = backprop_encoder(dY if backprop_maximum is None else backprop_maximum(dY))
+            backprop_vectors(sum_by_row(model.ops, dX, lexemes.rows, len(lexemes.orths)))
+        return []
 
-    return split_rows(joined, lexemes.lengths), backprop
+    return split_rows(Y, words.lengths), backprop
 
 
 def _no_docs(dY: List[Floats2d]) -> List[Doc]:
     return []
+
+
+def _stretches(model: Model[Any, Any], lengths: Rows) -> Rows:
+    """Tokens of each stretch of all docs."""
+    reach = model.attrs["occurrences"] or (STRETCH if model.layers[1].layers[0].attrs["window"] else 0)
+    if not reach or not len(lengths) or lengths.max() <= reach:
+        return lengths
+    counts = np.maximum(-(-lengths // reach), 1)
+    own = np.repeat(lengths, counts)
+    nth = np.arange(len(own)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.minimum(own - nth * reach, reach)
+
+
+def predict_in_batches(model: Model[List[Doc], List[Floats2d]], docs: List[Doc]) -> Iterator[Floats2d]:
+    """The output of a `lexeme_tok2vec`, some tokens (n, O) at a time, in their order."""
+    words, cache = read_words(docs), model.attrs["cache"]
+    embed, encoder = (layer.layers[0] for layer in model.layers)
+    if cache.capacity:
+        vectors = [] if words.vocab is None else [words.vocab.vectors.data]
+        cache.validate([*embed.walk(), encoder.layers[0]], vectors)
+
+    def compute(lexemes: Lexemes) -> tuple[FloatsXd, ...]:
+        return project_distinct(cast(Model[Ragged, Ragged], encoder), embed.predict(lexemes))
+
+    for batch in _batches(words._replace(lengths=_stretches(model, words.lengths))):
+        lexemes = distinct(batch)
+        projected, numbers = cache.look_up(lexemes, compute)
+        Y = encode_distinct(encoder, projected, take_rows(np, numbers, lexemes.rows), lexemes.lengths)
+        yield beside_maximum(Y, group_occurrences(lexemes))[0] if model.attrs["occurrences"] else Y
+
+
+def _batches(words: Words) -> Iterator[Words]:
+    """The same words in batches of whole stretches."""
+    ends = np.cumsum(words.lengths)
+    first = 0
+    while first < len(ends):
+        start = int(ends[first] - words.lengths[first])
+        last = max(first + 1, int(np.searchsorted(ends, start + BATCH, side="right")))
+        if ends[last - 1] > start:
+            yield Words(words.vocab, words.tokens[start : ends[last - 1]], words.lengths[first:last])
+        first = last

@@ -1,0 +1,142 @@
+"""What depends on the word alone, kept from one prediction to the next.
+
+Notation as in `embed`. A table holds arrays (..., n, width) whose second last axis is that of the words.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from threading import Lock
+from typing import Any, Optional
+
+import numpy as np
+from thinc.api import Model, get_array_module
+
+from .embed import Lexemes
+from .packed import Rows
+
+Array = Any
+Compute = Callable[[Lexemes], tuple[Array, ...]]
+
+SAMPLE = 512
+"""So many numbers of a parameter are looked at to see whether it was changed in place."""
+
+
+class LexemeCache:
+    """The rows of the words seen so far, for one state of the parameters that they are computed from.
+
+    It is emptied when a parameter changes: when another array takes its place, as in `use_params` and loading, and when
+    its numbers change. Of a model that has been trained in this process, all numbers are summed up at each prediction;
+    of one that has not, a sample. Any number of threads may use it at once. A copy of it, pickled or not, is empty, and
+    saved models do not contain it.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        """capacity: the most words it holds. 0: none."""
+        self.capacity = capacity
+        self.trained = False
+        self._lock = Lock()
+        self._state: Optional[_State] = None
+        self._table = _Table()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LexemeCache, (self.capacity,)
+
+    def __deepcopy__(self, memo: Any) -> "LexemeCache":
+        return LexemeCache(self.capacity)
+
+    def __len__(self) -> int:
+        return len(self._table.numbers)
+
+    def validate(self, nodes: Iterable[Model[Any, Any]], others: Sequence[Any] = ()) -> None:
+        """Empty the cache if a parameter of the nodes, or one of the other arrays, is not what it was."""
+        arrays = [node.get_param(name) for node in nodes for name in node.param_names if node.has_param(name)]
+        state = _State([*arrays, *others], whole=self.trained)
+        with self._lock:
+            if self._state is None or not self._state.same_as(state):
+                self._table = _Table()
+            self._state = state
+
+    def look_up(self, lexemes: Lexemes, compute: Compute) -> tuple[tuple[Array, ...], Rows]:
+        """The arrays of the table, and the row in them of each distinct word.
+
+        compute: gives the arrays of words that the table does not have.
+        """
+        with self._lock:
+            table = self._table
+            arrays, rows = table.arrays, table.find(lexemes)
+        missing = np.flatnonzero(rows < 0)
+        if not len(missing):
+            return arrays, rows
+        if len(lexemes.orths) > self.capacity:
+            return compute(lexemes), np.arange(len(lexemes.orths))
+        computed = compute(lexemes.some(missing))
+        with self._lock:
+            if table is self._table and len(table.numbers) + len(missing) <= self.capacity:
+                table.add(lexemes.orths[missing], computed, self.capacity)
+                return table.arrays, table.find(lexemes)
+        # Full, or emptied meanwhile by another thread.
+        arrays = computed if len(missing) == len(rows) else compute(lexemes)
+        with self._lock:
+            if table is self._table:
+                self._table = _Table()
+                self._table.add(lexemes.orths, arrays, self.capacity)
+        return arrays, np.arange(len(rows))
+
+
+class _State:
+    """What a table was computed from: the arrays themselves, and sums over their numbers."""
+
+    def __init__(self, arrays: Sequence[Array], whole: bool) -> None:
+        self.arrays = arrays
+        self.whole = whole
+        self.sums = [_sum(array, whole) for array in arrays]
+
+    def same_as(self, other: "_State") -> bool:
+        if len(self.arrays) != len(other.arrays):
+            return False
+        if any(one is not another for one, another in zip(self.arrays, other.arrays, strict=True)):
+            return False
+        if self.whole == other.whole:
+            return self.sums == other.sums
+        # Training has begun since.
+        return self.sums == [_sum(array, self.whole) for array in other.arrays]
+
+
+def _sum(array: Array, whole: bool) -> int:
+    """Of an array's numbers as bits, so that any change counts, however small, and no order of summation."""
+    xp = get_array_module(array)
+    flat = array.reshape(-1)
+    if not whole and len(flat) > SAMPLE:
+        flat = flat[:: len(flat) // SAMPLE]
+    flat = xp.ascontiguousarray(flat)
+    return int(flat.view(f"u{flat.itemsize}").sum(dtype="uint64"))
+
+
+class _Table:
+    """Rows are only ever added, so that who has the arrays and a row of them can read on without a lock."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, int] = {}
+        self.arrays: tuple[Array, ...] = ()
+        self.filled = 0
+
+    def find(self, lexemes: Lexemes) -> Rows:
+        """The row of each word, or -1."""
+        find = self.numbers.get
+        return np.array([find(orth, -1) for orth in lexemes.orths.tolist()], dtype=np.int64)
+
+    def add(self, orths: Any, computed: tuple[Array, ...], capacity: int) -> None:
+        """Add words. One that another thread has added meanwhile gets a second row, which does no harm."""
+        end = self.filled + len(orths)
+        if not self.arrays or end > self.arrays[0].shape[-2]:
+            size = max(end, min(max(2 * end, 1024), capacity))
+            self.arrays = tuple(self._grown(k, array, size) for k, array in enumerate(computed))
+        for array, new in zip(self.arrays, computed, strict=True):
+            array[..., self.filled : end, :] = new
+        self.numbers.update(zip(orths.tolist(), range(self.filled, end), strict=True))
+        self.filled = end
+
+    def _grown(self, k: int, like: Array, size: int) -> Array:
+        grown = get_array_module(like).empty((*like.shape[:-2], size, like.shape[-1]), dtype=like.dtype)
+        if self.arrays:
+            grown[..., : self.filled, :] = self.arrays[k][..., : self.filled, :]
+        return grown

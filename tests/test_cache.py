@@ -1,0 +1,225 @@
+"""What is kept of words between predictions, and when it is forgotten; batches of tokens."""
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import spacy
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import Adam, fix_random_seed
+
+from spacy_lstm_ner.architectures import build_lexeme_embed, build_lexeme_tok2vec, build_lstm_encoder, build_tagger
+from spacy_lstm_ner.layers import tok2vec as tok2vec_module
+
+NLP = spacy.blank("en")
+TEXTS = ["China beat Japan in Paris .", "", "China lost in Paris", "a b a b a B"]
+
+
+def docs(texts=TEXTS):
+    return [NLP.make_doc(text) for text in texts]
+
+
+def tok2vec(cache=1000, **settings):
+    fix_random_seed(0)
+    embed = build_lexeme_embed(8, ["norm", "shape"], [50, 50], **settings)
+    made = build_lexeme_tok2vec(embed, build_lstm_encoder(6, window=3, context=2), 100, cache)
+    made.initialize(X=docs())
+    return made
+
+
+def same(ours, theirs):
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def kept(model):
+    return len(model.attrs["cache"])
+
+
+def embedding(model, name="E"):
+    return next(node for node in model.walk() if name in node.param_names)
+
+
+def test_words_are_kept_and_give_the_same():
+    model, plain = tok2vec(), tok2vec(cache=0)
+    expected = plain.predict(docs())
+    for _ in range(2):
+        same(model.predict(docs()), expected)
+        assert kept(model) == len({word.text for doc in docs() for word in doc})
+    assert kept(plain) == 0
+
+
+def test_what_is_known_is_not_computed_again(monkeypatch):
+    model = tok2vec()
+    model.predict(docs())
+    computed = []
+    real = tok2vec_module.project_distinct
+    monkeypatch.setattr(tok2vec_module, "project_distinct", lambda *args: computed.append(args) or real(*args))
+    model.predict(docs(["China beat Paris"]))
+    assert not computed
+    model.predict(docs(["Malta beat Paris"]))
+    assert [len(X) for _, X in computed] == [1]
+
+
+@pytest.mark.parametrize("capacity", [1, 2, 5, 8])
+def test_a_full_cache_starts_anew_and_never_holds_more(capacity):
+    model, plain = tok2vec(capacity), tok2vec(cache=0)
+    for _ in range(3):
+        for doc in docs():
+            same(model.predict([doc]), plain.predict([doc]))
+            assert kept(model) <= capacity
+    same(model.predict(docs()), plain.predict(docs()))
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("param", ["E", "W", "b", "G"])
+def test_a_changed_parameter_empties_it(param, trained):
+    model = tok2vec()
+    if trained:
+        model.begin_update(docs())
+    before = model.predict(docs())
+    nodes = [node for node in model.walk() if node.has_param(param)]
+    for node in nodes:
+        node.get_param(param)[:] *= 1.5
+        node.get_param(param)[:] += 0.01
+    changed = model.predict(docs())
+    assert not np.allclose(changed[0], before[0])
+    plain = tok2vec(cache=0)
+    plain.from_bytes(model.to_bytes())
+    same(changed, plain.predict(docs()))
+
+
+@pytest.mark.parametrize("param", ["E", "W", "b", "G"])
+def test_a_single_number_counts_once_training_has_begun(param):
+    model = tok2vec()
+    model.begin_update(docs())
+    nodes = [node for layer in model.layers for node in layer.walk() if node.has_param(param)]
+    for node in nodes:
+        model.predict(docs())
+        array = node.get_param(param).reshape(-1)
+        array[-1] = np.nextafter(array[-1], np.float32(9))
+        words = docs(["Malta"])
+        model.predict(words)
+        # Emptied, so that only the new words are there.
+        assert kept(model) == 1
+
+
+def test_training_use_params_and_loading():
+    model, optimizer = tok2vec(), Adam(0.01)
+    first = model.to_bytes()
+    for _ in range(2):
+        model.predict(docs())
+        Y, backprop = model.begin_update(docs())
+        model.predict(docs())
+        backprop(Y)
+        model.finish_update(optimizer)
+        plain = tok2vec(cache=0)
+        plain.from_bytes(model.to_bytes())
+        same(model.predict(docs()), plain.predict(docs()))
+    trained = model.predict(docs())
+    node = embedding(model)
+    with model.use_params({(node.id, "E"): np.zeros_like(node.get_param("E"))}):
+        assert not np.allclose(model.predict(docs())[0], trained[0])
+    same(model.predict(docs()), trained)
+    model.from_bytes(first)
+    same(model.predict(docs()), tok2vec().predict(docs()))
+
+
+def test_other_vectors_empty_it():
+    rng, nlp = np.random.default_rng(0), spacy.blank("en")
+    for word in ("China", "Paris"):
+        nlp.vocab.set_vector(word, rng.normal(size=4).astype("f"))
+    fix_random_seed(0)
+    embed = build_lexeme_embed(8, ["norm"], [50], include_static_vectors=True)
+    model = build_lexeme_tok2vec(embed, build_lstm_encoder(6))
+    doc = nlp.make_doc("China and Paris")
+    model.initialize(X=[doc])
+    before = model.predict([doc])[0].copy()
+    nlp.vocab.vectors.data[:] += 1.0
+    assert not np.allclose(model.predict([doc])[0], before)
+
+
+def test_copies_are_empty_and_files_do_not_have_it():
+    model = tok2vec()
+    empty = model.to_bytes()
+    model.predict(docs())
+    assert model.to_bytes() == empty
+    for other in (model.copy(), deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert kept(other) == 0 and other.attrs["cache"].capacity == 1000
+        same(other.predict(docs()), model.predict(docs()))
+
+
+def test_threads():
+    texts = [" ".join(f"w{(7 * k + j) % 50}" for j in range(12)) for k in range(60)]
+    expected = tok2vec(cache=0).predict(docs(texts))
+    for capacity in (20, 1000):
+        model = tok2vec(capacity)
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(model.predict, [[doc] for doc in docs(texts) * 5]))
+        same([one for (one,) in found], expected * 5)
+
+
+def test_memory_zone():
+    """The strings of a zone are gone after it; what is kept of their words is numbers alone."""
+    model = tok2vec()
+    expected = tok2vec(cache=0).predict(docs(["Zonal words here"]))
+    for _ in range(2):
+        with NLP.memory_zone():
+            found = model.predict(docs(["Zonal words here"]))
+        same(found, expected)
+
+
+def test_a_capacity_out_of_range():
+    embed = build_lexeme_embed(8, ["norm"], [50])
+    with pytest.raises(ValueError, match="cache is -1 words"):
+        build_lexeme_tok2vec(embed, build_lstm_encoder(6), 0, -1)
+
+
+# Batches of tokens
+
+
+def test_batches_and_stretches(monkeypatch):
+    """However many tokens are worked through at a time, and in training too, the result is the same."""
+    long = Doc(NLP.vocab, words=[f"w{k % 17}" for k in range(250)])
+    given = [*docs(), long, *docs(), long]
+    model = tok2vec()
+    whole = model.predict(given)
+    same(model.begin_update(given)[0], whole)
+    for size in (1, 7, 100, 260):
+        monkeypatch.setattr(tok2vec_module, "BATCH", size)
+        same(model.predict(given), whole)
+        for doc, expected in zip(given, whole, strict=True):
+            same(model.predict([doc]), [expected])
+    # A stretch is a sequence of its own.
+    halves = [long[:100].as_doc(), long[100:200].as_doc(), long[200:].as_doc()]
+    np.testing.assert_allclose(np.concatenate(model.predict(halves)), whole[4], atol=1e-6)
+
+
+def test_the_tagger_gives_what_its_parts_give(monkeypatch):
+    monkeypatch.setattr(tok2vec_module, "BATCH", 5)
+    model = build_tagger(tok2vec(), nO=5)
+    model.initialize(X=docs())
+    model.get_ref("output_layer").set_param("W", np.random.normal(size=(5, 12)).astype("f"))
+    parts = model.layers[1].predict(model.layers[0].predict(docs()))
+    same(model.predict(docs()), parts)
+    same(model.begin_update(docs())[0], parts)
+    assert [Y.shape for Y in model.predict(docs(["", ""]))] == [(0, 5)] * 2
+    assert model.predict([]) == []
+
+
+def test_training_then_predicting_in_a_pipeline():
+    """What a component predicts right after an update is what a fresh copy predicts."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe("lstm_ner")
+    example = Example.from_dict(nlp.make_doc(TEXTS[0]), {"entities": [(0, 5, "LOC")]})
+    optimizer = nlp.initialize(lambda: [example])
+    for _ in range(5):
+        nlp.update([example], sgd=optimizer)
+        other = spacy.blank("en")
+        other.add_pipe("lstm_ner")
+        other.from_bytes(nlp.to_bytes())
+        ours, theirs = (each.get_pipe("lstm_ner").model.predict(docs()) for each in (nlp, other))
+        same(ours, theirs)
