@@ -35,7 +35,7 @@ def build_tagger(
             raise ValueError(f"LSTMTagger: {name} is {value!r}, but must be one of {', '.join(map(repr, known))}")
     output = dense(nO, tok2vec.maybe_get_dim("nO"))
     last = HEADS[head](scheme)
-    model = tagger(tok2vec, chain(output, last))
+    model = tagger(tok2vec, output, last)
     model.set_ref("tok2vec", tok2vec)
     model.set_ref("output_layer", output)
     model.set_ref("head", last)

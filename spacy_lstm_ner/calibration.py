@@ -16,10 +16,9 @@ from thinc.api import Model
 from .annotations import GoldReport, chain_gold, gold_tags
 from .inference import Chains, find_spans, read_chains, span_scores
 from .layers.confidence import soften
-from .layers.crf import Floats
 from .layers.head import label_numbers
 from .layers.loss import Gold, chain_loss
-from .tags import MISSING, Bools, Ints, tags_to_spans
+from .tags import MISSING, Bools, Floats, Ints, tags_to_spans
 
 LEAST_ENTITIES = 100
 """A label with fewer predicted entities gets no temperature of its own."""

@@ -13,10 +13,10 @@ from thinc.api import Model
 from .annotations import ChainTokens, chain_tokens
 from .confidence import Uncertainty
 from .layers.confidence import soften, span_probabilities
-from .layers.crf import Floats, Lattice, Moves, Transitions, entropy, forward_backward
+from .layers.crf import Lattice, Moves, Transitions, entropy, forward_backward
 from .layers.decode import decode, n_best
 from .layers.head import head_scheme, head_transitions
-from .tags import Bools, Spans, tags_to_spans
+from .tags import Bools, Floats, Spans, tags_to_spans
 
 ROWS_AT_ONCE = 20_000
 """About so many tokens are scored at a time, unless one document is longer."""

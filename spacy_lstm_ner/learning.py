@@ -9,10 +9,10 @@ from thinc.api import Model
 from thinc.types import Floats2d
 
 from .annotations import GoldReport, chain_gold, chain_tokens, gold_tags, incorrect_spans
-from .layers.crf import Floats, Moves
+from .layers.crf import Moves
 from .layers.head import head_scheme, head_transitions, label_numbers
 from .layers.loss import Gold, Loss, chain_loss, cross_entropy
-from .tags import MISSING, Ints, Scheme, tags_to_spans
+from .tags import MISSING, Floats, Ints, Scheme, tags_to_spans
 
 
 def tagger_loss(

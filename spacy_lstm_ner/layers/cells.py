@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ..tags import Floats
 
 Array = Any  # a numpy or cupy array; cupy need not be installed
-Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(slots=True)

@@ -4,8 +4,8 @@ from typing import cast
 
 import numpy as np
 
-from ..tags import Ints, Spans
-from .crf import LARGEST_GAP, Floats, Lattice
+from ..tags import Floats, Ints, Spans
+from .crf import LARGEST_GAP, Lattice
 
 
 def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:

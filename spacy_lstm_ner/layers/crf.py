@@ -20,17 +20,16 @@ sequences at once, as the two directions of a packed batch. Sums stay linear in 
 any entity may be followed by O or by the begin of any other, at a cost for leaving and one for entering.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Optional, cast
+from typing import NamedTuple, Optional, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..tags import MISSING, Bools, Ints, Scheme
+from ..tags import MISSING, Bools, Floats, Ints, Scheme
+from .blocks import Blocks, cut, same_masses, whole
+from .kernel import take_rows
 from .packed import Packed, pack
-
-Floats = NDArray[np.floating[Any]]
 
 DENSE_TAGS = 100
 """Up to so many tags a product with the full matrix is faster than the factored sums."""
@@ -183,36 +182,69 @@ class Lattice:
         return Transitions(gamma[self.first].sum(axis=0), gamma[self.last].sum(axis=0), enter, leave, inside)
 
 
-def forward_backward(emissions: Floats, lengths: Ints, moves: Moves, allowed: Optional[Bools] = None) -> Lattice:
-    """Run both masses through all sequences.
+def forward_backward(
+    emissions: Floats,
+    lengths: Ints,
+    moves: Moves,
+    allowed: Optional[Bools] = None,
+    opened: Optional[tuple[Bools, Bools]] = None,
+) -> Lattice:
+    """Run both masses through all sequences; long ones in blocks, see `blocks`.
 
     emissions (N, T); lengths (n_sequences,): tokens of each sequence; allowed (N, T): tags that may be taken.
+    opened: two of (n_sequences,), the sequences that are a part of a longer one, which goes on in front, or behind.
     """
     e = np.asarray(emissions, dtype="float64")
     if allowed is not None:
         e = np.where(allowed, e, -np.inf)
-    packed = pack(lengths, n_directions=2)
+    lengths = np.asarray(lengths)
     x = np.exp(np.maximum(e - e.max(axis=1, keepdims=True, initial=-np.inf), -LARGEST_GAP)) if e.size else e
     x[np.isneginf(e)] = 0.0
-    before, mass, scale = _run(x, packed, moves)
-    forward, backward = packed.target
-    return Lattice(
-        moves,
-        np.asarray(lengths),
-        e,
-        alpha=mass[0][forward],
-        arriving=before[0][forward],
-        u=mass[1][backward],
-        beta=before[1][backward],
-        log_scale=np.log(scale[0][forward]),
-    )
+    blocks = _opened(cut(lengths), opened)
+    columns, uncut = _run_blocks(x, blocks, moves)
+    if len(uncut):
+        blocks = _opened(whole(lengths), opened)
+        blocks = blocks.some(np.isin(blocks.chain, uncut))
+        for column, values in zip(columns, _run_blocks(x, blocks, moves)[0], strict=True):
+            column[blocks.own_rows] = values
+    return Lattice(moves, lengths, e, *columns)
 
 
-def _run(x: Floats, packed: Packed, moves: Moves) -> tuple[Floats, Floats, Floats]:
+def _opened(blocks: Blocks, opened: Optional[tuple[Bools, Bools]]) -> Blocks:
+    if opened is None:
+        return blocks
+    before, behind = (flags[blocks.chain] for flags in opened)
+    return replace(blocks, open_start=blocks.open_start | before, open_end=blocks.open_end | behind)
+
+
+def _run_blocks(x: Floats, blocks: Blocks, moves: Moves) -> tuple[list[Floats], Ints]:
+    """RETURNS α, arriving, u, β and log scale at the rows that the blocks own, and the sequences to be run whole."""
+    packed = pack(blocks.lengths, n_directions=2)
+    before, mass, scale = _run(x, blocks, packed, moves)
+    forward, backward = packed.target[:, blocks.own_places]
+    columns = [
+        take_rows(np, table, rows)
+        for table, rows in (
+            *((mass[0], forward), (before[0], forward)),
+            *((mass[1], backward), (before[1], backward)),
+            (scale[0], forward),
+        )
+    ]
+    np.log(columns[-1], out=columns[-1])
+    meeting, ends = blocks.meeting, blocks.end[blocks.meeting]
+    agree = np.ones(len(meeting), dtype=bool)
+    # The forward mass at the last row of one block, and the backward mass at the first row of the next.
+    for direction, rows in enumerate((ends - 1, ends)):
+        target = packed.target[direction]
+        one, other = (mass[direction][target[blocks.places(number, rows)]] for number in (meeting, meeting + 1))
+        agree &= same_masses(one, other)
+    return columns, blocks.disagreeing(agree)
+
+
+def _run(x: Floats, blocks: Blocks, packed: Packed, moves: Moves) -> tuple[Floats, Floats, Floats]:
     """Both masses by packed row: before and after the emission (2, N, T), and the scale (2, N) of the latter."""
-    before = np.empty((2, *x.shape))
-    mass = np.stack([x[rows] for rows in packed.source])
-    scale = np.empty(mass.shape[:2])
+    mass = take_rows(np, x, blocks.rows[packed.source])
+    before, scale = np.empty(mass.shape), np.empty(mass.shape[:2])
     offsets = packed.offsets
     for t, b in enumerate(packed.batch_sizes.tolist()):
         now = slice(offsets[t], offsets[t] + b)
@@ -220,7 +252,9 @@ def _run(x: Floats, packed: Packed, moves: Moves) -> tuple[Floats, Floats, Float
         if t:
             moves.step(mass[:, offsets[t - 1] : offsets[t - 1] + b], arriving)
         else:
-            arriving[0], arriving[1] = moves.start, moves.end
+            of_row = packed.sequence_of_token[packed.source[0, now]]
+            arriving[0] = np.where(blocks.open_start[of_row, None], 1.0, moves.start)
+            arriving[1] = np.where(blocks.open_end[of_row, None], 1.0, moves.end)
         np.multiply(here, arriving, out=here)
         np.add.reduce(here, axis=2, out=total)
         # Zero only where emissions of many tokens contradict what is allowed by hundreds of nats each.

@@ -10,9 +10,14 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from ..tags import Bools, Ints, illegal_rows
-from .crf import Floats, Moves
+from ..tags import Bools, Floats, Ints, illegal_rows
+from .blocks import Blocks, cut, same_scores, whole
+from .crf import Moves
+from .kernel import take_rows
 from .packed import pack
+
+ROWS_AT_ONCE = 50_000
+"""So many rows at the most are decoded at a time, which bounds the memory that it takes."""
 
 
 class _Steps(NamedTuple):
@@ -76,17 +81,56 @@ def decode(emissions: Floats, lengths: Ints, moves: Moves, allowed: Optional[Boo
 
 
 def _viterbi(e: Floats, lengths: Ints, moves: Moves) -> Ints:
-    """All sequences side by side, one step for each token of the longest."""
-    packed, steps = pack(lengths, n_directions=1), _steps(moves)
+    """Long sequences in blocks, see `blocks`, and so many blocks at once as fill ROWS_AT_ONCE rows."""
+    tags, steps = np.empty(len(e), dtype=np.int64), _steps(moves)
+    blocks = cut(lengths)
+    uncut = _viterbi_blocks(e, blocks, steps, tags)
+    if len(uncut):
+        whole_ones = whole(lengths)
+        _viterbi_blocks(e, whole_ones.some(np.isin(whole_ones.chain, uncut)), steps, tags)
+    return tags
+
+
+def _viterbi_blocks(e: Floats, blocks: Blocks, steps: _Steps, tags: Ints) -> Ints:
+    """Write the tags of the rows of the blocks. RETURNS the sequences of which blocks do not agree where they meet."""
+    # Of each block, the scores at its last row and at the row before its first, the tag at the row behind its last.
+    last, before_first = (np.zeros((len(blocks), e.shape[1])) for _ in range(2))
+    behind = np.zeros(len(blocks), dtype=np.int64)
+    part_of = (np.cumsum(blocks.lengths) - 1) // ROWS_AT_ONCE
+    for part in np.unique(part_of).tolist():
+        chosen = np.flatnonzero(part_of == part)
+        some = blocks.some(chosen)
+        found, scores = _viterbi_run(take_rows(np, e, some.rows), some, steps)
+        tags[some.own_rows] = found[some.own_places]
+        all_of_them, end = np.arange(len(some)), len(some.rows) - 1
+        last[chosen] = scores[some.places(all_of_them, some.end - 1)]
+        before_first[chosen] = scores[np.maximum(some.places(all_of_them, some.start - 1), 0)]
+        behind[chosen] = found[np.minimum(some.places(all_of_them, some.end), end)]
+    meeting = blocks.meeting
+    agree = same_scores(last[meeting], before_first[meeting + 1])
+    return blocks.disagreeing(agree & (behind[meeting] == tags[blocks.end[meeting]]))
+
+
+def _viterbi_run(e: Floats, blocks: Blocks, steps: _Steps) -> tuple[Ints, Floats]:
+    """All blocks side by side, one step for each row of the longest.
+
+    e: the emissions of the blocks laid end to end. RETURNS for each row of it the best tag, and the score of the best
+    way to each tag.
+    """
+    packed = pack(blocks.lengths, n_directions=1)
     sizes, offsets = packed.batch_sizes.tolist(), packed.offsets
-    T, B = moves.n_tags, sizes[0]
-    scores = e[packed.source[0]].astype("float64")
+    T, B = e.shape[1], sizes[0]
+    scores = take_rows(np, e, packed.source[0]).astype("float64")
+    of_row = packed.sequence_of_token[packed.source[0, :B]]
+    start = np.where(blocks.open_start[of_row, None], 0.0, steps.start)
+    end = np.where(blocks.open_end[of_row, None], 0.0, steps.end)
     # For each row the best tag before it that may end an entity, and which tags take their second predecessor.
     best_end = np.zeros(len(scores), dtype=np.int64)
     takes_second = np.zeros(scores.shape, dtype=bool)
     last_tags = np.zeros(B, dtype=np.int64)
     total = np.empty((B, T + 1))
-    total[:, :T] = steps.start + scores[:B]
+    scores[:B] += start
+    total[:, :T] = scores[:B]
     for t, b in enumerate(sizes):
         now = slice(offsets[t], offsets[t] + b)
         if t:
@@ -101,10 +145,11 @@ def _viterbi(e: Floats, lengths: Ints, moves: Moves) -> Ints:
             second += steps.to_second
             np.greater(second, first, out=takes_second[now])
             np.maximum(first, second, out=first)
-            np.add(first, scores[now], out=before[:, :T])
+            scores[now] += first
+            before[:, :T] = scores[now]
         still = sizes[t + 1] if t + 1 < len(sizes) else 0
         if still < b:
-            last_tags[still:b] = (total[still:b, :T] + steps.end).argmax(axis=1)
+            last_tags[still:b] = (total[still:b, :T] + end[still:b]).argmax(axis=1)
     tags = np.empty(len(scores), dtype=np.int64)
     current = last_tags[: sizes[-1]]
     for t in range(len(sizes) - 1, -1, -1):
@@ -115,7 +160,7 @@ def _viterbi(e: Floats, lengths: Ints, moves: Moves) -> Ints:
         taken = takes_second[now][np.arange(b), current]
         current = np.where(taken, steps.second[current], steps.first[current])
         current = np.where(current == T, best_end[now], current)
-    return tags
+    return tags, take_rows(np, scores, packed.target[0])
 
 
 def n_best(emissions: Floats, moves: Moves, n: int, allowed: Optional[Bools] = None) -> list[tuple[Ints, float]]:

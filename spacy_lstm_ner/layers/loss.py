@@ -7,8 +7,8 @@ from typing import NamedTuple, Optional, cast
 
 import numpy as np
 
-from ..tags import BILUO, BIO, MISSING, Bools, Ints, Scheme, Spans
-from .crf import Floats, Lattice, Moves, Transitions, dot, forward_backward, known_mask, minus, no_transitions
+from ..tags import BILUO, BIO, MISSING, Bools, Floats, Ints, Scheme, Spans
+from .crf import Lattice, Moves, Transitions, dot, forward_backward, known_mask, minus, no_transitions
 from .crf import path_counts as count_path
 
 

@@ -15,7 +15,6 @@ G            number of groups
 M (G, O)     the maximum over the tokens of each group
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, cast
@@ -27,8 +26,6 @@ from thinc.types import Floats2d
 from .embed import Lexemes
 from .kernel import take_rows
 from .packed import Rows
-
-Backprop = Callable[[Any], Any]
 
 
 class Level(NamedTuple):
@@ -92,24 +89,42 @@ def group_occurrences(lexemes: Lexemes) -> Groups:
     return Groups(of_token, order, np.flatnonzero(is_start))
 
 
-def beside_maximum(H: Floats2d, groups: Groups) -> tuple[Floats2d, Backprop]:
-    """(n_tokens, 2·O) Each token's hidden state and, beside it, the maximum of its group.
+class Beside(NamedTuple):
+    """Hidden states H (n_tokens, O), and beside each the maximum of its group: M (G, O), of_token (n_tokens,)."""
+
+    H: Floats2d
+    M: Floats2d
+    of_token: Rows
+
+    def rows(self) -> Floats2d:
+        """(n_tokens, 2·O) Both, written out."""
+        xp = get_array_module(self.H)
+        return cast(Floats2d, xp.concatenate([self.H, take_rows(xp, self.M, self.of_token)], axis=1))
+
+    def times(self, W: Floats2d) -> Floats2d:
+        """(n_tokens, n) `rows` times a matrix W (2·O, n), with a product for each group instead of each token."""
+        xp, width = get_array_module(self.H), self.H.shape[1]
+        product = self.H @ W[:width]
+        product += take_rows(xp, self.M @ W[width:], self.of_token)
+        return cast(Floats2d, product)
+
+
+def beside_maximum(H: Floats2d, groups: Groups) -> Beside:
+    """Each token's hidden state and, beside it, the maximum of its group."""
+    return Beside(H, _maxima(H, groups), groups.of_token)
+
+
+def maximum_backward(beside: Beside, dY: Floats2d, groups: Groups) -> Floats2d:
+    """From the gradient dY (n_tokens, 2·O) of `Beside.rows` to that of H (n_tokens, O).
 
     The gradient of a maximum goes to the tokens that reach it, in equal parts.
     """
-    xp, width = get_array_module(H), H.shape[1]
-    of_token = xp.asarray(groups.of_token)
-    # Indexing by an array is slow for whole rows.
-    M = take_rows(xp, _maxima(H, groups), of_token)
-
-    def backprop(dY: Floats2d) -> Floats2d:
-        reaches = (H == M).astype(H.dtype)
-        share = take_rows(xp, _sums(dY[:, width:], groups) / _sums(reaches, groups), of_token)
-        share *= reaches
-        share += dY[:, :width]
-        return share
-
-    return cast(Floats2d, xp.concatenate([H, M], axis=1)), backprop
+    H, xp, width = beside.H, get_array_module(dY), dY.shape[1] // 2
+    reaches = (take_rows(xp, beside.M, beside.of_token) == H).astype(H.dtype)
+    share = take_rows(xp, _sums(dY[:, width:], groups) / _sums(reaches, groups), beside.of_token)
+    share *= reaches
+    share += dY[:, :width]
+    return cast(Floats2d, share)
 
 
 def _maxima(X: Any, groups: Groups) -> Any:

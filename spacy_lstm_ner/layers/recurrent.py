@@ -16,7 +16,7 @@ from .layer import FloatsXd, Sequences, project_inputs, single_layer
 from .packed import Packed, Rows, pack, split_rows
 
 # Segments that run together on a CPU: what a step of them works on fits its caches, at widths of about 100.
-GROUP = 96
+GROUP = 128
 
 ListOrRagged = Any  # List[Floats2d], Ragged or Padded: what thinc's with_ragged takes and gives back
 Backprop = Callable[[Any], Any]

@@ -4,22 +4,24 @@ from typing import Any, List, Optional
 
 import numpy as np
 from spacy.tokens import Doc
-from thinc.api import Model, with_array
+from thinc.api import Model, chain, with_array
 from thinc.types import Floats2d
 
+from .occurrences import Beside
 from .packed import split_rows
 from .tok2vec import predict_in_batches
 
 
 def tagger(
-    tok2vec: Model[List[Doc], List[Floats2d]], scores: Model[Floats2d, Floats2d]
+    tok2vec: Model[List[Doc], List[Floats2d]], output: Model[Floats2d, Floats2d], head: Model[Floats2d, Floats2d]
 ) -> Model[List[Doc], List[Floats2d]]:
-    """tok2vec → scores, token by token.
+    """tok2vec → output, a dense layer → head, token by token.
 
     With a `lexeme_tok2vec`, a prediction computes the scores of some tokens before it goes on to the next, so that the
     vectors of a long document need not be kept.
     """
-    return Model("tagger", _forward, init=_init, layers=[tok2vec, with_array(scores)], dims={"nO": None})
+    scores = with_array(chain(output, head))
+    return Model("tagger", _forward, init=_init, layers=[tok2vec, scores], dims={"nO": None})
 
 
 def _init(model: Model[Any, Any], X: Optional[List[Doc]] = None, Y: Any = None) -> None:
@@ -35,13 +37,11 @@ def _forward(model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train:
         X, backprop_tok2vec = tok2vec(docs, is_train)
         Y, backprop_scores = scores(X, is_train)
         return Y, lambda dY: backprop_tok2vec(backprop_scores(dY))
-    parts = [scores.layers[0].predict(X) for X in predict_in_batches(tok2vec, docs)]
-    flat = model.ops.xp.concatenate(parts) if parts else scores.layers[0].predict(_no_tokens(model, tok2vec))
+    output, head = scores.layers[0].layers
+    W, b = model.ops.xp.ascontiguousarray(output.get_param("W").T), output.get_param("b")
+    parts = [X.times(W) if isinstance(X, Beside) else X @ W for X in predict_in_batches(tok2vec, docs)]
+    flat = head.predict(model.ops.xp.concatenate(parts) + b if parts else model.ops.alloc2f(0, len(b)))
     return split_rows(flat, np.array([len(doc) for doc in docs], dtype=np.int64)), _no_docs
-
-
-def _no_tokens(model: Model[Any, Any], tok2vec: Model[Any, Any]) -> Floats2d:
-    return model.ops.alloc2f(0, tok2vec.get_dim("nO"))
 
 
 def _no_docs(dY: Any) -> List[Doc]:

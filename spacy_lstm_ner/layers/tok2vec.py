@@ -8,7 +8,7 @@ prediction works through them in batches of about BATCH tokens, in memory that d
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, List, Optional, cast
+from typing import Any, List, Optional, Union, cast
 
 import numpy as np
 from spacy.tokens import Doc
@@ -19,7 +19,7 @@ from .cache import LexemeCache
 from .embed import Lexemes, Words, distinct, read_words, sum_by_row
 from .kernel import take_rows
 from .layer import FloatsXd
-from .occurrences import beside_maximum, group_occurrences
+from .occurrences import Beside, beside_maximum, group_occurrences, maximum_backward
 from .packed import Rows, split_rows
 from .recurrent import encode as run_encoder
 from .recurrent import encode_distinct, project_distinct
@@ -67,7 +67,7 @@ def _forward(
     model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train: bool
 ) -> tuple[List[Floats2d], Backprop]:
     if not is_train:
-        parts = list(predict_in_batches(model, docs))
+        parts = [part.rows() if isinstance(part, Beside) else part for part in predict_in_batches(model, docs)]
         flat = model.ops.xp.concatenate(parts) if parts else model.ops.alloc2f(0, model.get_dim("nO"))
         return split_rows(flat, np.array([len(doc) for doc in docs])), _no_docs
     model.attrs["cache"].trained = True
@@ -76,18 +76,21 @@ def _forward(
     embed, encoder = (layer.layers[0] for layer in model.layers)
     vectors, backprop_vectors = embed(lexemes, True)
     Y, backprop_encoder = run_encoder(encoder, vectors[lexemes.rows], lexemes.lengths, True)
-    backprop_maximum = None
-    if model.attrs["occurrences"] and len(lexemes.rows):
-        Y, backprop_maximum = beside_maximum(Y, group_occurrences(lexemes))
+    groups, beside = None, None
+    if model.attrs["occurrences"]:
+        groups = group_occurrences(lexemes)
+        beside = beside_maximum(Y, groups)
 
     def backprop(dYs: List[Floats2d]) -> List[Doc]:
         if len(lexemes.rows):
             dY = model.ops.flatten(dYs)
-            dX = backprop_encoder(dY if backprop_maximum is None else backprop_maximum(dY))
+            if beside is not None and groups is not None:
+                dY = maximum_backward(beside, dY, groups)
+            dX = backprop_encoder(dY)
             backprop_vectors(sum_by_row(model.ops, dX, lexemes.rows, len(lexemes.orths)))
         return []
 
-    return split_rows(Y, words.lengths), backprop
+    return split_rows(Y if beside is None else beside.rows(), words.lengths), backprop
 
 
 def _no_docs(dY: List[Floats2d]) -> List[Doc]:
@@ -105,7 +108,7 @@ def _stretches(model: Model[Any, Any], lengths: Rows) -> Rows:
     return np.minimum(own - nth * reach, reach)
 
 
-def predict_in_batches(model: Model[List[Doc], List[Floats2d]], docs: List[Doc]) -> Iterator[Floats2d]:
+def predict_in_batches(model: Model[List[Doc], List[Floats2d]], docs: List[Doc]) -> Iterator[Union[Floats2d, Beside]]:
     """The output of a `lexeme_tok2vec`, some tokens (n, O) at a time, in their order."""
     words, cache = read_words(docs), model.attrs["cache"]
     embed, encoder = (layer.layers[0] for layer in model.layers)
@@ -120,7 +123,7 @@ def predict_in_batches(model: Model[List[Doc], List[Floats2d]], docs: List[Doc])
         lexemes = distinct(batch)
         projected, numbers = cache.look_up(lexemes, compute)
         Y = encode_distinct(encoder, projected, take_rows(np, numbers, lexemes.rows), lexemes.lengths)
-        yield beside_maximum(Y, group_occurrences(lexemes))[0] if model.attrs["occurrences"] else Y
+        yield beside_maximum(Y, group_occurrences(lexemes)) if model.attrs["occurrences"] else Y
 
 
 def _batches(words: Words) -> Iterator[Words]:

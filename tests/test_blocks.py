@@ -1,0 +1,158 @@
+"""Long chains in blocks give what the uncut chains give."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spacy_lstm_ner.layers import blocks as blocks_module
+from spacy_lstm_ner.layers import crf as crf_module
+from spacy_lstm_ner.layers import decode as decode_module
+from spacy_lstm_ner.layers.blocks import BLOCK, MARGIN, cut, ranges, same_masses, same_scores, whole
+from spacy_lstm_ner.layers.crf import Moves, Transitions, dot, forward_backward, path_counts
+from spacy_lstm_ner.layers.decode import decode
+from spacy_lstm_ner.tags import BILUO, BIO
+
+LONG = 4 * BLOCK + 7
+
+
+def chain(seed, lengths, scheme=BIO, n_labels=3, spread=2.0):
+    rng = np.random.default_rng(seed)
+    T = scheme.n_tags(n_labels)
+    shapes = (T,), (T,), (2, T), (T,), (len(scheme.continuing), 2, n_labels)
+    moves = Moves(scheme, Transitions(*(rng.normal(size=shape) for shape in shapes)))
+    return rng.normal(size=(sum(lengths), T)) * spread, np.array(lengths), moves
+
+
+def score(tags, e, lengths, moves):
+    return e[np.arange(len(e)), tags].sum() + dot(path_counts(tags, lengths, moves), moves.transitions)
+
+
+def uncut(monkeypatch):
+    """From here on, everything runs whole."""
+    for module in (crf_module, decode_module):
+        monkeypatch.setattr(module, "cut", whole)
+
+
+@given(st.lists(st.integers(0, 700), max_size=6), st.integers(1, 200))
+def test_blocks_cover_every_row_once(lengths, size):
+    blocks = cut(np.array(lengths, dtype=np.int64), size)
+    assert blocks.own_rows.tolist() == list(range(sum(lengths)))
+    assert blocks.rows[blocks.own_places].tolist() == blocks.own_rows.tolist()
+    assert (blocks.end - blocks.start).max(initial=0) <= 1.5 * size
+    for k in range(len(blocks)):
+        first = sum(lengths[: blocks.chain[k]])
+        last = first + lengths[blocks.chain[k]]
+        assert blocks.begin[k] == max(first, blocks.start[k] - MARGIN)
+        assert blocks.stop[k] == min(last, blocks.end[k] + MARGIN)
+        assert blocks.open_start[k] == (blocks.begin[k] > first) and blocks.open_end[k] == (blocks.stop[k] < last)
+    assert len(blocks.meeting) == len(blocks) - sum(length > 0 for length in lengths)
+
+
+def test_ranges():
+    assert ranges(np.array([3, 9, 9]), np.array([5, 9, 11])).tolist() == [3, 4, 9, 10]
+
+
+@pytest.mark.parametrize("scheme", [BIO, BILUO])
+@pytest.mark.parametrize("spread", [0.0, 0.3, 2.0, 10.0])
+@pytest.mark.parametrize("constrained", [False, True])
+def test_sums_and_best_sequences_are_those_of_the_whole_chain(scheme, spread, constrained, monkeypatch):
+    e, lengths, moves = chain(1, [LONG, 5, 0, 2 * BLOCK, BLOCK], scheme, spread=spread)
+    allowed = None
+    if constrained:
+        allowed = np.random.default_rng(2).random(e.shape) < 0.7
+        allowed[:, 0] = True
+    cut_lattice, cut_tags = forward_backward(e, lengths, moves, allowed), decode(e, lengths, moves, allowed)
+    uncut(monkeypatch)
+    lattice, tags = forward_backward(e, lengths, moves, allowed), decode(e, lengths, moves, allowed)
+    if spread:
+        assert cut_tags.tolist() == tags.tolist()
+    else:
+        # Many sequences are equally good, but for the rounding of the sums.
+        np.testing.assert_allclose(score(cut_tags, e, lengths, moves), score(tags, e, lengths, moves))
+    for name in ("alpha", "arriving", "u", "beta", "log_scale", "log_partition", "marginals"):
+        np.testing.assert_allclose(getattr(cut_lattice, name), getattr(lattice, name), rtol=1e-8, err_msg=name)
+    for ours, theirs in zip(cut_lattice.expected_counts(), lattice.expected_counts(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-8)
+
+
+def never_ending(n_labels=2):
+    """A chain that never forgets its start: an entity that goes on through it, of a label that only the start says."""
+    e, lengths, moves = chain(3, [LONG], BIO, n_labels)
+    t = Transitions(*(np.zeros_like(array) for array in moves.transitions))
+    e[:] = 0.0
+    e[:, [0, 1, 3]] = -60.0
+    e[0, 1] = 60.0
+    return e, lengths, Moves(BIO, t)
+
+
+def test_a_chain_that_remembers_its_start_is_run_whole(monkeypatch):
+    e, lengths, moves = never_ending()
+    calls = []
+    real = crf_module._run_blocks
+    monkeypatch.setattr(crf_module, "_run_blocks", lambda *args: calls.append(args[1]) or real(*args))
+    lattice, tags = forward_backward(e, lengths, moves), decode(e, lengths, moves)
+    assert [len(blocks) for blocks in calls] == [len(cut(lengths)), 1]
+    assert tags.tolist() == [1] + [2] * (LONG - 1)
+    uncut(monkeypatch)
+    expected = forward_backward(e, lengths, moves)
+    np.testing.assert_allclose(lattice.marginals, expected.marginals, atol=1e-12)
+    np.testing.assert_allclose(lattice.log_partition, expected.log_partition)
+
+
+def test_only_the_chain_that_needs_it_is_run_whole(monkeypatch):
+    e, lengths, moves = never_ending()
+    other = np.random.default_rng(0).normal(size=(3 * BLOCK, e.shape[1]))
+    calls = []
+    real = crf_module._run_blocks
+    monkeypatch.setattr(crf_module, "_run_blocks", lambda *args: calls.append(args[1]) or real(*args))
+    both = forward_backward(np.concatenate([other, e, other]), np.array([len(other), LONG, len(other)]), moves)
+    assert calls[1].chain.tolist() == [1]
+    alone = forward_backward(e, lengths, moves)
+    np.testing.assert_allclose(both.marginals[len(other) : -len(other)], alone.marginals)
+
+
+def test_many_blocks_are_decoded_some_at_a_time(monkeypatch):
+    e, lengths, moves = chain(5, [LONG, 3, LONG])
+    expected = decode(e, lengths, moves)
+    for rows in (1, 200, 1000):
+        monkeypatch.setattr(decode_module, "ROWS_AT_ONCE", rows)
+        assert decode(e, lengths, moves).tolist() == expected.tolist()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 30), st.floats(0.0, 8.0))
+def test_small_blocks_never_give_something_else(seed, length, size, spread):
+    """With margins far too short, the check finds what disagrees."""
+    e, lengths, moves = chain(seed, [length, length // 2], BILUO, 2, spread)
+    expected, tags = forward_backward(e, lengths, moves), decode(e, lengths, moves)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks_module, "MARGIN", 2)
+        for module in (crf_module, decode_module):
+            patch.setattr(module, "cut", lambda lengths: cut(lengths, size))
+        found = forward_backward(e, lengths, moves)
+        np.testing.assert_allclose(found.alpha, expected.alpha, rtol=1e-7)
+        np.testing.assert_allclose(found.beta, expected.beta, rtol=1e-7)
+        assert decode(e, lengths, moves).tolist() == tags.tolist()
+
+
+def test_part_of_a_longer_sequence():
+    """A sequence that goes on leaves all open where it does; some tokens further in, that is forgotten."""
+    e, lengths, moves = chain(7, [300])
+    expected = forward_backward(e, lengths, moves)
+    flags = (np.array([True]), np.array([True]))
+    part = forward_backward(e[50:250], np.array([200]), moves, None, flags)
+    np.testing.assert_allclose(part.alpha[60:], expected.alpha[110:250], rtol=1e-8)
+    np.testing.assert_allclose(part.beta[:-60], expected.beta[50:190], rtol=1e-8)
+
+
+def test_what_counts_as_the_same():
+    one = np.array([[0.5, 0.5, 0.0], [1.0, 1e-30, 0.0], [1.0, 0.0, 0.0]])
+    assert same_masses(one, one).all()
+    assert same_masses(one, one * (1 + 1e-10)).all()
+    changes = np.array([[0, 1e-8, 0], [0, 1e-31, 0], [0, 0, 1e-300]])
+    assert not same_masses(one, one + changes).any()
+    scores = np.array([[1.0, -3.0, -np.inf]])
+    assert same_scores(scores, scores + 5.0).all()
+    assert not same_scores(scores, scores + np.array([0.0, 1e-6, 0.0])).any()
+    assert not same_scores(scores, np.array([[1.0, -3.0, -50.0]])).any()
