@@ -18,14 +18,15 @@ docs/learning_curve.svg from the results that there are (needs matplotlib, in th
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 from campaign.data import available
 from campaign.report import write_report
-from campaign.rows import Row, Run, plan, rows
-from campaign.runs import load_configs, load_result, perform
+from campaign.rows import MOST_SEEDS, Row, Run, plan, rows
+from campaign.runs import load_configs, perform, result_path
 from training import ENV, ROOT
 
 
@@ -48,7 +49,7 @@ def chosen(all_rows: list[Row], names: list[str] | None) -> list[Row]:
 
 
 def perform_all(runs: list[Run], work: Path, minutes: float | None) -> int:
-    """Do the runs one after the other. RETURNS how many failed."""
+    """Do the runs one after the other. RETURNS how many failed; a failure is printed, and the rest goes on."""
     begun, failed = time.monotonic(), 0
     for number, run in enumerate(runs, 1):
         if minutes is not None and time.monotonic() - begun > 60 * minutes:
@@ -57,7 +58,7 @@ def perform_all(runs: list[Run], work: Path, minutes: float | None) -> int:
         print(f"\n[{number}/{len(runs)}] {run.id}", flush=True)
         try:
             result = perform(run, work)
-        except RuntimeError as error:
+        except (RuntimeError, ImportError, subprocess.CalledProcessError) as error:
             failed += 1
             print(error, file=sys.stderr, flush=True)
             continue
@@ -76,7 +77,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="train no longer, to try things out; such results stand apart")
     parser.add_argument("--list", action="store_true", help="show the runs and which are done")
     parser.add_argument("--report", action="store_true", help="write tables and figure from the results")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if not 1 <= args.seeds <= MOST_SEEDS:
+        parser.error(f"--seeds {args.seeds}: expected a number from 1 to {MOST_SEEDS}")
+    return args
 
 
 def main() -> None:
@@ -92,14 +96,18 @@ def main() -> None:
         wanted = [row for row in wanted if row.data not in missing]
     configs = load_configs(wanted, args.work)
     if args.report:
-        write_report(wanted, configs, args.work, ROOT, args.steps)
+        try:
+            write_report(wanted, configs, args.work, ROOT, args.steps)
+        except ValueError as error:
+            sys.exit(str(error))
         return
     runs = list(plan(wanted, configs, range(args.seeds), args.systems, args.steps))
-    left = [run for run in runs if load_result(args.work, run) is None]
+    left = [run for run in runs if not result_path(args.work, run).exists()]
     print(f"{len(runs)} runs, {len(runs) - len(left)} of them done")
     if args.list:
+        names = {run.id for run in left}
         for run in runs:
-            print("left" if run in left else "done", run.id)
+            print("left" if run.id in names else "done", run.id)
         return
     failed = perform_all(left, args.work, args.minutes)
     if failed:

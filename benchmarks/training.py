@@ -50,21 +50,19 @@ def train(config: Path, output: Path, overrides: Mapping[str, Any], echo: bool =
         command += [f"--{name}", str(value)]
     log, reader, rows = [], LogReader(), []
     start, cpu_before = time.perf_counter(), _cpu_of_children()
-    process = subprocess.Popen(command, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        for line in process.stdout or ():
-            log.append(line)
-            if echo:
-                print(line, end="", flush=True)
-            found = reader.read(line)
-            if found is not None:
-                rows.append((*found, time.perf_counter() - start, _cpu_of(process.pid)))
-        failed = process.wait() != 0
-    finally:
-        # Without effect unless something went wrong here.
-        process.kill()
-        process.wait()
-    if failed or not rows:
+    with subprocess.Popen(command, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            for line in process.stdout or ():
+                log.append(line)
+                if echo:
+                    print(line, end="", flush=True)
+                found = reader.read(line)
+                if found is not None:
+                    rows.append((*found, time.perf_counter() - start, _cpu_of(process.pid)))
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode or not rows:
         raise RuntimeError(f"{config}: training failed with {' '.join(command)}\n{''.join(log[-30:])}")
     seconds, cpu_seconds = time.perf_counter() - start, _cpu_of_children() - cpu_before
     best = max(rows, key=lambda row: row[1])

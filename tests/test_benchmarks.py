@@ -260,7 +260,7 @@ def test_shares_of_time_where_something_is_missing(configs):
 
 def test_report_without_results_writes_nothing(configs, copy_of_documents, tmp_path):
     before = (copy_of_documents / "README.md").read_text("utf8")
-    with pytest.raises(SystemExit, match="no results"):
+    with pytest.raises(ValueError, match="no results"):
         report.write_report(rows()[:2], configs, tmp_path / "empty", copy_of_documents)
     assert (copy_of_documents / "README.md").read_text("utf8") == before
 

@@ -7,11 +7,10 @@ from typing import Any
 
 from documents import fill
 
-from .rows import GLOVE, SPACY, Row, Settings, plan
+from .rows import GLOVE, MOST_SEEDS, SPACY, Row, Settings, plan
 from .runs import load_result
 from .summary import Done, Gold, parts_of, summarize
 
-MOST_SEEDS = 20
 TITLES = {
     "conll03": "CoNLL-2003, train → testa",
     "wnut17": "WNUT-17, train → dev",
@@ -44,11 +43,11 @@ def write_report(
     """Write what the results in the work folder say.
 
     root: the folder with benchmarks/results, README.md and docs/accuracy.md. steps: of the runs to report.
-    Raises SystemExit if there are no results.
+    Raises ValueError if there are no results.
     """
     found = collect(rows, configs, work, steps)
     if not found:
-        raise SystemExit(f"{work}: no results of these rows with the present configs; nothing is written")
+        raise ValueError(f"{work}: no results of these rows with the present configs; nothing is written")
     summary: dict[str, Any] = {"rows": [entry for row, done in found for entry in summarize(row, done)], "parts": []}
     gold = Gold(work)
     for row, done in found:
@@ -56,8 +55,10 @@ def write_report(
             for system, runs in done.items():
                 parts = parts_of(runs, work, gold)
                 summary["parts"].append({"row": row.name, "system": system, **parts})
-    first = next(iter(found[0][1].values()))[0].result
-    summary |= {"versions": first["versions"], "machine": first["machine"]}
+    results = [run.result for _, done in found for runs in done.values() for run in runs]
+    for name in ("versions", "machine"):
+        # More than one where results were made on several machines, or before and after an update.
+        summary[name] = [json.loads(text) for text in sorted({json.dumps(result[name]) for result in results})]
     target = root / "benchmarks" / "results" / "accuracy.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(summary, indent=1) + "\n", "utf8")

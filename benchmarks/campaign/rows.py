@@ -15,6 +15,8 @@ Change = Callable[[Settings], None]
 
 SPACY = "spacy"
 GLOVE = "-glove"
+# Results of more are not looked for.
+MOST_SEEDS = 20
 SHARES = (1, 5, 10, 25, 50, 100)
 TAGGER = "components.lstm_ner.model"
 TOK2VEC = f"{TAGGER}.tok2vec"
