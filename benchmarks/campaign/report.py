@@ -75,7 +75,8 @@ def write_tables(summary: Mapping[str, Any], root: Path) -> None:
     fill(document, "main", main_table(entries["main"]))
     fill(document, "times", time_table(entries["main"]))
     fill(document, "ablation", ablation_table(entries["ablation"]))
-    fill(document, "curve", curve_table(entries["curve"]))
+    figure = "\n\n![Learning curves](learning_curve.svg)" if entries["curve"] else ""
+    fill(document, "curve", curve_table(entries["curve"]) + figure)
     fill(document, "types", parts_table(summary["parts"], "types", "type"))
     fill(document, "familiarity", parts_table(summary["parts"], "familiarity", "entities"))
     fill(document, "out-of-domain", parts_table(summary["parts"], "out_of_domain", "tested on"))
