@@ -16,29 +16,23 @@ import json
 import os
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-ENV = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+from training import ENV, ROOT, evaluate, train
+
 REMOVED = 0.3
 LEFT_OUT = 0.2
 
 
-def train(data: tuple[Path, Path], output: Path, seed: int, steps: int, head: str = "crf") -> float:
+def f_after_training(data: tuple[Path, Path], output: Path, seed: int, steps: int, head: str = "crf") -> float:
     """Train; RETURNS entity F on DEV."""
-    command = [sys.executable, "-m", "spacy", "train", str(ROOT / "configs" / "default.cfg"), "-o", str(output)]
-    command += ["--paths.train", str(data[0]), "--paths.dev", str(data[1]), "--system.seed", str(seed)]
-    command += ["--training.max_steps", str(steps), "--training.optimizer.learn_rate.total_steps", str(steps)]
-    command += ["--components.lstm_ner.model.head", head]
-    subprocess.run(command, env=ENV, check=True, stdout=subprocess.DEVNULL)
-    scores = output / "scores.json"
-    command = [sys.executable, "-m", "spacy", "lstm-ner", "evaluate", str(output / "model-best"), str(data[1])]
-    subprocess.run([*command, "-o", str(scores)], env=ENV, check=True, stdout=subprocess.DEVNULL)
-    f: float = json.loads(scores.read_text())["ents_f"]
+    overrides = {"paths.train": data[0], "paths.dev": data[1], "system.seed": seed}
+    overrides |= {"training.max_steps": steps, "training.optimizer.learn_rate.total_steps": steps}
+    overrides["components.lstm_ner.model.head"] = head
+    train(ROOT / "configs" / "default.cfg", output, overrides, echo=False)
+    f: float = evaluate(output / "model-best", data[1], output / "scores.json")["ents_f"]
     print(f"{output.name}: F {f:.4f}", flush=True)
     return f
 
@@ -126,13 +120,13 @@ def main() -> None:
         folder = Path(name)
         for seed in range(args.seeds):
             for head, found in results["heads"].items():
-                found.append(train(data, folder / f"{head}-{seed}", seed, args.steps, head))
+                found.append(f_after_training(data, folder / f"{head}-{seed}", seed, args.steps, head))
         missing, as_outside = folder / "missing.spacy", folder / "as_outside.spacy"
         take_annotation_away(args.train, missing, as_outside)
         results["partial"] = {
             "all": results["heads"]["crf"][0],
-            "summed_over": train((missing, args.dev), folder / "missing", 0, args.steps),
-            "read_as_outside": train((as_outside, args.dev), folder / "as-outside", 0, args.steps),
+            "summed_over": f_after_training((missing, args.dev), folder / "missing", 0, args.steps),
+            "read_as_outside": f_after_training((as_outside, args.dev), folder / "as-outside", 0, args.steps),
         }
         results["calibration"] = calibration(folder / "crf-0" / "model-best", args.dev)
     for head, found in results["heads"].items():

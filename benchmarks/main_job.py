@@ -10,60 +10,12 @@ benchmarks/results/main_job_NAME.json.
 
 import argparse
 import json
-import os
 import platform
-import re
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-ENV = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-LOG_ROW = re.compile(r"^\s*\d+\s+(\d+)\s.*\s(\d+\.\d+)\s*$")
-
-
-def train(config: Path, output: Path, data: tuple[Path, Path]) -> dict[str, Any]:
-    """Run `spacy train`; note when each evaluation was printed."""
-    command = [sys.executable, "-m", "spacy", "train", str(config), "-o", str(output)]
-    command += ["--paths.train", str(data[0]), "--paths.dev", str(data[1])]
-    start = time.perf_counter()
-    process = subprocess.Popen(command, env=ENV, stdout=subprocess.PIPE, text=True)
-    rows = []
-    for line in process.stdout or ():
-        print(line, end="", flush=True)
-        columns = line.split()
-        if LOG_ROW.match(line):
-            # Columns: epoch, step, loss of each component, ENTS_F, ...
-            scores = [float(column) for column in columns[2:]]
-            losses = 2 if "tok2vec" in config.read_text() and "lstm_ner" not in config.read_text() else 1
-            rows.append((scores[losses], int(columns[1]), time.perf_counter() - start))
-    if process.wait():
-        sys.exit(f"{config}: training failed")
-    best = max(rows, key=lambda row: row[0])
-    return {
-        "best_dev_f": best[0],
-        "best_step": best[1],
-        "seconds_until_best": round(best[2], 1),
-        "seconds_in_all": round(time.perf_counter() - start, 1),
-        "evaluations": [{"f": f, "step": step, "seconds": round(seconds, 1)} for f, step, seconds in rows],
-    }
-
-
-def seconds_until(f: float, result: dict[str, Any]) -> float | None:
-    """Wall time of the training until an evaluation first reached f; None if none did."""
-    reached = [row["seconds"] for row in result["evaluations"] if row["f"] >= f]
-    return reached[0] if reached else None
-
-
-def evaluate(model: Path, data: Path, output: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "spacy", "lstm-ner", "evaluate", str(model), str(data), "--output", str(output)]
-    subprocess.run(command, env=ENV, check=True, stdout=subprocess.DEVNULL)
-    scores = json.loads(output.read_text())
-    wanted = ("ents_p", "ents_r", "ents_f", "ents_token_acc", "ents_token_acc_in_entities")
-    return {name: scores[name] for name in wanted if name in scores}
+from training import ROOT, evaluate, seconds_until, train, write_spacy_config
 
 
 def main() -> None:
@@ -79,18 +31,17 @@ def main() -> None:
         configs = {name: ROOT / "configs" / f"{name}.cfg" for name in args.configs}
         if not args.without_spacy:
             configs["spacy_ner"] = Path(folder) / "spacy_ner.cfg"
-            command = [sys.executable, "-m", "spacy", "init", "config", str(configs["spacy_ner"])]
-            subprocess.run([*command, "-p", "ner", "-o", "efficiency"], check=True, env=ENV)
+            write_spacy_config(configs["spacy_ner"])
         for name, config in configs.items():
             print(f"\n{name}")
             output = Path(folder) / name
-            results[name] = train(config, output, (args.train, args.dev))
+            results[name] = train(config, output, {"paths.train": args.train, "paths.dev": args.dev})
             results[name] |= evaluate(output / "model-best", args.dev, Path(folder) / "scores.json")
             print(json.dumps({k: v for k, v in results[name].items() if k != "evaluations"}, indent=2), flush=True)
         if not args.without_spacy:
             peer = results["spacy_ner"]
             for name in args.configs:
-                ours = seconds_until(peer["best_dev_f"], results[name])
+                ours = seconds_until(peer["best_dev_f"], results[name]["evaluations"])
                 share = None if ours is None else round(ours / peer["seconds_until_best"], 3)
                 results[name]["seconds_until_best_of_spacy_ner"] = ours
                 results[name]["share_of_its_time"] = share

@@ -23,7 +23,6 @@ os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
 
 import argparse
 import json
-import re
 import time
 from itertools import product
 from pathlib import Path
@@ -32,6 +31,7 @@ from typing import Any
 import numpy as np
 from thinc.api import Adam, Linear, Model, fix_random_seed
 
+from documents import fill
 from spacy_lstm_ner.layers.recurrent import GRU, LSTM, RNN
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +44,6 @@ CELLS = {
 }
 WIDTH, BATCH, LEARN_RATE = 32, 32, 0.003
 CUES, OTHERS = {"mixed": 16, "alone": 2}, 8
-MARKERS = ("<!-- memory: start -->", "<!-- memory: end -->")
 
 
 def draw(rng: np.random.Generator, distances: np.ndarray, vectors: np.ndarray) -> tuple[list[Any], Any]:
@@ -197,11 +196,7 @@ def main() -> None:
     (ROOT / "benchmarks" / "results").mkdir(exist_ok=True)
     about = {"updates": args.updates, "width": WIDTH, "batch": BATCH, "distances": DISTANCES, "cues": CUES}
     (ROOT / "benchmarks" / "results" / "memory.json").write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
-    document = ROOT / "docs" / "layers.md"
-    if document.exists():
-        pattern = re.escape(MARKERS[0]) + ".*?" + re.escape(MARKERS[1])
-        block = "\n".join([MARKERS[0], table(rows, args.updates), MARKERS[1]])
-        document.write_text(re.sub(pattern, lambda _: block, document.read_text("utf8"), flags=re.DOTALL), "utf8")
+    fill(ROOT / "docs" / "layers.md", "memory", table(rows, args.updates))
     figure(rows, ROOT / "docs" / "memory.svg")
 
 

@@ -1,0 +1,232 @@
+"""The report: a JSON file, tables between the markers of README.md and docs/accuracy.md, and a figure."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from documents import fill
+
+from .rows import GLOVE, MOST_SEEDS, SPACY, Row, Settings, plan
+from .runs import load_result
+from .summary import Done, Gold, parts_of, summarize
+
+TITLES = {
+    "conll03": "CoNLL-2003, train → testa",
+    "wnut17": "WNUT-17, train → dev",
+    "gmb": "GMB, first nine tenths → last tenth",
+    "embedded": "embedded corpus, train → test",
+}
+NOTHING = "No results yet."
+
+
+def collect(rows: Iterable[Row], configs: Mapping[str, Settings], work: Path, steps: int | None) -> list[Any]:
+    """(row, runs that have a result by system) for each row that has one.
+
+    A training that two rows share counts in both.
+    """
+    found = []
+    for row in rows:
+        done: dict[str, list[Done]] = {}
+        for run in plan([row], dict(configs), range(MOST_SEEDS), steps=steps):
+            result = load_result(work, run)
+            if result is not None:
+                done.setdefault(run.system, []).append(Done(run, result))
+        if done:
+            found.append((row, done))
+    return found
+
+
+def write_report(
+    rows: Iterable[Row], configs: Mapping[str, Settings], work: Path, root: Path, steps: int | None = None
+) -> None:
+    """Write what the results in the work folder say.
+
+    root: the folder with benchmarks/results, README.md and docs/accuracy.md. steps: of the runs to report.
+    Raises ValueError if there are no results.
+    """
+    found = collect(rows, configs, work, steps)
+    if not found:
+        raise ValueError(f"{work}: no results of these rows with the present configs; nothing is written")
+    summary: dict[str, Any] = {"rows": [entry for row, done in found for entry in summarize(row, done)], "parts": []}
+    gold = Gold(work)
+    for row, done in found:
+        if row.group == "main":
+            for system, runs in done.items():
+                parts = parts_of(runs, work, gold)
+                summary["parts"].append({"row": row.name, "system": system, **parts})
+    results = [run.result for _, done in found for runs in done.values() for run in runs]
+    for name in ("versions", "machine"):
+        # More than one where results were made on several machines, or before and after an update.
+        summary[name] = [json.loads(text) for text in sorted({json.dumps(result[name]) for result in results})]
+    target = root / "benchmarks" / "results" / "accuracy.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(summary, indent=1) + "\n", "utf8")
+    write_tables(summary, root)
+    print(f"{len(summary['rows'])} rows written to {target}, README.md and docs/accuracy.md")
+
+
+def write_tables(summary: Mapping[str, Any], root: Path) -> None:
+    """Fill the tables of the documents, and draw the figure if there are results for it."""
+    entries = {group: [e for e in summary["rows"] if e["group"] == group] for group in ("main", "ablation", "curve")}
+    if entries["main"]:
+        fill(root / "README.md", "accuracy", main_table(entries["main"]))
+    document = root / "docs" / "accuracy.md"
+    fill(document, "main", main_table(entries["main"]))
+    fill(document, "times", time_table(entries["main"]))
+    fill(document, "ablation", ablation_table(entries["ablation"]))
+    figure = "\n\n![Learning curves](learning_curve.svg)" if entries["curve"] else ""
+    fill(document, "curve", curve_table(entries["curve"]) + figure)
+    fill(document, "types", parts_table(summary["parts"], "types", "type"))
+    fill(document, "familiarity", parts_table(summary["parts"], "familiarity", "entities"))
+    fill(document, "out-of-domain", parts_table(summary["parts"], "out_of_domain", "tested on"))
+    if entries["curve"]:
+        draw_curve(entries["curve"], root / "docs" / "learning_curve.svg")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], n_texts: int) -> str:
+    """A table in Markdown. n_texts: columns that are texts; the rest are numbers."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    if not lines:
+        return NOTHING
+    rule = ["---"] * n_texts + ["---:"] * (len(header) - n_texts)
+    return "\n".join([f"| {' | '.join(header)} |", f"|{'|'.join(rule)}|", *lines])
+
+
+def number(value: Mapping[str, Any] | None, digits: int = 3) -> str:
+    """Mean ± standard deviation; a dash if there is nothing."""
+    if value is None:
+        return "-"
+    spread = "" if value["sd"] is None else f" ± {value['sd']:.{digits}f}"
+    return f"{value['mean']:.{digits}f}{spread}"
+
+
+def _mean(value: Mapping[str, Any] | None, digits: int) -> str:
+    return "-" if value is None else f"{value['mean']:.{digits}f}"
+
+
+def _data(name: str) -> tuple[str, str]:
+    """Title of a row's data, and its vectors."""
+    return TITLES[name.removesuffix(GLOVE)], "GloVe 50d" if name.endswith(GLOVE) else "none"
+
+
+def _system(name: str) -> str:
+    return "spaCy's `ner`" if name == SPACY else f"`{name}`"
+
+
+def main_table(entries: Iterable[Mapping[str, Any]]) -> str:
+    """Scores of the main rows."""
+    header = ("data", "vectors", "config", "entity F1", "precision", "recall", "token accuracy", "seeds")
+    rows = [
+        [
+            *(*_data(e["row"]), _system(e["system"])),
+            *(number(e[name]) for name in ("ents_f", "ents_p", "ents_r", "ents_token_acc")),
+            str(len(e["seeds"])),
+        ]
+        for e in entries
+    ]
+    return table(header, rows, 3)
+
+
+def time_table(entries: Iterable[Mapping[str, Any]]) -> str:
+    """Times of the main rows, and ratios."""
+    header = ("data", "vectors", "config", "until best, s", "in all, s", "share until best", "share in all")
+    rows = [
+        [
+            *(*_data(e["row"]), _system(e["system"])),
+            *(number(e[f"cpu_seconds_{name}"], 0) for name in ("until_best", "in_all")),
+            *(_mean(e[f"share_of_spacy_{name}"], 2) for name in ("until_best", "in_all")),
+            _reached(e),
+        ]
+        for e in entries
+    ]
+    return table((*header, "share until its best"), rows, 3)
+
+
+def _reached(entry: Mapping[str, Any]) -> str:
+    share, pairs = entry["share_of_spacy_until_its_best"], entry["share_of_spacy_in_all"]
+    if share is None:
+        return "-"
+    return _mean(share, 2) + ("" if share["n"] == pairs["n"] else f" ({share['n']} of {pairs['n']} seeds)")
+
+
+def ablation_table(entries: Sequence[Mapping[str, Any]]) -> str:
+    """F of each variant, and its difference from the base; a column for each base."""
+    systems = [name for name in ("default", "vectors", "accuracy") if any(e["system"] == name for e in entries)]
+    cells = {(e["row"], e["system"]): e["ents_f"] for e in entries}
+    rows = []
+    for name in dict.fromkeys(e["row"] for e in entries):
+        row = [*name.partition(": ")[::2]]
+        for system in systems:
+            f, base = cells.get((name, system)), cells.get(("base", system))
+            difference = f"{100 * (f['mean'] - base['mean']):+.1f}" if f and base and name != "base" else ""
+            seeds = f"{f['n']}" if f else ""
+            row += [number(f), difference, seeds]
+        rows.append(row)
+    header = ["factor", "value"]
+    for system in systems:
+        header += [f"`{system}`: F1", "difference, points", "seeds"]
+    return table(header, rows, 2)
+
+
+def curve_table(entries: Sequence[Mapping[str, Any]]) -> str:
+    """F by share of the training documents."""
+    columns = _curve_columns(entries)
+    cells = {(e["row"], e["system"]): e for e in entries}
+    shares = dict.fromkeys(e["row"].removesuffix(GLOVE) for e in entries)
+    rows = [
+        (f"{share} %", *(_curve_cell(cells.get((share + ending, system))) for ending, system in columns))
+        for share in shares
+    ]
+    titles = [_system(system) + (", GloVe" if ending else "") for ending, system in columns]
+    return table(["documents", *titles], rows, 1)
+
+
+def _curve_cell(entry: Mapping[str, Any] | None) -> str:
+    return "-" if entry is None else f"{number(entry['ents_f'])} ({len(entry['seeds'])})"
+
+
+def _curve_columns(entries: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """(end of the row's name, system) of each curve."""
+    return list(dict.fromkeys((GLOVE if e["row"].endswith(GLOVE) else "", e["system"]) for e in entries))
+
+
+def parts_table(parts: Iterable[Mapping[str, Any]], kind: str, title: str) -> str:
+    """Scores of the parts of one kind."""
+    rows = [
+        [
+            *(*_data(entry["row"]), _system(entry["system"]), name, str(scores["gold"])),
+            *(number(scores[key]) for key in "prf"),
+        ]
+        for entry in parts
+        for name, scores in entry[kind].items()
+    ]
+    return table(("trained on", "vectors", "config", title, "gold", "P", "R", "F1"), rows, 4)
+
+
+def draw_curve(entries: Sequence[Mapping[str, Any]], target: Path) -> None:
+    """The learning curves."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "learning curve"
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6.0, 4.0))
+    for ending, system in _curve_columns(entries):
+        points = [e for e in entries if e["system"] == system and e["row"].endswith(GLOVE) == bool(ending)]
+        shares = [int(e["row"].removesuffix(GLOVE)) for e in points]
+        means, spreads = ([e["ents_f"][key] or 0.0 for e in points] for key in ("mean", "sd"))
+        name = ("spaCy's ner" if system == SPACY else system) + (", GloVe" if ending else "")
+        line = "--" if system == SPACY else "-"
+        axes.errorbar(shares, means, yerr=spreads, label=name, linestyle=line, marker="o", markersize=3, capsize=2)
+    ticks = sorted({int(e["row"].removesuffix(GLOVE)) for e in entries})
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{share} %" for share in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("documents of CoNLL-2003's train")
+    axes.set_ylabel("entity F1 on testa")
+    axes.legend()
+    figure.tight_layout()
+    target.parent.mkdir(exist_ok=True)
+    figure.savefig(target, metadata={"Date": None})

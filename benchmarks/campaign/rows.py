@@ -1,0 +1,254 @@
+"""What is trained: rows in groups, the systems of each, and the changes to their configs.
+
+A path of a setting is its dotted name in the config, as on the command line of `spacy train`.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+Settings = dict[str, Any]
+Change = Callable[[Settings], None]
+
+SPACY = "spacy"
+GLOVE = "-glove"
+# Results of more are not looked for.
+MOST_SEEDS = 20
+SHARES = (1, 5, 10, 25, 50, 100)
+TAGGER = "components.lstm_ner.model"
+TOK2VEC = f"{TAGGER}.tok2vec"
+SPACY_EMBED = "components.tok2vec.model.embed"
+
+
+def _section(config: Settings, path: str) -> Settings:
+    for name in path.split("."):
+        config = config[name]
+    return config
+
+
+def put(path: str, value: Any) -> Change:
+    """A change: one setting, or a whole block."""
+
+    def change(config: Settings) -> None:
+        section, _, name = path.rpartition(".")
+        _section(config, section)[name] = deepcopy(value)
+
+    return change
+
+
+def all_of(*changes: Change) -> Change:
+    """A change made of several."""
+
+    def change(config: Settings) -> None:
+        for single in changes:
+            single(config)
+
+    return change
+
+
+def without_attrs(*beginnings: str) -> Change:
+    """A change: leave out the hashed features whose names begin so."""
+
+    def change(config: Settings) -> None:
+        embed = _section(config, f"{TOK2VEC}.embed")
+        kept = [k for k, attr in enumerate(embed["attrs"]) if not attr.startswith(beginnings)]
+        embed["attrs"], embed["rows"] = ([embed[name][k] for k in kept] for name in ("attrs", "rows"))
+
+    return change
+
+
+def unset(path: str) -> Change:
+    """A change: leave a setting or block at its default."""
+
+    def change(config: Settings) -> None:
+        section, _, name = path.rpartition(".")
+        _section(config, section).pop(name, None)
+
+    return change
+
+
+def chars(architecture: str, width: int) -> Change:
+    """A change: characters by this architecture."""
+    block = {"@architectures": f"spacy-lstm-ner.{architecture}.v1", "width": width}
+    return put(f"{TOK2VEC}.embed.chars", block | {"char_width": 25, "max_chars": 30})
+
+
+def encoder(architecture: str, **settings: Any) -> Change:
+    """A change: this encoder, with the other settings of the one that is there."""
+
+    def change(config: Settings) -> None:
+        _section(config, f"{TOK2VEC}.encode").update(
+            {"@architectures": f"spacy-lstm-ner.{architecture}.v1", **settings}
+        )
+
+    return change
+
+
+def sentences(config: Settings) -> None:
+    """A change: train and score on the annotated sentences instead of whole documents."""
+    for part in ("train", "dev"):
+        put(f"corpora.{part}.gold_preproc", True)(config)
+
+
+LOCKED, WORD = "training.dropout", f"{TOK2VEC}.embed.word_dropout"
+RECURRENT, WINDOW = f"{TOK2VEC}.encode.recurrent_dropout", f"{TOK2VEC}.encode.window"
+
+# One factor at a time. A variant that is what the base config is already takes the base's results.
+ABLATION: dict[str, dict[str, Change]] = {
+    "characters": {
+        "none": unset(f"{TOK2VEC}.embed.chars"),
+        "CharCNN": chars("CharCNN", 30),
+        "CharLSTM": chars("CharLSTM", 50),
+    },
+    "affixes": {
+        "none": without_attrs("prefix", "suffix"),
+        "none, CharCNN": all_of(without_attrs("prefix", "suffix"), chars("CharCNN", 30)),
+    },
+    "shape": {"none": without_attrs("shape")},
+    "vectors": {
+        "none": put(f"{TOK2VEC}.embed.include_static_vectors", False),
+        "frozen, as they are": put(f"{TOK2VEC}.embed.map_vectors", False),
+        "tuned": put(f"{TOK2VEC}.embed.tune_vectors", True),
+    },
+    "head": {"CRF": put(f"{TAGGER}.head", "crf"), "log-softmax": put(f"{TAGGER}.head", "softmax")},
+    "scheme": {"BILUO": put(f"{TAGGER}.scheme", "biluo"), "BIO": put(f"{TAGGER}.scheme", "bio")},
+    "averaging": {"none": put("training.optimizer.use_averages", False)},
+    "dropout": {
+        "none": all_of(put(LOCKED, 0.0), put(WORD, 0.0)),
+        "locked": put(WORD, 0.0),
+        "words": put(LOCKED, 0.0),
+        "locked, recurrent": all_of(put(WORD, 0.0), put(RECURRENT, 0.2)),
+        "locked, words, recurrent": put(RECURRENT, 0.2),
+    },
+    "unit of context": {
+        "window 16": put(WINDOW, 16),
+        "window 32": put(WINDOW, 32),
+        "window 64": put(WINDOW, 64),
+        "whole document": all_of(put(WINDOW, 0), put(f"{TOK2VEC}.encode.context", 0)),
+        "sentence": sentences,
+    },
+    "occurrences": {"none": put(f"{TOK2VEC}.occurrences", 0), "5000": put(f"{TOK2VEC}.occurrences", 5000)},
+    "cell": {
+        "GRU": encoder("GRUEncoder"),
+        "simple GRU": encoder("GRUEncoder", simple=True),
+        "RNN": encoder("RNNEncoder"),
+        "identity RNN": encoder("RNNEncoder", identity=True),
+    },
+    "layers": {
+        "1": all_of(put(f"{TOK2VEC}.encode.depth", 1), unset(f"{TOK2VEC}.encode.residual")),
+        "2": all_of(put(f"{TOK2VEC}.encode.depth", 2), put(f"{TOK2VEC}.encode.residual", True)),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: what is trained on what.
+
+    group, name: where it stands. data: the data set; what is trained on is its train part, and dev chooses the model.
+    systems: names of configs, and "spacy". scored: the part that is scored. share: percent of the documents of train.
+    with_vectors: spaCy's `ner` gets static vectors, as our configs of this row do. change: to our configs.
+    """
+
+    group: str
+    name: str
+    data: str
+    systems: tuple[str, ...]
+    scored: str = "dev"
+    share: int = 100
+    with_vectors: bool = False
+    change: Change | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training. config: all its settings but paths and seed."""
+
+    row: Row
+    system: str
+    seed: int
+    config: Settings
+
+    @property
+    def id(self) -> str:
+        return f"{self.row.group}/{self.row.name}/{self.system}/{self.seed}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Names what is trained: the same for two rows that train the same, another when a setting changes."""
+        what = [self.row.data, self.row.scored, self.row.share, self.seed, self.config]
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def on_sentences(self) -> bool:
+        return bool(self.config["corpora"]["dev"].get("gold_preproc"))
+
+
+def rows() -> list[Row]:
+    """All rows, in the order in which they are trained and shown."""
+    plain, glove = ("default", SPACY), ("vectors", "accuracy", SPACY)
+    found = []
+    for data in ("conll03", "wnut17", "gmb"):
+        # The textbook model is compared where others published it.
+        found.append(Row("main", data, data, ("default", "classic", SPACY) if data == "gmb" else plain))
+        found.append(Row("main", data + GLOVE, data, glove, with_vectors=True))
+    found.append(Row("main", "embedded", "embedded", plain, scored="eval"))
+    for share in SHARES:
+        found.append(Row("curve", f"{share}", "conll03", plain, share=share))
+        found.append(Row("curve", f"{share}{GLOVE}", "conll03", glove, share=share, with_vectors=True))
+    found.append(Row("ablation", "base", "conll03", ("default", "vectors", "accuracy")))
+    for factor, values in ABLATION.items():
+        for value, change in values.items():
+            # Vectors are a factor of the configs that have some.
+            systems = ("vectors", "accuracy") if factor == "vectors" else ("default", "vectors", "accuracy")
+            found.append(Row("ablation", f"{factor}: {value}", "conll03", systems, change=change))
+    return found
+
+
+def configured(row: Row, system: str, base: Settings, steps: int | None = None) -> Settings:
+    """The settings of a run, a copy. base: the system's config as it is. steps: train no longer, to try things out."""
+    config = deepcopy(base)
+    if row.change is not None:
+        row.change(config)
+    if system == SPACY and row.with_vectors:
+        put(f"{SPACY_EMBED}.include_static_vectors", True)(config)
+    if steps is not None:
+        training = config["training"]
+        training.update(max_steps=steps, eval_frequency=min(steps, training["eval_frequency"]))
+        rate = training["optimizer"].get("learn_rate")
+        if isinstance(rate, dict) and "total_steps" in rate:
+            rate["total_steps"] = steps
+    return config
+
+
+def has_vectors(config: Any) -> bool:
+    """Whether any part of a config takes static vectors."""
+    if not isinstance(config, dict):
+        return False
+    return bool(config.get("include_static_vectors")) or any(has_vectors(value) for value in config.values())
+
+
+def plan(
+    wanted: Iterable[Row],
+    configs: dict[str, Settings],
+    seeds: Iterable[int],
+    systems: Iterable[str] | None = None,
+    steps: int | None = None,
+) -> Iterator[Run]:
+    """The runs, seed by seed, so that a slice of them covers all rows; each training once, under its first name.
+
+    wanted: the rows. configs: the config of each system. systems: only these. steps: see `configured`.
+    """
+    seen: set[str] = set()
+    for seed in seeds:
+        for row in wanted:
+            for system in row.systems:
+                if systems is not None and system not in systems:
+                    continue
+                run = Run(row, system, seed, configured(row, system, configs[system], steps))
+                if run.fingerprint not in seen:
+                    seen.add(run.fingerprint)
+                    yield run

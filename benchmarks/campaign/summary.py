@@ -1,0 +1,120 @@
+"""What the results say, in numbers: means over seeds, ratios to spaCy's `ner`, scores of parts.
+
+Nothing here trains or prints; the report is made of it.
+"""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from training import SCORES, seconds_until
+
+from .data import ALSO_ON
+from .entities import Entity, Scores, by_familiarity, by_type, gold_entities, out_of_domain
+from .rows import SPACY, Row, Run
+from .runs import load_entities
+
+TIMES = ("seconds_until_best", "seconds_in_all", "cpu_seconds_until_best", "cpu_seconds_in_all")
+
+
+class Done(NamedTuple):
+    """A run, and its result."""
+
+    run: Run
+    result: dict[str, Any]
+
+
+def mean_and_sd(values: Iterable[float | None]) -> dict[str, Any] | None:
+    """Mean and standard deviation (None for one value) of the values that are there; None if there are none."""
+    found = [value for value in values if value is not None]
+    if not found:
+        return None
+    spread = round(statistics.stdev(found), 6) if len(found) > 1 else None
+    return {"mean": round(statistics.mean(found), 6), "sd": spread, "n": len(found)}
+
+
+def summarize(row: Row, done: Mapping[str, Sequence[Done]]) -> list[dict[str, Any]]:
+    """One entry for each system of a row that has results. done: the runs of each system."""
+    return [
+        {
+            "group": row.group,
+            "row": row.name,
+            "system": system,
+            "seeds": [found.run.seed for found in done[system]],
+            **{name: mean_and_sd(found.result["scores"][name] for found in done[system]) for name in SCORES},
+            **{name: mean_and_sd(found.result["training"][name] for found in done[system]) for name in TIMES},
+            **ratios(done[system], done.get(SPACY, [])),
+        }
+        for system in row.systems
+        if done.get(system)
+    ]
+
+
+def ratios(ours: Sequence[Done], theirs: Sequence[Done]) -> dict[str, Any]:
+    """Our time as a share of that of spaCy's `ner`, from pairs of runs with the same seed; times of the processor.
+
+    `until_best` and `in_all` compare the same times of both. `until_its_best`: until ours reached the best F of
+    spaCy's on dev, as a share of the time that spaCy's took to it; over the pairs in which ours reached it.
+    """
+    peers = {found.run.seed: found.result["training"] for found in theirs if found.run.system == SPACY}
+    shares: dict[str, list[float | None]] = {"until_best": [], "in_all": [], "until_its_best": []}
+    for found in ours:
+        peer, own = peers.get(found.run.seed), found.result["training"]
+        if found.run.system == SPACY or peer is None:
+            continue
+        for name in ("until_best", "in_all"):
+            shares[name].append(_share(own[f"cpu_seconds_{name}"], peer[f"cpu_seconds_{name}"]))
+        reached = seconds_until(peer["best_dev_f"], own["evaluations"], "cpu_seconds")
+        shares["until_its_best"].append(_share(reached, peer["cpu_seconds_until_best"]))
+    return {f"share_of_spacy_{name}": mean_and_sd(values) for name, values in shares.items()}
+
+
+def _share(ours: float | None, theirs: float | None) -> float | None:
+    return ours / theirs if ours is not None and theirs else None
+
+
+class Gold:
+    """The annotated entities of the work folder's corpora, each file read once."""
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        self.files: dict[str, list[Entity]] = {}
+
+    def __call__(self, data: str, part: str) -> list[Entity]:
+        name = f"{data}/{part}.spacy"
+        if name not in self.files:
+            self.files[name] = gold_entities(self.work / "data" / name)
+        return self.files[name]
+
+
+def parts_of(found: Sequence[Done], work: Path, gold: Gold) -> dict[str, Any]:
+    """Scores of a system by type, of seen and unseen entities, and on the other data set (`out_of_domain`).
+
+    found: the runs of one system in one row.
+    """
+    row = found[0].run.row
+    by_part: dict[str, list[dict[str, Scores]]] = {"types": [], "familiarity": [], "out_of_domain": []}
+    for done in found:
+        entities = {
+            data: [Entity(*fields) for fields in listed] for data, listed in load_entities(work, done.run).items()
+        }
+        own, truth = entities[row.data], gold(row.data, row.scored)
+        by_part["types"].append(by_type(truth, own))
+        by_part["familiarity"].append(by_familiarity(truth, own, gold(row.data, "train")))
+        other = ALSO_ON.get(row.data)
+        if other in entities:
+            by_part["out_of_domain"].append({other: out_of_domain(gold(other, "dev"), entities[other])})
+    return {name: _over_seeds(seeds) for name, seeds in by_part.items()}
+
+
+def _over_seeds(seeds: Sequence[Mapping[str, Scores]]) -> dict[str, Any]:
+    """Means over seeds, by part."""
+    names = sorted({name for scores in seeds for name in scores})
+    return {
+        name: {
+            "gold": next(scores[name].gold for scores in seeds if name in scores),
+            **{key: mean_and_sd(getattr(scores[name], key) for scores in seeds if name in scores) for key in "prf"},
+        }
+        for name in names
+    }

@@ -1,0 +1,113 @@
+"""What the benchmarks share: `spacy train` on one thread with a clock beside it, and what the log says.
+
+No benchmark by itself; imported by main_job.py, confidence.py and accuracy.py.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+ENV = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+SCORES = ("ents_p", "ents_r", "ents_f", "ents_token_acc", "ents_token_acc_in_entities")
+
+
+class LogReader:
+    """Finds the evaluations in the lines that `spacy train` prints; the header says which column is which."""
+
+    def __init__(self) -> None:
+        self.columns: list[str] = []
+
+    def read(self, line: str) -> tuple[int, float] | None:
+        """(step, entity F in percent) if the line is an evaluation."""
+        # A loss has the name of its component behind a space.
+        fields = line.replace("LOSS ", "LOSS_").split()
+        if fields[:2] == ["E", "#"]:
+            self.columns = fields
+            return None
+        if not self.columns or len(fields) != len(self.columns) or not (fields[0] + fields[1]).isdigit():
+            return None
+        return int(fields[1]), float(fields[self.columns.index("ENTS_F")])
+
+
+def train(config: Path, output: Path, overrides: Mapping[str, Any], echo: bool = True) -> dict[str, Any]:
+    """Run `spacy train`; note when each evaluation was printed.
+
+    config: the config file. output: the folder for model-best. overrides: settings by their dotted names.
+    echo: print the log.
+    RETURNS: `best_dev_f` (percent), `best_step`, seconds on the wall and of the processor until the best evaluation
+    and in all, the start of the program included, and all `evaluations`. Seconds of the processor until an evaluation
+    are None where the system has no /proc.
+    Raises RuntimeError with the end of the log if the training fails.
+    """
+    command = [sys.executable, "-m", "spacy", "train", str(config), "-o", str(output)]
+    for name, value in overrides.items():
+        command += [f"--{name}", str(value)]
+    log, reader, rows = [], LogReader(), []
+    start, cpu_before = time.perf_counter(), _cpu_of_children()
+    with subprocess.Popen(command, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            for line in process.stdout or ():
+                log.append(line)
+                if echo:
+                    print(line, end="", flush=True)
+                found = reader.read(line)
+                if found is not None:
+                    rows.append((*found, time.perf_counter() - start, _cpu_of(process.pid)))
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode or not rows:
+        raise RuntimeError(f"{config}: training failed with {' '.join(command)}\n{''.join(log[-30:])}")
+    seconds, cpu_seconds = time.perf_counter() - start, _cpu_of_children() - cpu_before
+    best = max(rows, key=lambda row: row[1])
+    return {
+        "best_dev_f": best[1],
+        "best_step": best[0],
+        "seconds_until_best": round(best[2], 1),
+        "seconds_in_all": round(seconds, 1),
+        "cpu_seconds_until_best": best[3],
+        "cpu_seconds_in_all": round(cpu_seconds, 1),
+        "evaluations": [
+            {"f": f, "step": step, "seconds": round(wall, 1), "cpu_seconds": cpu} for step, f, wall, cpu in rows
+        ],
+    }
+
+
+def _cpu_of(pid: int) -> float | None:
+    """Seconds of the processor that a running process took so far."""
+    path = Path(f"/proc/{pid}/stat")
+    if not path.exists():
+        return None
+    # Behind the name, which may have spaces: user and system time are fields 14 and 15 of all.
+    fields = path.read_text().rpartition(")")[2].split()
+    return round((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), 1)
+
+
+def _cpu_of_children() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def seconds_until(f: float, evaluations: Iterable[Mapping[str, Any]], clock: str = "seconds") -> float | None:
+    """Time of the training until an evaluation first reached f; None if none did. clock: "seconds", "cpu_seconds"."""
+    return next((row[clock] for row in evaluations if row["f"] >= f), None)
+
+
+def evaluate(model: Path, data: Path, output: Path) -> dict[str, Any]:
+    """Scores of a trained pipeline by `spacy lstm-ner evaluate`. output: the file for all of them."""
+    command = [sys.executable, "-m", "spacy", "lstm-ner", "evaluate", str(model), str(data), "--output", str(output)]
+    subprocess.run(command, env=ENV, check=True, stdout=subprocess.DEVNULL)
+    scores = json.loads(output.read_text())
+    return {name: scores[name] for name in SCORES if name in scores}
+
+
+def write_spacy_config(target: Path) -> None:
+    """Write the config of spaCy's `ner` that `spacy init config -p ner -o efficiency` gives."""
+    command = [sys.executable, "-m", "spacy", "init", "config", str(target), "-p", "ner", "-o", "efficiency", "-F"]
+    subprocess.run(command, check=True, env=ENV, stdout=subprocess.DEVNULL)
