@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/pipeline.py [--parts speed stages growth processes startup training] [--work FOLDER]
 
-speed      words a second on CoNLL-2003 testa of our configs and of others (see pipeline_parts/contestants.py), through
-           each library's own way to predict, from texts and from tokens; `spacy benchmark speed`; F1 of the trained ones
+speed      words a second on CoNLL-2003 testa of our configs and of others (see pipeline_parts/contestants.py), each
+           in its library's own way, from texts and from tokens; `spacy benchmark speed`; F1 of the trained ones
 stages     where our time goes, and how far the recurrence is from the machine's matrix products
 growth     time and memory of 10^3 to 10^6 tokens, in many docs and in one
 processes  n_process=2 against 1

@@ -42,9 +42,9 @@ class ChildFailed(RuntimeError):
 
 
 def call(function: str, **arguments: Any) -> Any:
-    """Call `module:function` of this package in a fresh process of one thread. RETURNS what it returned, by way of JSON.
+    """Call `module:function` of this package in a fresh process of one thread.
 
-    Raises ChildFailed.
+    RETURNS what it returned, by way of JSON. Raises ChildFailed.
     """
     command = [sys.executable, "-m", "pipeline_parts.child", function, json.dumps(arguments, default=str)]
     done = subprocess.run(command, env=ENV, capture_output=True, text=True, check=False)

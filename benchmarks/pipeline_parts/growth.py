@@ -1,10 +1,12 @@
 """Time and memory as there are more tokens, in many docs and in one."""
 
+import json
 import resource
 import sys
 import time
 from collections.abc import Iterator
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 
 from pipeline_parts.common import Record, Work, call, in_turn, median
@@ -20,7 +22,9 @@ def measure(work: Work, rounds: int, most: int) -> Record:
 
     The Docs alone are made in a process of their own, and what that took is subtracted.
     """
-    path = prepare("default", work)["path"]
+    path, data = prepare("default", work)["path"], work.train.with_suffix(".json")
+    if not data.exists():
+        call("growth:write_sentences", source=work.train, target=data)
     sizes = [SMALLEST]
     while sizes[-1] * 10 <= most:
         sizes.append(sizes[-1] * 10)
@@ -28,7 +32,7 @@ def measure(work: Work, rounds: int, most: int) -> Record:
 
     def turn(name: str) -> Record:
         form, size, mode = cases[name]
-        result: Record = call("growth:turn", path=path, data=work.train, form=form, n_tokens=size, mode=mode)
+        result: Record = call("growth:turn", path=path, data=data, form=form, n_tokens=size, mode=mode)
         return result
 
     found = in_turn(cases, min(rounds, 3), turn)
@@ -48,7 +52,16 @@ def measure(work: Work, rounds: int, most: int) -> Record:
     return {"rounds": min(rounds, 3), "mib_of_loaded_pipeline": median(loaded, "peak_mib"), "rows": rows}
 
 
-# What follows runs in a process of its own.
+# What follows runs in processes of its own.
+
+
+def write_sentences(source: str, target: str) -> None:
+    """The words of the data's sentences, in a form that is read in little memory."""
+    import spacy
+    from spacy.tokens import DocBin
+
+    sents = (sent for doc in DocBin().from_disk(source).get_docs(spacy.blank("en").vocab) for sent in doc.sents)
+    Path(target).write_text(json.dumps([[token.text for token in sent] for sent in sents]))
 
 
 def turn(path: str, data: str, form: str, n_tokens: int, mode: str) -> Record:
@@ -57,13 +70,12 @@ def turn(path: str, data: str, form: str, n_tokens: int, mode: str) -> Record:
     Many docs are the sentences of the data, over and over; one doc is all their words. None is kept. RETURNS seconds of
     computing since the warm-up, and the most memory that the process had.
     """
+    # Thinc imports PyTorch where it is installed, and the pipeline does not need it.
+    sys.modules["torch"] = None  # type: ignore[assignment]
     import spacy
-    from spacy.tokens import DocBin
     from spacy.util import minibatch
 
-    nlp = spacy.load(path)
-    sents = [sent for doc in DocBin().from_disk(data).get_docs(nlp.vocab) for sent in doc.sents]
-    sentences = [[token.text for token in sent] for sent in sents]
+    nlp, sentences = spacy.load(path), json.loads(Path(data).read_text())
     for _ in nlp.pipe(made(nlp.vocab, sentences, "many", SMALLEST)):
         pass
     start = time.process_time()

@@ -27,6 +27,7 @@ def measure(work: Work, names: list[str], rounds: int, docs: int) -> Record:
     for name, record in found.items():
         print(f"  {name}: {record}", flush=True)
     there = [name for name in names if "unavailable" not in found[name]]
+    batch_size = min(docs or BATCH_SIZE, BATCH_SIZE)
     arguments = {"train": work.train, "dev": work.dev, "n_docs": docs}
 
     def one_turn(name: str) -> Record:
@@ -40,9 +41,7 @@ def measure(work: Work, names: list[str], rounds: int, docs: int) -> Record:
         found[name]["entities"] = results[0]["entities"]
     for name in there:
         if CONTESTANTS[name].kind in ("spacy", "ready"):
-            found[name]["spacy_benchmark_speed"] = command(
-                found[name]["path"], work, min(docs or BATCH_SIZE, BATCH_SIZE)
-            )
+            found[name]["spacy_benchmark_speed"] = command(found[name]["path"], work, batch_size)
         if found[name]["trained"] and CONTESTANTS[name].kind == "spacy":
             found[name]["f"] = call("spacy_peer:f_score", path=found[name]["path"], dev=work.dev)
     add_ratios(found)

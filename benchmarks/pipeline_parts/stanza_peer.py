@@ -1,6 +1,7 @@
 """Stanza's NER tagger with random weights, and its own way to predict: a Pipeline of its tokenizer step and `ner`.
 
-Its trained models are downloads. Texts are tokenized by spaCy's tokenizer, which Stanza offers in place of a trained
+Its weights say O for every token, which is in its favour: it has no entities to write. Its trained models are
+downloads. Texts are tokenized by spaCy's tokenizer, which Stanza offers in place of a trained
 one, with spaCy's rules for sentences; tokens that are given come in the sentences of the data.
 """
 
@@ -19,6 +20,7 @@ from stanza.models.ner.data import DataLoader
 from stanza.models.ner.trainer import Trainer
 
 WIDTH = 100
+SURE = 100.0
 
 
 def build(target: str, train: str, hidden: int, depth: int) -> None:
@@ -33,7 +35,11 @@ def build(target: str, train: str, hidden: int, depth: int) -> None:
     arguments = ["--hidden_dim", str(hidden), "--num_layers", str(depth), "--shorthand", "en_none"]
     args = {**ner_tagger.parse_args([*arguments, "--save_dir", target]), "charlm": False}
     loader = DataLoader(Document([_entries(sent) for doc in docs for sent in doc.sents]), 32, args, pretrain)
-    Trainer(args, loader.vocab, pretrain, device="cpu").save(str(folder / "ner.pt"))
+    trainer = Trainer(args, loader.vocab, pretrain, device="cpu")
+    (outside,) = loader.vocab["tag"].map([("O",)])[0]
+    with torch.no_grad():
+        trainer.model.tag_clfs[0].bias[outside] = SURE
+    trainer.save(str(folder / "ner.pt"))
     # Where Stanza keeps its list of models to download.
     (folder / "resources.json").write_text("{}")
 
