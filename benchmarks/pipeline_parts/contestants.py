@@ -74,6 +74,15 @@ def prepare(name: str, work: Work) -> Record:
     return record
 
 
+def path_of(name: str, work: Work) -> str:
+    """Where a contestant's pipeline is, made ready. Raises ChildFailed, with the reason, if it cannot be had."""
+    record = prepare(name, work)
+    if "unavailable" in record:
+        raise ChildFailed(f"{name}: {record['unavailable']}")
+    path: str = record["path"]
+    return path
+
+
 def _spacy_pipeline(name: str, work: Work) -> Record:
     output, figures = work.folder / name, work.folder / f"{name}.json"
     if work.untrained:

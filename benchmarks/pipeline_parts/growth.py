@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_parts.common import Record, Work, call, in_turn, median
-from pipeline_parts.contestants import prepare
+from pipeline_parts.contestants import path_of
 
 SMALLEST = 1000
 FORMS = ("many", "one")
@@ -22,7 +22,7 @@ def measure(work: Work, rounds: int, most: int) -> Record:
 
     The Docs alone are made in a process of their own, and what that took is subtracted.
     """
-    path, data = prepare("default", work)["path"], work.train.with_suffix(".json")
+    path, data = path_of("default", work), work.train.with_suffix(".json")
     if not data.exists():
         call("growth:write_sentences", source=work.train, target=data)
     sizes = [SMALLEST]

@@ -5,7 +5,7 @@ from itertools import cycle
 from typing import Any
 
 from pipeline_parts.common import Record, Work, call, in_turn, median
-from pipeline_parts.contestants import prepare
+from pipeline_parts.contestants import path_of
 
 NAMES = ("default", "spacy_ner")
 NUMBERS = (1, 2)
@@ -14,7 +14,7 @@ WARM_UP = 100
 
 def measure(work: Work, rounds: int, words: int) -> Record:
     """Wall time of n_process=1 and 2 on so many words of text; the start of the second process is in it."""
-    paths = {name: prepare(name, work)["path"] for name in NAMES}
+    paths = {name: path_of(name, work) for name in NAMES}
     cases = {f"{name} {number}": (name, number) for name in NAMES for number in NUMBERS}
 
     def turn(case: str) -> Record:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline_parts.common import Record, Work, call
-from pipeline_parts.contestants import prepare
+from pipeline_parts.contestants import path_of
 
 STAGES = (
     # What is timed, and where it is found when a pipeline runs:
@@ -115,7 +115,7 @@ def instrumented(nlp: Any, watch: Stopwatch) -> Iterator[None]:
 def measure(work: Work, rounds: int, docs: int) -> Record:
     found = {}
     for name in ("default", "accuracy"):
-        path = prepare(name, work)["path"]
+        path = path_of(name, work)
         found[name] = call("stages:profile", path=path, dev=work.dev, rounds=rounds, n_docs=docs)
     return {"rounds": rounds, "pipelines": found}
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from pipeline_parts.common import ENV, ChildFailed, Record, Work, folder_bytes, in_turn, median
-from pipeline_parts.contestants import prepare
+from pipeline_parts.contestants import path_of
 
 NAMES = ("default", "accuracy", "spacy_ner")
 PROGRAM = """
@@ -26,7 +26,7 @@ print(json.dumps({"import": imported - start, "load": loaded - imported, "first_
 
 def measure(work: Work, rounds: int) -> Record:
     """Wall time of `import spacy`, `spacy.load`, the first text, and the whole process; MiB of the folder."""
-    paths = {name: Path(prepare(name, work)["path"]) for name in NAMES}
+    paths = {name: Path(path_of(name, work)) for name in NAMES}
 
     def turn(name: str) -> Record:
         start = time.perf_counter()
