@@ -1,0 +1,1 @@
+"""The parts of benchmarks/pipeline.py, one module each."""

@@ -1,0 +1,18 @@
+"""Runs one function of this package and prints what it returns; started by `common.call`."""
+
+import json
+import sys
+from importlib import import_module
+
+from pipeline_parts.common import RESULT
+
+
+def main() -> None:
+    module, _, function = sys.argv[1].partition(":")
+    result = getattr(import_module(f"pipeline_parts.{module}"), function)(**json.loads(sys.argv[2]))
+    # Some libraries print without ending their line.
+    print(f"\n{RESULT}{json.dumps(result)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

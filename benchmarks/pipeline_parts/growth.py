@@ -1,0 +1,103 @@
+"""Time and memory as there are more tokens, in many docs and in one."""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+from pipeline_parts.common import Record, Work, call, in_turn, median
+from pipeline_parts.contestants import path_of
+
+SMALLEST = 1000
+FORMS = ("many", "one")
+MODES = ("load", "docs", "all")
+
+
+def measure(work: Work, rounds: int, most: int) -> Record:
+    """For each size and form: seconds and MiB of the component, and MiB of the Docs themselves.
+
+    The Docs alone are made in a process of their own, and what that took is subtracted.
+    """
+    path, data = path_of("default", work), work.train.with_suffix(".json")
+    if not data.exists():
+        call("growth:write_sentences", source=work.train, target=data)
+    sizes = [SMALLEST]
+    while sizes[-1] * 10 <= most:
+        sizes.append(sizes[-1] * 10)
+    cases = {f"{form} {size} {mode}": (form, size, mode) for size in sizes for form in FORMS for mode in MODES}
+
+    def turn(name: str) -> Record:
+        form, size, mode = cases[name]
+        result: Record = call("growth:turn", path=path, data=data, form=form, n_tokens=size, mode=mode)
+        return result
+
+    found = in_turn(cases, min(rounds, 3), turn)
+    rows = []
+    for size in sizes:
+        for form in FORMS:
+            loaded, docs, whole = (found[f"{form} {size} {mode}"] for mode in MODES)
+            rows.append(
+                {
+                    "form": form,
+                    "tokens": size,
+                    "seconds": median(whole, "seconds") - median(docs, "seconds"),
+                    "mib": round(median(whole, "peak_mib") - median(docs, "peak_mib"), 1),
+                    "mib_of_docs": round(median(docs, "peak_mib") - median(loaded, "peak_mib"), 1),
+                }
+            )
+    return {"rounds": min(rounds, 3), "mib_of_loaded_pipeline": median(loaded, "peak_mib"), "rows": rows}
+
+
+# What follows runs in processes of its own.
+
+
+def write_sentences(source: str, target: str) -> None:
+    """The words of the data's sentences, in a form that is read in little memory."""
+    import spacy
+    from spacy.tokens import DocBin
+
+    sents = (sent for doc in DocBin().from_disk(source).get_docs(spacy.blank("en").vocab) for sent in doc.sents)
+    Path(target).write_text(json.dumps([[token.text for token in sent] for sent in sents]))
+
+
+def turn(path: str, data: str, form: str, n_tokens: int, mode: str) -> Record:
+    """Load and warm up; then, unless mode is "load", make Docs and, if it is "all", annotate them.
+
+    Many docs are the sentences of the data, over and over; one doc is all their words. None is kept. RETURNS seconds of
+    computing since the warm-up, and the most memory that the process had.
+    """
+    # Thinc imports PyTorch where it is installed, and the pipeline does not need it.
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    import spacy
+    from spacy.util import minibatch
+
+    nlp, sentences = spacy.load(path), json.loads(Path(data).read_text())
+    for _ in nlp.pipe(made(nlp.vocab, sentences, "many", SMALLEST)):
+        pass
+    start = time.process_time()
+    docs = iter(()) if mode == "load" else made(nlp.vocab, sentences, form, n_tokens)
+    annotated = nlp.pipe(docs) if mode == "all" else (doc for batch in minibatch(docs, nlp.batch_size) for doc in batch)
+    tokens = sum(len(doc) for doc in annotated)
+    seconds = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Bytes on macOS, KiB elsewhere.
+    return {"tokens": tokens, "seconds": seconds, "peak_mib": peak / (2**20 if sys.platform == "darwin" else 2**10)}
+
+
+def made(vocab: Any, sentences: list[list[str]], form: str, n_tokens: int) -> Iterator[Any]:
+    """Docs of so many tokens in all."""
+    from spacy.tokens import Doc
+
+    if form == "one":
+        yield Doc(vocab, words=list(islice((word for words in cycle(sentences) for word in words), n_tokens)))
+        return
+    left = n_tokens
+    for words in cycle(sentences):
+        if not left:
+            return
+        yield Doc(vocab, words=words[:left])
+        left -= len(words[:left])

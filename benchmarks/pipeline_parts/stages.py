@@ -1,0 +1,219 @@
+"""Where the time of our pipelines goes, and how far their recurrence is from the machine's matrix products."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from pipeline_parts.common import Record, Work, call
+from pipeline_parts.contestants import path_of
+
+STAGES = (
+    # What is timed, and where it is found when a pipeline runs:
+    #   nlp NAME             a method of the pipeline
+    #   function MODULE:NAME a function, in the module that calls it
+    #   node NAME/K          the K-th layer below a layer of the model, or the layer itself
+    #   ref NAME             a reference of the model
+    # A row's time is without that of other rows inside it. Rows with "?" need not be there (characters, vectors).
+    ("tokenizer", "nlp make_doc"),
+    ("distinct words", "function layers.tok2vec:distinct_lexemes"),
+    ("embedding", "node per_lexeme/0"),
+    ("features", "node lexeme_features"),
+    ("characters", "node char_cnn?"),
+    ("static vectors", "node lexeme_vectors?"),
+    ("gather and recurrence", "function layers.tok2vec:run_encoder"),
+    ("occurrences", "function layers.tok2vec:group_occurrences"),
+    ("occurrences", "function layers.tok2vec:beside_maximum"),
+    ("head", "ref output_layer"),
+    ("head", "ref head"),
+    ("reading tokens", "function inference:chain_tokens"),
+    ("decoding", "function inference:find_spans"),
+    ("scores", "function inference:span_scores"),
+    ("scores", "function component:write_scores"),
+    ("writing entities", "function component:write_entities"),
+)
+RECURRENCE = "gather and recurrence"
+REST = "the rest"
+PACKAGE = "spacy_lstm_ner"
+COMPONENT = "lstm_ner"
+
+
+class Stopwatch:
+    """Seconds of computing by stage; the time of a stage within another counts for the inner one alone."""
+
+    def __init__(self, clock: Callable[[], float] = time.process_time):
+        self.clock = clock
+        self.seconds: Counter[str] = Counter()
+        self._running = [REST]
+        self._since = clock()
+
+    def wrap(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            self._charge()
+            self._running.append(stage)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._charge()
+                self._running.pop()
+
+        return timed
+
+    def run(self, function: Callable[[], Any]) -> dict[str, float]:
+        """RETURNS the seconds of each stage of one call."""
+        self.seconds.clear()
+        self._since = self.clock()
+        function()
+        self._charge()
+        return dict(self.seconds)
+
+    def _charge(self) -> None:
+        now = self.clock()
+        self.seconds[self._running[-1]] += now - self._since
+        self._since = now
+
+
+def places(nlp: Any, selector: str) -> list[tuple[Any, str]]:
+    """The (object, attribute) pairs that a selector of STAGES names. Raises LookupError if there are none."""
+    kind, _, rest = selector.rstrip("?").partition(" ")
+    name, _, inner = rest.partition("/" if kind == "node" else ":")
+    model = nlp.get_pipe(COMPONENT).model
+    found: list[tuple[Any, str]] = []
+    if kind == "nlp":
+        found = [(nlp, name)]
+    elif kind == "function":
+        module = import_module(f"{PACKAGE}.{name}")
+        found = [(module, inner)] if hasattr(module, inner) else []
+    elif kind == "ref":
+        found = [(model.get_ref(name), "_func")] if name in model.ref_names else []
+    elif kind == "node":
+        nodes = [node for node in model.walk() if node.name == name]
+        found = [(node.layers[int(inner)] if inner else node, "_func") for node in nodes]
+    if not found and not selector.endswith("?"):
+        raise LookupError(f"{selector!r} names nothing in this version of {PACKAGE}: adapt the table STAGES")
+    return found
+
+
+@contextmanager
+def instrumented(nlp: Any, watch: Stopwatch) -> Iterator[None]:
+    """While it lasts, the functions of STAGES are timed."""
+    before = [(*place, getattr(*place)) for _, selector in STAGES for place in places(nlp, selector)]
+    try:
+        for stage, selector in STAGES:
+            for owner, name in places(nlp, selector):
+                setattr(owner, name, watch.wrap(stage, getattr(owner, name)))
+        yield
+    finally:
+        for owner, name, function in before:
+            setattr(owner, name, function)
+
+
+def measure(work: Work, rounds: int, docs: int) -> Record:
+    found = {}
+    for name in ("default", "accuracy"):
+        path = path_of(name, work)
+        found[name] = call("stages:profile", path=path, dev=work.dev, rounds=rounds, n_docs=docs)
+    return {"rounds": rounds, "pipelines": found}
+
+
+# What follows runs in a process of its own.
+
+
+def profile(path: str, dev: str, rounds: int, n_docs: int) -> Record:
+    """Medians of the seconds of each stage, on texts that were seen before, and of bare products."""
+    import spacy
+    from spacy.tokens import DocBin
+
+    nlp = spacy.load(path)
+    docs = list(DocBin().from_disk(dev).get_docs(nlp.vocab))[: n_docs or None]
+    texts, watch = [doc.text for doc in docs], Stopwatch()
+
+    def run() -> None:
+        for _ in nlp.pipe(texts):
+            pass
+
+    by_step, at_once, flops = bare_products(nlp, texts)
+    run()
+    stages, plain, steps, once = [], [], [], []
+    for _ in range(rounds):
+        plain.append(seconds(run))
+        with instrumented(nlp, watch):
+            stages.append(watch.run(run))
+        steps.append(seconds(by_step))
+        once.append(seconds(at_once))
+    names = list(dict.fromkeys([name for name, _ in STAGES] + [REST]))
+    of_stage = {name: float(np.median([row.get(name, 0.0) for row in stages])) for name in names}
+    whole = float(np.median(plain))
+    return {
+        "words": sum(map(len, docs)),
+        "seconds": whole,
+        "seconds_instrumented": float(np.median([sum(row.values()) for row in stages])),
+        "stages": {name: value for name, value in of_stage.items() if value},
+        "products_by_step": float(np.median(steps)),
+        "products_at_once": float(np.median(once)),
+        "gflops": round(flops / 1e9 / of_stage[RECURRENCE], 1) if of_stage[RECURRENCE] else None,
+        "gflops_of_machine": round(machine_gflops(), 1),
+    }
+
+
+def seconds(run: Callable[[], Any]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def bare_products(nlp: Any, texts: list[str]) -> tuple[Callable[[], None], Callable[[], None], float]:
+    """The matrix products of the recurrence alone, for docs in batches of `nlp.batch_size`.
+
+    x·W of the distinct words of a batch in the first layer, and of all rows in those above; h·R of all rows.
+    RETURNS: a run with h·R for each time step of a batch, a run with h·R at once, and their operations.
+    """
+    from spacy.util import minibatch
+
+    from spacy_lstm_ner.layers.packed import pack
+
+    model = nlp.get_pipe(COMPONENT).model
+    stack = next(node for node in model.walk() if node.name.startswith("recurrent("))
+    D, H = stack.attrs["n_directions"], stack.layers[0].get_dim("nO")
+    rng, work, flops = np.random.default_rng(0), [], 0.0
+    weights = [(array(rng, D, layer.get_dim("nI"), 4 * H), array(rng, D, H, 4 * H)) for layer in stack.layers]
+    for docs in minibatch((nlp.make_doc(text) for text in texts), nlp.batch_size):
+        settings = {"window": stack.attrs["window"], "context": stack.attrs["context"]}
+        packed = pack(np.array([len(doc) for doc in docs]), n_directions=D, **settings)
+        n, sizes = packed.n_rows, packed.batch_sizes.tolist()
+        starts = (np.cumsum(sizes) - sizes).tolist()
+        distinct = len({token.orth for doc in docs for token in doc})
+        for k, (W, _) in enumerate(weights):
+            rows = distinct if k == 0 else n
+            work.append((array(rng, rows, W.shape[1]), array(rng, D, n, H), k, list(zip(starts, sizes, strict=True))))
+            flops += 2.0 * D * 4 * H * (rows * W.shape[1] + n * H)
+    buffer = np.empty((D, max(max(len(x), h.shape[1]) for x, h, _, _ in work), 4 * H), dtype="f4")
+
+    def by_step() -> None:
+        for x, h, k, steps in work:
+            W, R = weights[k]
+            np.matmul(x, W, out=buffer[:, : len(x)])
+            for start, b in steps:
+                np.matmul(h[:, start : start + b], R, out=buffer[:, :b])
+
+    def at_once() -> None:
+        for x, h, k, _ in work:
+            W, R = weights[k]
+            np.matmul(x, W, out=buffer[:, : len(x)])
+            np.matmul(h, R, out=buffer[:, : h.shape[1]])
+
+    return by_step, at_once, flops
+
+
+def machine_gflops(n: int = 1024, repetitions: int = 5) -> float:
+    """Operations a second of a large float32 product."""
+    A = array(np.random.default_rng(0), n, n)
+    return 2.0 * n**3 / 1e9 / min(seconds(lambda: A @ A) for _ in range(repetitions))
+
+
+def array(rng: np.random.Generator, *shape: int) -> Any:
+    return rng.normal(size=shape).astype("f4")
