@@ -44,8 +44,8 @@ def score_own(examples: Sequence[Example], key: str, labels: Collection[str]) ->
     """Score `doc.spans[key]` of the predicted docs against the gold entities of some labels.
 
     labels: those of the component; entities of other labels are the business of another.
-    RETURNS: `spans_KEY_p`, `spans_KEY_r`, `spans_KEY_f`, `spans_KEY_per_type`. Docs without annotation do not count, nor do
-    predicted spans on tokens without.
+    RETURNS: `spans_KEY_p`, `spans_KEY_r`, `spans_KEY_f`, `spans_KEY_per_type`. Docs without annotation do not count,
+    nor do predicted spans on tokens without.
     """
     by_prediction = {id(example.predicted): example for example in examples}
 

@@ -29,9 +29,7 @@ def test_divergence_against_enumeration(scheme_name, seed):
         rows = slice(first, first + n)
         q, p = paths(scheme, old, e[rows], allowed[rows]), paths(scheme, new, emissions[rows], wider[rows])
         log_zq, log_zp = log_sum(q.values()), log_sum(p.values())
-        expected += sum(
-            np.exp(score - log_zq) * (score - log_zq - (p[tags] - log_zp)) for tags, score in q.items()
-        )
+        expected += sum(np.exp(score - log_zq) * (score - log_zq - (p[tags] - log_zp)) for tags, score in q.items())
         first += n
     assert ours == pytest.approx(expected, abs=1e-8)
 
