@@ -9,7 +9,7 @@ from small import SMALL, small_copy, small_pipeline
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from test_component import TRAIN, entities, examples_for
-from thinc.api import Adam, fix_random_seed
+from thinc.api import Adam, Config, fix_random_seed
 
 from spacy_lstm_ner.component import LSTMEntityRecognizer
 from spacy_lstm_ner.rehearsal import make_tutor, rehearsal_loss
@@ -266,3 +266,33 @@ def test_a_weight_out_of_range_is_an_error(weight):
     model = nlp.add_pipe("lstm_ner").model
     with pytest.raises(ValueError, match="rehearse_weight is"):
         LSTMEntityRecognizer(nlp.vocab, model, rehearse_weight=weight)
+
+
+def sourced(folder, component="lstm_ner", **settings):
+    """A pipeline as `spacy train` makes it from a config with `source`."""
+    callback = {"@callbacks": "spacy-lstm-ner.ComponentSettings.v1", "component": component, "settings": settings}
+    config = {
+        "nlp": {"lang": "en", "pipeline": ["lstm_ner"], "after_pipeline_creation": callback},
+        "components": {"lstm_ner": {"source": str(folder), "component": "lstm_ner"}},
+    }
+    return spacy.util.load_model_from_config(Config(config), auto_fill=True)
+
+
+def test_a_config_turns_rehearsal_on_for_a_component_with_a_source(tmp_path):
+    trained_nlp = small_pipeline("crf", steps=5)
+    trained_nlp.to_disk(tmp_path)
+    nlp = sourced(tmp_path, rehearse_weight=2.0)
+    component = nlp.get_pipe("lstm_ner")
+    assert component.cfg["rehearse_weight"] == 2.0 and component.labels
+    nlp.update(examples_for(nlp), sgd=Adam(0.01))
+    before = trained_nlp.get_pipe("lstm_ner").model.to_bytes()
+    assert component._rehearsal_model.get_ref("output_layer").to_bytes() == (
+        trained_nlp.get_pipe("lstm_ner").model.get_ref("output_layer").to_bytes()
+    )
+    assert component.model.to_bytes() != before
+    with pytest.raises(ValueError, match="rehearse_weight is -1"):
+        sourced(tmp_path, rehearse_weight=-1)
+    with pytest.raises(ValueError, match="unknown settings rehearsal"):
+        sourced(tmp_path, rehearsal=1.0)
+    with pytest.raises(ValueError, match="component is 'ner', but must be an lstm_ner of the pipeline"):
+        sourced(tmp_path, component="ner")
