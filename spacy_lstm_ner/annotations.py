@@ -78,7 +78,7 @@ class ChainTokens(NamedTuple):
         return mask
 
 
-def given(cfg: Mapping[str, Any]) -> str:
+def given_for(cfg: Mapping[str, Any]) -> str:
     """What of `doc.ents` counts as given for a component with these settings."""
     if cfg["annotate"] == "spans":
         return NOTHING

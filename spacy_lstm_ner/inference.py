@@ -10,7 +10,7 @@ import numpy as np
 from spacy.tokens import Doc
 from thinc.api import Model
 
-from .annotations import ChainTokens, chain_tokens, given
+from .annotations import ChainTokens, chain_tokens, given_for
 from .confidence import Uncertainty
 from .layers.confidence import soften, span_probabilities
 from .layers.crf import Floats, Lattice, Moves, Transitions, entropy, forward_backward
@@ -64,7 +64,7 @@ def n_tags(model: Model[Any, Any], labels: Sequence[str]) -> int:
 def read_chains(model: Model[Any, Any], docs: List[Doc], labels: Sequence[str], cfg: Dict[str, Any]) -> Chains:
     """The model's emissions, made ready for everything that is computed on chains of tags."""
     size, head = n_tags(model, labels), model.get_ref("head")
-    tokens = chain_tokens(docs, cfg["sentence_boundaries"], given(cfg))
+    tokens = chain_tokens(docs, cfg["sentence_boundaries"], given_for(cfg))
     if len(tokens.rows):
         flat = model.ops.to_numpy(model.ops.flatten(model.predict(docs)))
         emissions = flat if len(flat) == len(tokens.rows) else flat[tokens.rows]

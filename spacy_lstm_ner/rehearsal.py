@@ -21,7 +21,7 @@ from spacy.training import Example, validate_examples
 from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
-from .annotations import GoldReport, chain_tokens, given, gold_tags
+from .annotations import GoldReport, chain_tokens, given_for, gold_tags
 from .layers.crf import Moves, forward_backward
 from .layers.distill import chain_divergence
 from .layers.head import head_scheme, head_transitions, label_numbers
@@ -67,7 +67,7 @@ def rehearsal_loss(
     """
     head, old_head, scheme = model.get_ref("head"), tutor.get_ref("head"), head_scheme(model.get_ref("head"))
     flat = model.ops.to_numpy(model.ops.flatten(list(scores)))
-    tokens = chain_tokens(docs, cfg["sentence_boundaries"], given(cfg))
+    tokens = chain_tokens(docs, cfg["sentence_boundaries"], given_for(cfg))
     if annotated is not None:
         tokens = tokens._replace(outside=tokens.outside | annotated[tokens.rows])
     before = tutor.ops.to_numpy(tutor.ops.flatten(_tutor_scores(tutor, model, list(docs))))[tokens.rows]

@@ -1,15 +1,19 @@
 """Several components in one pipeline, and where each writes what it finds."""
 
+import itertools
 import warnings
 
 import pytest
 import spacy
+from hypothesis import given
+from hypothesis import strategies as st
 from small import SMALL
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from test_component import entities, examples_for
 from thinc.api import fix_random_seed
 
+from spacy_lstm_ner.annotations import write_entities
 from spacy_lstm_ner.cli.evaluate import overall_rows
 from spacy_lstm_ner.component import LSTMEntityRecognizer
 from spacy_lstm_ner.scorer import score_entities
@@ -21,6 +25,7 @@ DATA = [
     ("Ada met Shaka Khan in Rome", [(0, 3, "PERSON"), (8, 18, "PERSON"), (22, 26, "PLACE")]),
 ]
 TEXTS = [text for text, _ in DATA]
+VOCAB = spacy.blank("en").vocab
 
 
 def only(label):
@@ -192,6 +197,32 @@ def test_who_wins_where_entities_overlap(overwrite):
         assert found[0] == ("Ada", "RULER", "Q1") and found[1] == ("met Shaka", "RULER", "")
         assert ("in", "RULER", "Q2") in found
     assert doc[5].ent_iob == 3 and doc[5].ent_type == 0
+
+
+@st.composite
+def spans_of(draw, length=8):
+    """Spans that do not overlap, in order."""
+    cuts = sorted(draw(st.sets(st.integers(0, length), max_size=8)))
+    pairs = [pair for pair in itertools.pairwise(cuts) if draw(st.booleans())]
+    return [(start, end, draw(st.sampled_from("XY"))) for start, end in pairs]
+
+
+@given(old=spans_of(), new=spans_of(), blocked=st.sets(st.integers(0, 7), max_size=2))
+def test_written_entities_displace_what_they_overlap_and_nothing_else(old, new, blocked):
+    def taken(spans):
+        return {k for start, end, _ in spans for k in range(start, end)}
+
+    blocked -= taken(old) | taken(new)
+    doc = Doc(VOCAB, words=list("abcdefgh"))
+    doc.set_ents([Span(doc, *span) for span in old], blocked=[doc[k : k + 1] for k in blocked], default="missing")
+    write_entities(doc, [Span(doc, *span) for span in new])
+    kept = [span for span in old if not taken([span]) & taken(new)]
+    assert [(ent.start, ent.end, ent.label_) for ent in doc.ents] == sorted(kept + new)
+    for token in doc:
+        if token.i in blocked:
+            assert token.ent_iob == 3 and not token.ent_type
+        elif token.i not in taken(kept + new):
+            assert token.ent_iob_ == "O"
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have")
