@@ -155,7 +155,7 @@ def main() -> None:
                 "way": way,
                 "old_f": f_of(gold, found, OLD),
                 "new_f": f_of(gold, found, NEW),
-                "kept": len(found & old_before) / len(old_before),
+                "kept": len(found & old_before) / max(len(old_before), 1),
                 "seconds": round(time.perf_counter() - start, 1),
             }
             results["after"].append(row)
