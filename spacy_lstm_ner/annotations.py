@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 from numpy.typing import NDArray
-from spacy.attrs import ENT_IOB, IS_SPACE, ORTH, SENT_START, SPACY
+from spacy.attrs import ENT_IOB, ENT_TYPE, IS_SPACE, ORTH, SENT_START, SPACY
 from spacy.errors import Errors
 from spacy.tokens import Doc, Span
 from spacy.training import Example, biluo_tags_to_spans
@@ -24,6 +24,9 @@ from .tags import BIO, MISSING, OUTSIDE, Bools, Ints, Scheme, Spans, spans_to_ta
 
 IOB_MISSING, IOB_INSIDE, IOB_OUTSIDE, IOB_BEGIN = 0, 1, 2, 3
 """spaCy's values of ENT_IOB. IOB_BEGIN without a type marks a token that may not be in an entity."""
+
+ENTITIES, BLOCKED, NOTHING = "entities", "blocked tokens", "nothing"
+"""What of `doc.ents` counts as given: entities and blocked tokens, blocked tokens alone, or nothing."""
 
 EXAMPLES_SHOWN = 3
 
@@ -55,7 +58,7 @@ class ChainTokens(NamedTuple):
     """The tokens that get tags, and what they may be.
 
     rows (M,): the token of each. lengths (n_docs,): how many each doc has.
-    outside (M,): tokens that already are in an entity or were blocked; they can only be O.
+    outside (M,): tokens that already are in an entity or were blocked, as far as that counts; they can only be O.
     separate (M,): tokens that cannot continue an entity.
     """
 
@@ -75,15 +78,23 @@ class ChainTokens(NamedTuple):
         return mask
 
 
-def chain_tokens(docs: Sequence[Doc], sentence_boundaries: bool = False) -> ChainTokens:
+def given_for(cfg: Mapping[str, Any]) -> str:
+    """What of `doc.ents` counts as given for a component with these settings."""
+    if cfg["annotate"] == "spans":
+        return NOTHING
+    return BLOCKED if cfg["overwrite"] else ENTITIES
+
+
+def chain_tokens(docs: Sequence[Doc], sentence_boundaries: bool = False, given: str = ENTITIES) -> ChainTokens:
     """The tokens of the docs that get tags.
 
     sentence_boundaries: whether an entity must not go on across the start of a sentence, where one is set.
+    given: what of `doc.ents` is: ENTITIES, BLOCKED or NOTHING.
     """
-    attrs = [ENT_IOB, IS_SPACE, SENT_START]
+    attrs = [ENT_IOB, IS_SPACE, SENT_START, ENT_TYPE]
     arrays = [doc.to_array(attrs) for doc in docs if len(doc)]
-    table = np.concatenate(arrays) if arrays else np.zeros((0, 3), dtype=np.uint64)
-    preset = _is_preset(table[:, 0])
+    table = np.concatenate(arrays) if arrays else np.zeros((0, 4), dtype=np.uint64)
+    preset = _is_given(table[:, 0], table[:, 3], given)
     rows = np.flatnonzero(table[:, 1] == 0)
     ends = np.cumsum([len(doc) for doc in docs])
     lengths = np.diff(np.searchsorted(rows, ends), prepend=0)
@@ -100,25 +111,35 @@ def chain_tokens(docs: Sequence[Doc], sentence_boundaries: bool = False) -> Chai
     return ChainTokens(rows, lengths, preset[rows], separate)
 
 
-def _is_preset(iob: NDArray[Any]) -> Bools:
-    return (iob == IOB_INSIDE) | (iob == IOB_BEGIN)
+def _is_given(iob: NDArray[Any], types: NDArray[Any], given: str) -> Bools:
+    blocked = (iob == IOB_BEGIN) & (types == 0)
+    if given == ENTITIES:
+        return (iob == IOB_INSIDE) | (iob == IOB_BEGIN)
+    return blocked if given == BLOCKED else np.zeros_like(blocked)
 
 
-def write_entities(doc: Doc, starts: Sequence[int], ends: Sequence[int], labels: Sequence[str]) -> list[Span]:
-    """Add entities to a doc in one go. Entities and blocked tokens that were there stay; every other token is O.
+def as_spans(doc: Doc, starts: Sequence[int], ends: Sequence[int], labels: Sequence[str]) -> list[Span]:
+    """Spans of a doc from the tokens that they begin with and end before."""
+    return [Span(doc, start, end, label=label) for start, end, label in zip(starts, ends, labels, strict=True)]
 
-    RETURNS: the entities that were added.
+
+def write_entities(doc: Doc, entities: list[Span]) -> None:
+    """Add entities to `doc.ents` in one go, in place of those that they overlap.
+
+    Other entities and blocked tokens that were there stay; every other token is O.
     """
-    entities = [Span(doc, start, end, label=label) for start, end, label in zip(starts, ends, labels, strict=True)]
-    iob = doc.to_array(ENT_IOB)
-    if not _is_preset(iob).any():
+    table = doc.to_array([ENT_IOB, ENT_TYPE]).reshape(len(doc), 2)
+    if not _is_given(table[:, 0], table[:, 1], ENTITIES).any():
         doc.set_ents(entities)
-        return entities
-    free = ~_is_preset(iob)
-    for start, end in zip(starts, ends, strict=True):
-        free[start:end] = False
+        return
+    written = np.zeros(len(doc), dtype=bool)
+    for span in entities:
+        written[span.start : span.end] = True
+    free = ~written & ~_is_given(table[:, 0], table[:, 1], BLOCKED)
+    for ent in doc.ents:
+        if not written[ent.start : ent.end].any():
+            free[ent.start : ent.end] = False
     doc.set_ents(entities, outside=[Span(doc, *run) for run in _runs(free)], default="unmodified")
-    return entities
 
 
 def _runs(mask: Bools) -> list[tuple[int, int]]:
@@ -139,10 +160,13 @@ def doc_tags(doc: Doc, label_numbers: Mapping[str, int]) -> Ints:
     return spans_to_tags(Spans(starts, ends, labels), len(doc))
 
 
-def gold_tags(example: Example, label_numbers: Mapping[str, int], report: GoldReport) -> Ints:
+def gold_tags(
+    example: Example, label_numbers: Mapping[str, int], report: GoldReport, own_labels: Optional[Sequence[str]] = None
+) -> Ints:
     """The gold tags of the predicted doc's tokens; MISSING where there is no annotation.
 
     label_numbers: the number of each label; an entity of another label is MISSING.
+    own_labels: if given, an entity of a label that is not among them is O.
     Entities lose white space at their ends; one that does not align with the tokens is MISSING. Both are counted in
     `report`.
     """
@@ -167,7 +191,7 @@ def gold_tags(example: Example, label_numbers: Mapping[str, int], report: GoldRe
         if label in label_numbers and first < last:
             kept.append((first, last, label_numbers[label]))
         elif first < last:
-            tags[first:last] = MISSING
+            tags[first:last] = MISSING if own_labels is None or label in own_labels else OUTSIDE
     if kept:
         starts, ends, labels = (np.array(column, dtype=np.int64) for column in zip(*kept, strict=True))
         entity_tags = spans_to_tags(Spans(starts, ends, labels), len(predicted), MISSING)

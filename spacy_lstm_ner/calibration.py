@@ -162,10 +162,11 @@ def _annotated(
 ) -> List[Tuple[Chains, Gold, Bools]]:
     """The chains of the examples, their gold tags, and where there is annotation of any label; some docs at a time."""
     numbers, found = label_numbers(labels, model.get_ref("head")), []
+    own_labels = labels if cfg["other_labels"] == "outside" else None
     for k in range(0, len(examples), DOCS_AT_ONCE):
         part = examples[k : k + DOCS_AT_ONCE]
         chains = read_chains(model, [example.predicted for example in part], labels, cfg)
-        tags = np.concatenate([gold_tags(example, numbers, GoldReport()) for example in part])
+        tags = np.concatenate([gold_tags(example, numbers, GoldReport(), own_labels) for example in part])
         own = chain_gold(tags, chains.tokens, chains.moves.scheme)
         in_entity = np.concatenate([example.get_aligned("ENT_IOB") for example in part] or [[]])
         other = np.isin(np.array(in_entity, dtype=object), (1, 3))[chains.tokens.rows]

@@ -1,6 +1,5 @@
 """The trainable pipeline component behind the factory "lstm_ner"."""
 
-import warnings
 from collections import Counter
 from copy import deepcopy
 from itertools import islice
@@ -9,23 +8,24 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 import numpy as np
 from spacy.errors import Errors
 from spacy.language import Language
-from spacy.pipeline.trainable_pipe import TrainablePipe
 from spacy.tokens import Doc, Span
-from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.training import Example, validate_get_examples
 from spacy.util import check_lexeme_norms
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
-from .annotations import gold_labels, word_counts, write_entities
+from .annotations import as_spans, gold_labels, word_counts, write_entities
 from .confidence import Uncertainty, register_score_attribute, write_scores
 from .inference import Analysis, Prediction, best_analyses, find_entities, n_tags, uncertainties
+from .labels import label_list, let_be_predicted, warn_of_added_labels, warn_of_other_labels
 from .layers.embed import build_vocabulary
-from .layers.head import head_scheme, set_head_size
+from .layers.head import set_head_size
 from .layers.loss import Loss
 from .learning import tagger_loss
+from .rehearsal import RehearsingPipe, plus
 from .scorer import score_entities
-from .settings import check_settings, default_settings, warn_of_unknown_labels
+from .settings import check_settings, default_settings, warn_of_unknown_labels, writes_spans
 
 DEFAULT_MODEL_CONFIG = """
 [model]
@@ -72,18 +72,24 @@ def make_lstm_ner(
     scorer: Optional[Callable[..., Dict[str, Any]]],
     threshold: float,
     label_thresholds: Dict[str, float],
+    annotate: str,
+    overwrite: bool,
     spans_key: Optional[str],
     score_attr: Optional[str],
     sentence_boundaries: bool,
     incorrect_spans_key: Optional[str],
     label_weights: Dict[str, float],
     label_smoothing: float,
+    other_labels: str,
+    rehearse_weight: float,
 ) -> "LSTMEntityRecognizer":
     """Create the component for a pipeline.
 
     model: gives the emissions of the tags of each token; see `architectures.build_tagger`.
     scorer: scores a list of Examples.
     threshold: entities of a lower probability are left out. label_thresholds: the same for single labels.
+    annotate: where entities go: "ents", "spans" (`doc.ents` then neither changes nor counts as given), or "both".
+    overwrite: whether entities take the place of those in `doc.ents` that they overlap; if not, what is there stays.
     spans_key: entities and their probabilities go to `doc.spans[spans_key]` too. None: they are not computed unless a
         threshold needs them.
     score_attr: name of the extension attribute that gives an entity's probability, `ent._.score`. It reads what
@@ -93,22 +99,30 @@ def make_lstm_ner(
         wrong, as in spaCy's `ner`.
     label_weights: by label (or "O"), how much more an error weighs in training where this is the right answer.
     label_smoothing: share of the right tag's place that training gives to all tags alike.
+    other_labels: what an entity of a label that the component does not have is in training: a label to "add", "outside"
+        (no entity), or "missing" (no annotation).
+    rehearse_weight: in `update`, what it costs to differ from the model as it was when training began on it, per nat of
+        the divergence. 0: nothing. A model that is initialized anew has nothing to rehearse.
     Raises ValueError for a setting that is out of range.
     """
     settings = {
         "threshold": threshold,
         "label_thresholds": label_thresholds,
+        "annotate": annotate,
+        "overwrite": overwrite,
         "spans_key": spans_key,
         "score_attr": score_attr,
         "sentence_boundaries": sentence_boundaries,
         "incorrect_spans_key": incorrect_spans_key,
         "label_weights": label_weights,
         "label_smoothing": label_smoothing,
+        "other_labels": other_labels,
+        "rehearse_weight": rehearse_weight,
     }
     return LSTMEntityRecognizer(nlp.vocab, model, name, scorer=scorer, **settings)
 
 
-class LSTMEntityRecognizer(TrainablePipe):
+class LSTMEntityRecognizer(RehearsingPipe):
     """Finds named entities: the model scores tags, the best legal sequence of them becomes `doc.ents`."""
 
     def __init__(
@@ -130,7 +144,8 @@ class LSTMEntityRecognizer(TrainablePipe):
         self.scorer = scorer
         self.cfg: Dict[str, Any] = {"labels": [], **default_settings(), **deepcopy(settings)}
         check_settings(name, self.cfg)
-        if self.cfg["spans_key"] and self.cfg["score_attr"]:
+        self._forget_tutor(is_fresh=True)
+        if writes_spans(self.cfg) and self.cfg["score_attr"]:
             register_score_attribute(self.cfg["score_attr"])
 
     @property
@@ -176,7 +191,8 @@ class LSTMEntityRecognizer(TrainablePipe):
 
         get_examples: gives the examples anew at each call; they are not kept.
         labels: a list of labels, or the mapping that spaCy's `ner` writes as its label data, to start with in place
-            of the labels of the examples; `update` adds what else it sees.
+            of the labels of the examples. What becomes of other labels is up to the setting `other_labels`; unless that
+            is "add", labels that were added before are taken as such a list.
         Raises TypeError for anything but Examples, and ValueError for labels of another form.
         """
         validate_get_examples(get_examples, "LSTMEntityRecognizer.initialize")
@@ -185,13 +201,17 @@ class LSTMEntityRecognizer(TrainablePipe):
         found: Counter[str] = Counter()
         counts: Counter[int] = Counter()
         sample: List[Example] = list(islice(get_examples(), 10))
-        if labels is None or tables:
+        if labels is None and self.labels and self.cfg["other_labels"] != "add":
+            labels = self.labels
+        if labels is None or tables or self.cfg["other_labels"] != "add":
             for example in get_examples():
                 found.update(gold_labels(example.reference))
                 if tables:
                     counts.update(word_counts([example.predicted]))
-        for label in sorted(found) if labels is None else self._label_list(labels):
+        for label in sorted(found) if labels is None else label_list(self.name, labels):
             self.add_label(label)
+        if self.cfg["other_labels"] != "add":
+            warn_of_other_labels(self.name, found, self.labels, self.cfg["other_labels"])
         for table in tables:
             build_vocabulary(table, counts)
         warn_of_unknown_labels(self.name, self.cfg)
@@ -200,17 +220,7 @@ class LSTMEntityRecognizer(TrainablePipe):
         set_head_size(self._head, size)
         self._head.attrs.update(unseen=[], temperature=1.0, label_temperatures=[])
         self.model.initialize(X=[example.x for example in sample])
-
-    def _label_list(self, labels: Any) -> List[str]:
-        if isinstance(labels, dict) and all(isinstance(value, dict) for value in labels.values()):
-            # spaCy's ner writes {action: {label: count}}.
-            labels = sorted({label for action in labels.values() for label in action if label})
-        if not isinstance(labels, (list, tuple)) or not all(isinstance(label, str) for label in labels):
-            raise ValueError(
-                f"'{self.name}': labels must be a list of strings, as `spacy init labels` writes them, but got "
-                f"{str(labels)[:80]!r}"
-            )
-        return list(labels)
+        self._forget_tutor(is_fresh=True)
 
     def _is_initialized(self) -> bool:
         output = self.model.get_ref("output_layer")
@@ -235,17 +245,17 @@ class LSTMEntityRecognizer(TrainablePipe):
         return find_entities(self.model, _as_list(docs), self.labels, self.cfg)
 
     def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Prediction]) -> None:
-        """Add the predicted entities to `doc.ents`, and with their scores to `doc.spans`.
-
-        Entities that were there before stay.
-        """
-        if self.cfg["spans_key"] and self.cfg["score_attr"] and not Span.has_extension(self.cfg["score_attr"]):
+        """Write the predicted entities to `doc.ents`, and with their scores to `doc.spans`, as the settings say."""
+        spans_too, in_ents = writes_spans(self.cfg), self.cfg["annotate"] != "spans"
+        if spans_too and self.cfg["score_attr"] and not Span.has_extension(self.cfg["score_attr"]):
             # Unpickled in a process where no component was made.
             register_score_attribute(self.cfg["score_attr"])
         for doc, prediction in zip(docs, predictions, strict=True):
-            spans = write_entities(doc, prediction.starts, prediction.ends, prediction.labels)
-            if self.cfg["spans_key"] and prediction.scores is not None:
-                write_scores(doc, self.cfg["spans_key"], self.name, spans, prediction.scores)
+            spans = as_spans(doc, prediction.starts, prediction.ends, prediction.labels)
+            if in_ents:
+                write_entities(doc, spans)
+            if spans_too and prediction.scores is not None:
+                write_scores(doc, self.cfg["spans_key"], self.name, spans, prediction.scores, in_ents)
 
     def n_best(self, docs: Iterable[Doc], n: int = 5) -> List[List[Analysis]]:
         """The n most probable analyses of each doc, best first; the docs are not changed.
@@ -286,45 +296,33 @@ class LSTMEntityRecognizer(TrainablePipe):
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
-        if isinstance(examples, Example):
-            raise TypeError(Errors.E978.format(name="LSTMEntityRecognizer.update", types={Example}))
-        examples = list(examples)
-        validate_examples(examples, "LSTMEntityRecognizer.update")
+        examples = self._checked(examples, "update")
         self._require_initialized()
+        self._keep_tutor()
         self._learn_labels(examples)
-        if not any(len(example.predicted) for example in examples):
+        docs = [example.predicted for example in examples]
+        if not any(len(doc) for doc in docs):
             return losses
         set_dropout_rate(self.model, drop)
         # The whole batch in its order: a listener gets its vectors for just these docs.
-        scores, backprop = self.model.begin_update([example.predicted for example in examples])
+        scores, backprop = self.model.begin_update(docs)
         loss = self._loss(examples, scores)
-        backprop(self.model.ops.unflatten(self.model.ops.asarray(loss.d_emissions), _lengths(examples)))
-        if loss.d_transitions is not None:
-            for name, gradient in loss.d_transitions._asdict().items():
-                self._head.inc_grad(name, self._head.ops.asarray(gradient.astype("float32")))
-        if sgd not in (None, False):
-            self.finish_update(sgd)
+        kept = self._rehearsal_loss(examples, scores)
+        if kept is not None:
+            loss = plus(loss, kept, self.cfg["rehearse_weight"])
+        self._learn(loss, backprop, docs, sgd)
         losses[self.name] += loss.value
         return losses
 
     def _learn_labels(self, examples: Sequence[Example]) -> None:
         """Add labels that first turn up now, and let tags be predicted that now have an example."""
         present = {label for example in examples for label in gold_labels(example.reference)}
-        new = sorted(present.difference(self.labels))
-        for label in new:
-            self.add_label(label)
-        if new:
-            warnings.warn(
-                f"'{self.name}': labels {', '.join(new)} first seen in update were added. To have them from the "
-                "start, give them to initialize, in its examples or in its list of labels",
-                stacklevel=3,
-            )
-        waiting = self._head.attrs["unseen"]
-        if waiting:
-            known = {number for number, label in enumerate(self.labels) if label in present}
-            of_label = head_scheme(self._head).label_of(np.array(waiting)).tolist()
-            still = [tag for tag, number in zip(waiting, of_label, strict=True) if number not in known]
-            self._head.attrs["unseen"] = still
+        if self.cfg["other_labels"] == "add":
+            new = sorted(present.difference(self.labels))
+            for label in new:
+                self.add_label(label)
+            warn_of_added_labels(self.name, new)
+        let_be_predicted(self._head, self.labels, present)
 
     def get_loss(self, examples: Iterable[Example], scores: Sequence[Floats2d]) -> Tuple[float, List[Floats2d]]:
         """The loss in nats, summed over what is annotated, and its gradient, one array a doc.
@@ -337,8 +335,8 @@ class LSTMEntityRecognizer(TrainablePipe):
         examples = list(examples)
         if not examples:
             return 0.0, []
-        loss = self._loss(examples, scores)
-        return loss.value, self.model.ops.unflatten(self.model.ops.asarray(loss.d_emissions), _lengths(examples))
+        loss, lengths = self._loss(examples, scores), [len(example.predicted) for example in examples]
+        return loss.value, self.model.ops.unflatten(self.model.ops.asarray(loss.d_emissions), lengths)
 
     def _loss(self, examples: Sequence[Example], scores: Sequence[Floats2d]) -> Loss:
         loss = tagger_loss(self.model, examples, scores, self.labels, self.cfg)
@@ -364,7 +362,3 @@ class LSTMEntityRecognizer(TrainablePipe):
 
 def _as_list(docs: Union[Doc, Iterable[Doc]]) -> List[Doc]:
     return [docs] if isinstance(docs, Doc) else list(docs)
-
-
-def _lengths(examples: Sequence[Example]) -> List[int]:
-    return [len(example.predicted) for example in examples]

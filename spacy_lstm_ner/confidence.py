@@ -24,19 +24,27 @@ class Uncertainty(NamedTuple):
     entropy: float
 
 
-def write_scores(doc: Doc, key: str, source: str, spans: Sequence[Span], scores: Sequence[float]) -> None:
+def write_scores(
+    doc: Doc, key: str, source: str, spans: Sequence[Span], scores: Sequence[float], in_ents: bool = True
+) -> None:
     """Keep entities and their scores in `doc.spans[key]`.
 
-    What such a component kept there stays as far as it still is in `doc.ents`: entities that were there before this
-    one came, of another component or of an earlier call.
+    in_ents: whether the entities are in `doc.ents`. What such a component kept under the key before stays as far as
+        it still is there: entities that were there before this one came, of another component or of an earlier call.
+        If they are not, what a component of another name kept stays.
     """
     found = list(zip(spans, scores, strict=True))
     old = doc.spans.get(key)
     if old is not None and SOURCE in old.attrs and len(old.attrs[SCORES]) == len(old):
-        entities = {_bounds(ent) for ent in doc.ents} - {_bounds(span) for span in spans}
-        earlier = zip(list(old), old.attrs[SCORES].tolist(), strict=True)
-        found += [(span, score) for span, score in earlier if _bounds(span) in entities]
-        found.sort(key=lambda pair: pair[0].start)
+        new = {_bounds(span) for span in spans}
+        earlier = list(zip(list(old), old.attrs[SCORES].tolist(), strict=True))
+        if in_ents:
+            entities = {_bounds(ent) for ent in doc.ents}
+            earlier = [pair for pair in earlier if _bounds(pair[0]) in entities]
+        elif old.attrs[SOURCE] == source:
+            earlier = []
+        found += [pair for pair in earlier if _bounds(pair[0]) not in new]
+        found.sort(key=lambda pair: (pair[0].start, pair[0].end))
     attrs = {SCORES: np.array([score for _, score in found], dtype="float32"), SOURCE: source}
     doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=[span for span, _ in found])
 
@@ -48,8 +56,11 @@ def entity_score(span: Span) -> Optional[float]:
         if SOURCE not in group.attrs or scores is None or len(scores) != len(group):
             continue
         at = bisect_left(range(len(group)), span.start, key=lambda k: group[k].start)
-        if at < len(group) and _bounds(group[at]) == _bounds(span):
-            return float(scores[at])
+        # Components that write spans alone may find several that begin here.
+        while at < len(group) and group[at].start == span.start:
+            if _bounds(group[at]) == _bounds(span):
+                return float(scores[at])
+            at += 1
     return None
 
 

@@ -10,12 +10,13 @@ import numpy as np
 from spacy.tokens import Doc
 from thinc.api import Model
 
-from .annotations import ChainTokens, chain_tokens
+from .annotations import ChainTokens, chain_tokens, given_for
 from .confidence import Uncertainty
 from .layers.confidence import soften, span_probabilities
 from .layers.crf import Lattice, Moves, Transitions, entropy, forward_backward
 from .layers.decode import decode, n_best
 from .layers.head import head_scheme, head_transitions
+from .settings import writes_spans
 from .tags import Bools, Floats, Spans, tags_to_spans
 
 ROWS_AT_ONCE = 20_000
@@ -63,7 +64,7 @@ def n_tags(model: Model[Any, Any], labels: Sequence[str]) -> int:
 def read_chains(model: Model[Any, Any], docs: List[Doc], labels: Sequence[str], cfg: Dict[str, Any]) -> Chains:
     """The model's emissions, made ready for everything that is computed on chains of tags."""
     size, head = n_tags(model, labels), model.get_ref("head")
-    tokens = chain_tokens(docs, cfg["sentence_boundaries"])
+    tokens = chain_tokens(docs, cfg["sentence_boundaries"], given_for(cfg))
     if len(tokens.rows):
         flat = model.ops.to_numpy(model.ops.flatten(model.predict(docs)))
         emissions = flat if len(flat) == len(tokens.rows) else flat[tokens.rows]
@@ -120,7 +121,7 @@ def find_entities(
     chains = read_chains(model, docs, labels, cfg)
     spans, tokens = find_spans(chains), chains.tokens
     scores = None
-    if cfg["spans_key"] or cfg["threshold"] or cfg["label_thresholds"]:
+    if writes_spans(cfg) or cfg["threshold"] or cfg["label_thresholds"]:
         scores = span_scores(chains, spans, model.get_ref("head"))
         least = np.array([cfg["label_thresholds"].get(label, cfg["threshold"]) for label in labels], dtype="float64")
         chosen = scores >= least[spans.labels]

@@ -8,7 +8,7 @@ from spacy.training import Example
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from .annotations import GoldReport, chain_gold, chain_tokens, gold_tags, incorrect_spans
+from .annotations import GoldReport, chain_gold, chain_tokens, given_for, gold_tags, incorrect_spans
 from .layers.crf import Moves
 from .layers.head import head_scheme, head_transitions, label_numbers
 from .layers.loss import Gold, Loss, chain_loss, cross_entropy
@@ -31,8 +31,9 @@ def tagger_loss(
     flat = model.ops.to_numpy(model.ops.flatten(list(scores)))
     numbers = label_numbers(labels, head)
     report = GoldReport()
-    tags = np.concatenate([gold_tags(example, numbers, report) for example in examples])
-    tokens = chain_tokens([example.predicted for example in examples], cfg["sentence_boundaries"])
+    own = labels if cfg["other_labels"] == "outside" else None
+    tags = np.concatenate([gold_tags(example, numbers, report, own) for example in examples])
+    tokens = chain_tokens([example.predicted for example in examples], cfg["sentence_boundaries"], given_for(cfg))
     gold = Gold(chain_gold(tags, tokens, scheme), tokens.allowed(scheme, flat.shape[1]))
     if cfg["incorrect_spans_key"] is not None:
         entities = tags_to_spans(gold.tags, np.cumsum(tokens.lengths) - tokens.lengths, scheme)

@@ -4,16 +4,23 @@ import warnings
 from copy import deepcopy
 from typing import Any, Dict
 
+from .labels import OTHER_LABELS
+
 _DEFAULTS: Dict[str, Any] = {
     "threshold": 0.0,
     "label_thresholds": {},
+    "annotate": "both",
+    "overwrite": False,
     "spans_key": "lstm_ner",
     "score_attr": "score",
     "sentence_boundaries": False,
     "incorrect_spans_key": None,
     "label_weights": {},
     "label_smoothing": 0.0,
+    "other_labels": "add",
+    "rehearse_weight": 0.0,
 }
+_CHOICES = {"annotate": ("ents", "spans", "both"), "other_labels": OTHER_LABELS}
 
 
 def default_settings() -> Dict[str, Any]:
@@ -26,6 +33,13 @@ def check_settings(name: str, cfg: Dict[str, Any]) -> None:
     unknown = sorted(set(cfg) - set(_DEFAULTS) - {"labels"})
     if unknown:
         raise ValueError(f"'{name}': unknown settings {', '.join(unknown)}; there are {', '.join(_DEFAULTS)}")
+    for setting, choices in _CHOICES.items():
+        if cfg[setting] not in choices:
+            raise ValueError(
+                f"'{name}': {setting} is {cfg[setting]!r}, but must be one of {', '.join(map(repr, choices))}"
+            )
+    if cfg["annotate"] == "spans" and not cfg["spans_key"]:
+        raise ValueError(f"'{name}': annotate is 'spans', so that spans_key must name a place in doc.spans")
     thresholds = {"threshold": cfg["threshold"]}
     thresholds |= {f"label_thresholds[{label!r}]": value for label, value in cfg["label_thresholds"].items()}
     for setting, value in thresholds.items():
@@ -38,6 +52,13 @@ def check_settings(name: str, cfg: Dict[str, Any]) -> None:
         raise ValueError(
             f"'{name}': label_smoothing is {cfg['label_smoothing']}, but must be at least 0 and less than 1"
         )
+    if not 0.0 <= cfg["rehearse_weight"] < float("inf"):
+        raise ValueError(f"'{name}': rehearse_weight is {cfg['rehearse_weight']}, but must be at least 0 (0: off)")
+
+
+def writes_spans(cfg: Dict[str, Any]) -> bool:
+    """Whether entities go to `doc.spans` with their scores."""
+    return bool(cfg["spans_key"]) and cfg["annotate"] != "ents"
 
 
 def warn_of_unknown_labels(name: str, cfg: Dict[str, Any]) -> None:

@@ -7,10 +7,11 @@ import pytest
 import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline_parts import common, growth, report, speed, stages, tagger_data
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example, offsets_to_biluo_tags
 from spacy.vocab import Vocab
+
+from pipeline_parts import common, growth, report, speed, stages, tagger_data
 
 VOCAB = Vocab()
 TEXTS = ["Sharon flew to Miami .", "Nothing happened ."]

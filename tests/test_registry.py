@@ -18,6 +18,7 @@ GROUPS = {
             *("CharCNN", "CharLSTM", "TokenFeatures"),
         ]
     },
+    "spacy_callbacks": {"spacy-lstm-ner.ComponentSettings.v1"},
     "spacy_augmenters": {"spacy-lstm-ner.EntitySwap.v1"},
     "spacy_scorers": {"spacy-lstm-ner.entity_scorer.v1"},
     "spacy_readers": {"spacy-lstm-ner.AnnotatedText.v1"},

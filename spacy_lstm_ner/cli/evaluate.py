@@ -68,8 +68,16 @@ def overall_rows(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
     speed = scores.get("speed")
     return [
         *((name, _percent(scores.get(key))) for name, key in _OVERALL_SCORES.items()),
+        *own_rows(scores),
         ("Words per second", "-" if speed is None else f"{speed:,.0f}"),
     ]
+
+
+def own_rows(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The rows of what single components keep in doc.spans, where they report it."""
+    keys = [key[len("spans_") : -len("_f")] for key in scores if key.startswith("spans_") and key.endswith("_f")]
+    names = {"precision": "p", "recall": "r", "F": "f"}
+    return [(f"{key}: {name}", _percent(scores[f"spans_{key}_{part}"])) for key in keys for name, part in names.items()]
 
 
 def type_rows(per_type: Mapping[str, Mapping[str, Optional[float]]]) -> list[tuple[str, ...]]:
