@@ -11,6 +11,7 @@ from thinc.api import Model, Ops, get_array_module, glorot_uniform_init
 from thinc.types import Floats2d, Ints1d
 from thinc.util import partial
 
+from . import device_run
 from .cells import Cell, GRUCell, IdentityRNNCell, LSTMCell, ResetAfterGRUCell, RNNCell, SimpleGRUCell
 from .kernel import Weights, add_rows, blocks_of, collect, run_backward, run_forward, take_rows
 from .packed import Packed
@@ -105,10 +106,11 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
     W_and_b = xp.concatenate([W, b[:, None]], axis=1) * scale
     weights = Weights(W_and_b, blocks_of(xp, R_dropped * scale), h0, c0, bias)
     distinct = None if rows is None else xp.matmul(X_and_one, W_and_b)
-    X_rows = take_rows(xp, X_and_one, packed.source) if is_train else None
+    sources = packed.on(xp, "source")
+    X_rows = take_rows(xp, X_and_one, sources) if is_train else None
 
     def project(start: int, end: int, out: FloatsXd) -> None:
-        source = packed.source[:, start:end]
+        source = sources[:, start:end]
         if distinct is None:
             chosen = take_rows(xp, X_and_one, source) if X_rows is None else X_rows[:, start:end]
             xp.matmul(chosen, W_and_b, out=out)
@@ -116,12 +118,13 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
         for table, direction, part in zip(distinct, source, out, strict=True):
             take_rows(xp, table, cast(Ints1d, rows)[direction], out=part)
 
-    run = run_forward(cell, project, packed, weights, is_train)
+    forward, backward = (run_forward, run_backward) if xp is np else (device_run.run_forward, device_run.run_backward)
+    run: Any = forward(cell, project, packed, weights, is_train)
     Y = collect(xp, run.h, packed)
 
     def backprop(dY: Floats2d) -> Floats2d:
         back = _LayerBack(X_rows, dY, W, packed, cell)
-        dh0, dc0 = run_backward(cell, run, packed, Weights(W, blocks_of(xp, R_dropped), h0, c0, bias), back)
+        dh0, dc0 = backward(cell, run, packed, Weights(W, blocks_of(xp, R_dropped), h0, c0, bias), back)
         model.inc_grad("W", back.d_W_and_b[:, :-1])
         model.inc_grad("b", back.d_W_and_b[:, -1])
         model.inc_grad("R", back.dR if mask is None else back.dR * mask)
@@ -149,10 +152,11 @@ class _LayerBack:
         self.dX = xp.zeros((packed.n_tokens, n_inputs), dtype=dY.dtype)
 
     def receive(self, start: int, end: int) -> FloatsXd:
-        D = len(self.packed.source)
-        dh = take_rows(self.xp, self.dY, self.packed.source[:, start:end].T * D + np.arange(D))
-        if self.packed.context_rows is not None:
-            dh[self.xp.asarray(self.packed.context_rows[:, start:end].T)] = 0.0
+        xp, D = self.xp, self.packed.n_directions
+        dh = take_rows(xp, self.dY, self.packed.on(xp, "source")[:, start:end].T * D + xp.arange(D))
+        context_rows = self.packed.on(xp, "context_rows")
+        if context_rows is not None:
+            dh[context_rows[:, start:end].T] = 0.0
         return dh
 
     def hand_on(self, start: int, end: int, d_inputs: FloatsXd, h_before: FloatsXd, kept: FloatsXd) -> None:
@@ -163,4 +167,4 @@ class _LayerBack:
             self.d_bias += kept.sum(axis=1)
         may_repeat = self.packed.context_rows is not None
         for direction, dX_rows in enumerate(xp.matmul(d_inputs, self.W_back)):
-            add_rows(xp, self.dX, self.packed.source[direction, start:end], dX_rows, may_repeat)
+            add_rows(xp, self.dX, self.packed.on(xp, "source")[direction, start:end], dX_rows, may_repeat)

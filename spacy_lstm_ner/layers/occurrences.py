@@ -65,11 +65,11 @@ def beside_maximum(H: Floats2d, groups: Groups) -> tuple[Floats2d, Backprop]:
     """
     xp, width = get_array_module(H), H.shape[1]
     of_token = xp.asarray(groups.of_token)
-    M = _maxima(H, groups)[of_token]
+    M = _maxima(H, groups, of_token)[of_token]
 
     def backprop(dY: Floats2d) -> Floats2d:
         reaches = (H == M).astype(H.dtype)
-        share = (_sums(dY[:, width:], groups) / _sums(reaches, groups))[of_token]
+        share = (_sums(dY[:, width:], groups, of_token) / _sums(reaches, groups, of_token))[of_token]
         share *= reaches
         share += dY[:, :width]
         return share
@@ -77,25 +77,25 @@ def beside_maximum(H: Floats2d, groups: Groups) -> tuple[Floats2d, Backprop]:
     return cast(Floats2d, xp.concatenate([H, M], axis=1)), backprop
 
 
-def _maxima(X: Any, groups: Groups) -> Any:
+def _maxima(X: Any, groups: Groups, of_token: Any) -> Any:
     """(G, O) The maximum of each group."""
     if isinstance(X, np.ndarray):
         return np.maximum.reduceat(X[groups.order], groups.starts, axis=0) if len(X) else X
-    return _by_scatter(X, groups, "scatter_max", -np.inf)
+    return _by_scatter(X, groups, of_token, "scatter_max", -np.inf)
 
 
-def _sums(X: Any, groups: Groups) -> Any:
+def _sums(X: Any, groups: Groups, of_token: Any) -> Any:
     """(G, O) The sum of each group."""
     if isinstance(X, np.ndarray):
         return np.add.reduceat(X[groups.order], groups.starts, axis=0) if len(X) else X
-    return _by_scatter(X, groups, "scatter_add", 0.0)
+    return _by_scatter(X, groups, of_token, "scatter_add", 0.0)
 
 
-def _by_scatter(X: Any, groups: Groups, name: str, start: float) -> Any:
-    """CuPy has no reduceat, but scatters."""
+def _by_scatter(X: Any, groups: Groups, of_token: Any, name: str, start: float) -> Any:
+    """CuPy has no reduceat, but scatters. of_token: that of the groups, where X is."""
     import cupyx
 
     xp = get_array_module(X)
     out = xp.full((len(groups.starts), X.shape[1]), start, dtype=X.dtype)
-    getattr(cupyx, name)(out, xp.asarray(groups.of_token), X)
+    getattr(cupyx, name)(out, of_token, X)
     return out

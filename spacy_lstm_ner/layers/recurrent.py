@@ -237,6 +237,7 @@ def encode(
         context=attrs["context"],
         group=GROUP if isinstance(X, np.ndarray) else 0,
     )
+    rows = None if rows is None else model.ops.xp.asarray(rows)
     rate = attrs["dropout_rate"] if is_train else 0.0
     Y, drop_output_back = _locked_dropout(model.ops, X, packed, rate)
     backprops: list[tuple[Backprop, bool, Backprop]] = []
@@ -265,7 +266,7 @@ def _locked_dropout(ops: Ops, X: Floats2d, packed: Packed, rate: float) -> tuple
     if not rate:
         return X, _identity
     drawn = ops.get_dropout_mask((len(packed.lengths), X.shape[1]), rate)
-    mask = drawn[packed.sequence_of_token].astype(X.dtype)
+    mask = drawn[packed.on(ops.xp, "sequence_of_token")].astype(X.dtype)
     return cast(Floats2d, X * mask), lambda dY: dY * mask
 
 
