@@ -218,14 +218,14 @@ def test_maxima_of_other_occurrences(device, dtype, tolerance):
 
 @pytest.fixture(scope="module")
 def cupy():
-    """CuPy with NVRTC. Neither needs a GPU to compile."""
+    """CuPy with a compiler that works. It needs no GPU."""
     module = pytest.importorskip("cupy", reason="CuPy is not installed (extra test-cuda)")
-    from cupy_backends.cuda.libs import nvrtc
+    from cupy.cuda.compiler import CompileException
 
     try:
-        nvrtc.getVersion()
-    except RuntimeError as error:
-        pytest.skip(f"NVRTC cannot be loaded (extra test-cuda): {error}")
+        compiled("")
+    except (RuntimeError, CompileException) as error:
+        pytest.skip(f"NVRTC or CUDA's headers cannot be found (extra test-cuda): {str(error).splitlines()[0]}")
     return module
 
 
@@ -235,8 +235,8 @@ def test_nvrtc_compiles_what_cupy_makes_of_the_kernels(cupy, stage, c_type, dtyp
     """From the real ElementwiseKernel to PTX, the code that a device would load."""
     code = generated_code(cupy, stage, np.dtype(dtype))
     assert f"typedef {c_type} T;" in code and stage.operation in code
-    ptx = compiled(code)
-    assert f".entry {stage.name}(" in ptx and "st.global" in ptx
+    _, entry, ptx = compiled(code).partition(f".entry {stage.name}(")
+    assert entry and "st.global" in ptx
     # No constant turns what is float into double.
     assert (".f64" in ptx) == (c_type == "double")
 
