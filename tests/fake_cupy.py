@@ -49,8 +49,11 @@ class Array:
     def _index(self, index):
         parts = index if isinstance(index, tuple) else (index,)
         parts = tuple(self.module.own(part) if isinstance(part, (Array, np.ndarray)) else part for part in parts)
-        if any(isinstance(part, np.ndarray) for part in parts):
+        arrays = [part for part in parts if isinstance(part, np.ndarray)]
+        if arrays:
             self.module.count["indexed"] += 1
+            # The number of rows that a mask chooses is asked for, and waited for.
+            self.module.count["to host"] += any(part.dtype == bool for part in arrays)
         return parts
 
     def __getitem__(self, index):

@@ -172,6 +172,16 @@ def test_a_step_is_a_product_and_a_kernel_for_each_stage(device, cell):
 
 
 @needs_compiler
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_nothing_goes_to_the_host(device, settings):
+    X, dY = (device.asarray(random("f4", sum(LENGTHS), 6)) for _ in range(2))
+    model = moved(build("lstm", "f4", **settings), device)
+    encode(model, X, np.array(LENGTHS), True)[1](dY[:, : model.get_dim("nO")])
+    encode(model, X, np.array(LENGTHS), False)
+    assert device.count["dot"] and not device.count["to host"]
+
+
+@needs_compiler
 def test_index_arrays_go_to_the_device_once_a_batch(device):
     def copied(depth):
         model = moved(build("lstm", "f4", depth=depth), device)

@@ -155,8 +155,11 @@ class _LayerBack:
         xp, D = self.xp, self.packed.n_directions
         dh = take_rows(xp, self.dY, self.packed.on(xp, "source")[:, start:end].T * D + xp.arange(D))
         context_rows = self.packed.on(xp, "context_rows")
-        if context_rows is not None:
+        if context_rows is not None and xp is np:
             dh[context_rows[:, start:end].T] = 0.0
+        elif context_rows is not None:
+            # CuPy would ask the device how many rows these are, and wait for it.
+            xp.copyto(dh, 0.0, where=context_rows[:, start:end].T[:, :, None])
         return dh
 
     def hand_on(self, start: int, end: int, d_inputs: FloatsXd, h_before: FloatsXd, kept: FloatsXd) -> None:
