@@ -12,6 +12,8 @@ parameters and of the input. Times are those of the process. BENCHMARK_THREADS=2
 each time step of the batch. `one_product` is the same number of operations in two products as large as can be.
 
 Prints ratios of tokens a second, and writes benchmarks/results/layers.json and the table in docs/layers.md.
+
+With --gpu it compares with cuDNN on a GPU instead, see layers_gpu.py, and writes layers_gpu.json.
 """
 
 import os
@@ -34,6 +36,7 @@ import numpy as np
 from thinc.api import LSTM as ThincLSTM
 from thinc.api import Model, PyTorchLSTM, Ragged, get_current_ops
 
+import layers_gpu
 from spacy_lstm_ner.layers.packed import pack
 from spacy_lstm_ner.layers.recurrent import LSTM
 
@@ -95,6 +98,17 @@ def batches(quick: bool) -> dict[str, list[int]]:
     if not quick:
         found["1000 sentences"] = draw(sentences, 1000)
     return {**found, "32 documents": draw(documents, 32), "long document": [4000]}
+
+
+def gpu_batches() -> dict[str, list[int]]:
+    """Sentences and documents, few and many."""
+    sentences, documents = conll_lengths()
+    rng = np.random.default_rng(1)
+    return {
+        f"{n} {name}": rng.choice(lengths, n, replace=False).tolist()
+        for name, lengths in (("sentences", sentences), ("documents", documents))
+        for n in ((64, 256) if name == "sentences" else (32, 256))
+    }
 
 
 def ours(lengths: list[int], width: int, H: int, **settings: Any) -> tuple[Runs, Model[Any, Any]]:
@@ -261,7 +275,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6.0, help="and at least so long, for each line")
     parser.add_argument("--quick", action="store_true", help="128 → 2×100 only, nothing is written")
     parser.add_argument("--only-ours", action="store_true", help="ours, torch and the bare products only")
+    parser.add_argument("--gpu", action="store_true", help="on a GPU, beside cuDNN")
     args = parser.parse_args()
+    if args.gpu:
+        shapes = SHAPES[: 1 if args.quick else 2]
+        output = RESULTS / "layers_gpu.json", ROOT / "docs" / "layers.md"
+        layers_gpu.run(gpu_batches(), shapes, args.repetitions, args.seconds, *output, write=not args.quick)
+        return
     rows = measure(args)
     if args.quick or args.only_ours:
         return

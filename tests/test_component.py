@@ -215,7 +215,8 @@ def test_added_label_changes_nothing_until_it_is_trained():
     assert component.labels[-1] == "NEW"
     assert [entities(doc) for doc in nlp.pipe(texts)] == before
     for ours, grown in zip(old, component.model.predict(list(nlp.pipe(texts))), strict=True):
-        np.testing.assert_allclose(ours, grown[:, : ours.shape[1]], atol=1e-6)
+        # A wider product may round otherwise; the scores are about 15.
+        np.testing.assert_allclose(ours, grown[:, : ours.shape[1]], atol=2e-5)
     examples = examples_for(nlp, [*TRAIN, ("Foo is bar", [(0, 3, "NEW")])])
     optimizer = nlp.resume_training()
     optimizer.learn_rate = 0.01

@@ -20,15 +20,16 @@ STAGES = (
     #   ref NAME             a reference of the model
     # A row's time is without that of other rows inside it. Rows with "?" need not be there (characters, vectors).
     ("tokenizer", "nlp make_doc"),
-    ("distinct words", "function layers.tok2vec:distinct_lexemes"),
+    ("distinct words", "function layers.tok2vec:read_words"),
+    ("distinct words", "function layers.tok2vec:distinct"),
     ("embedding", "node per_lexeme/0"),
     ("features", "node lexeme_features"),
     ("characters", "node char_cnn?"),
     ("static vectors", "node lexeme_vectors?"),
-    ("gather and recurrence", "function layers.tok2vec:run_encoder"),
+    ("gather and recurrence", "function layers.tok2vec:encode_distinct"),
     ("occurrences", "function layers.tok2vec:group_occurrences"),
     ("occurrences", "function layers.tok2vec:beside_maximum"),
-    ("head", "ref output_layer"),
+    ("head", "function layers.tagger:product"),
     ("head", "ref head"),
     ("reading tokens", "function inference:chain_tokens"),
     ("decoding", "function inference:find_spans"),
@@ -169,7 +170,7 @@ def seconds(run: Callable[[], Any]) -> float:
 def bare_products(nlp: Any, texts: list[str]) -> tuple[Callable[[], None], Callable[[], None], float]:
     """The matrix products of the recurrence alone, for docs in batches of `nlp.batch_size`.
 
-    x·W of the distinct words of a batch in the first layer, and of all rows in those above; h·R of all rows.
+    x·W of all rows in the layers above the first; h·R of all rows.
     RETURNS: a run with h·R for each time step of a batch, a run with h·R at once, and their operations.
     """
     from spacy.util import minibatch
@@ -186,9 +187,9 @@ def bare_products(nlp: Any, texts: list[str]) -> tuple[Callable[[], None], Calla
         packed = pack(np.array([len(doc) for doc in docs]), n_directions=D, **settings)
         n, sizes = packed.n_rows, packed.batch_sizes.tolist()
         starts = (np.cumsum(sizes) - sizes).tolist()
-        distinct = len({token.orth for doc in docs for token in doc})
         for k, (W, _) in enumerate(weights):
-            rows = distinct if k == 0 else n
+            # What the first layer makes of words that were seen before is kept.
+            rows = 0 if k == 0 else n
             work.append((array(rng, rows, W.shape[1]), array(rng, D, n, H), k, list(zip(starts, sizes, strict=True))))
             flops += 2.0 * D * 4 * H * (rows * W.shape[1] + n * H)
     buffer = np.empty((D, max(max(len(x), h.shape[1]) for x, h, _, _ in work), 4 * H), dtype="f4")

@@ -24,7 +24,7 @@ BACK_CHUNK = 512
 def collect(xp: Any, h: Array, packed: Packed) -> Floats2d:
     """(N, D, H) by packed row -> (n_tokens, D·H) by token."""
     N, D, H = h.shape
-    rows = packed.target.T * D + np.arange(D)
+    rows = packed.on(xp, "target").T * D + xp.arange(D)
     return cast(Floats2d, take_rows(xp, h.reshape(N * D, H), rows).reshape(packed.n_tokens, D * H))
 
 
@@ -38,8 +38,13 @@ def take_rows(xp: Any, table: Array, rows: Array, out: Optional[Array] = None) -
 
 def add_rows(xp: Any, table: Array, rows: Rows, values: Array, may_repeat: bool) -> None:
     """table[rows] += values; if rows `may_repeat`, all values of a row are added."""
+    if xp is not np:
+        import cupyx
+
+        cupyx.scatter_add(table, rows, values)
+        return
     for chosen in _without_repetition(rows) if may_repeat else [slice(None)]:
-        index = xp.asarray(rows[chosen])
+        index = rows[chosen]
         total = take_rows(xp, table, index)
         total += values[chosen]
         table[index] = total

@@ -11,6 +11,7 @@ from thinc.api import Model, Ops, get_array_module, glorot_uniform_init
 from thinc.types import Floats2d, Ints1d
 from thinc.util import partial
 
+from . import device_run
 from .cells import Cell, GRUCell, IdentityRNNCell, LSTMCell, ResetAfterGRUCell, RNNCell, SimpleGRUCell
 from .kernel import Weights, add_rows, blocks_of, collect, run_backward, run_forward, take_rows
 from .packed import Packed
@@ -94,9 +95,9 @@ def _recurrent_init(ops: Ops, cell: Cell, H: int) -> Floats2d:
     return cast(Floats2d, ops.asarray((q * np.sign(np.diag(r))).astype("float32")))
 
 
-def _input_weights(model: Model[Any, Any]) -> FloatsXd:
+def _input_weights(model: Model[Any, Any], scale: FloatsXd) -> FloatsXd:
     """(D, I+1, K·H) W and β as its last row, scaled. A column of ones takes the bias: no pass over the product."""
-    W, b, scale = model.get_param("W"), model.get_param("b"), _scale(model)
+    W, b = model.get_param("W"), model.get_param("b")
     return model.ops.xp.concatenate([W, b[:, None]], axis=1) * scale
 
 
@@ -112,7 +113,7 @@ def _beside_one(xp: Any, X: Floats2d) -> Floats2d:
 def project_inputs(model: Model[Sequences, Floats2d], X: Floats2d) -> FloatsXd:
     """(n, I) -> (D, n, K·H): x·W + β of a single layer, in the form in which its steps take it."""
     xp = model.ops.xp
-    return xp.matmul(_beside_one(xp, X), _input_weights(model))
+    return xp.matmul(_beside_one(xp, X), _input_weights(model, _scale(model)))
 
 
 def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_train: bool) -> tuple[Floats2d, Backprop]:
@@ -122,20 +123,22 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
     rate = model.attrs["recurrent_dropout"] if is_train else 0.0
     mask = model.ops.get_dropout_mask(R.shape, rate).astype(R.dtype) if rate else None
     R_dropped = R if mask is None else R * mask
-    weights = Weights(blocks_of(xp, R_dropped * _scale(model)), h0, c0, bias)
+    scale = _scale(model)
+    weights = Weights(blocks_of(xp, R_dropped * scale), h0, c0, bias)
     X_rows = None
     if inputs.projected is not None:
         project = _chosen_projections(xp, *inputs.projected, packed)
     else:
-        X_and_one, W_and_b = _beside_one(xp, cast(Floats2d, inputs.data)), _input_weights(model)
-        X_rows = take_rows(xp, X_and_one, packed.source) if is_train else None
+        X_and_one, W_and_b = _beside_one(xp, cast(Floats2d, inputs.data)), _input_weights(model, scale)
+        X_rows = take_rows(xp, X_and_one, packed.on(xp, "source")) if is_train else None
         project = _projections(xp, X_and_one, X_rows, W_and_b, packed)
-    run = run_forward(cell, project, packed, weights, is_train)
+    forward, backward = (run_forward, run_backward) if xp is np else (device_run.run_forward, device_run.run_backward)
+    run: Any = forward(cell, project, packed, weights, is_train)
     Y = collect(xp, run.h, packed)
 
     def backprop(dY: Floats2d) -> Floats2d:
         back = _LayerBack(X_rows, dY, W, packed, cell)
-        dh0, dc0 = run_backward(cell, run, packed, Weights(blocks_of(xp, R_dropped), h0, c0, bias), back)
+        dh0, dc0 = backward(cell, run, packed, Weights(blocks_of(xp, R_dropped), h0, c0, bias), back)
         model.inc_grad("W", back.d_W_and_b[:, :-1])
         model.inc_grad("b", back.d_W_and_b[:, -1])
         model.inc_grad("R", back.dR if mask is None else back.dR * mask)
@@ -153,8 +156,10 @@ def _projections(xp: Any, X: FloatsXd, X_rows: Optional[FloatsXd], W: FloatsXd, 
     X (n_tokens, I+1): the inputs by token; X_rows (D, N, I+1): by packed row, if they are kept anyway.
     """
 
+    sources = packed.on(xp, "source")
+
     def project(start: int, end: int, out: FloatsXd) -> None:
-        chosen = take_rows(xp, X, packed.source[:, start:end]) if X_rows is None else X_rows[:, start:end]
+        chosen = take_rows(xp, X, sources[:, start:end]) if X_rows is None else X_rows[:, start:end]
         xp.matmul(chosen, W, out=out)
 
     return project
@@ -162,7 +167,7 @@ def _projections(xp: Any, X: FloatsXd, X_rows: Optional[FloatsXd], W: FloatsXd, 
 
 def _chosen_projections(xp: Any, tables: FloatsXd, rows: Ints1d, packed: Packed) -> Project:
     """Gathers what was projected before. tables (D, n, K·H); rows (n_tokens,)."""
-    chosen = rows[packed.source]
+    chosen = xp.asarray(rows)[packed.on(xp, "source")]
 
     def project(start: int, end: int, out: FloatsXd) -> None:
         for table, own, part in zip(tables, chosen, out, strict=True):
@@ -187,10 +192,14 @@ class _LayerBack:
         self.dX = xp.zeros((packed.n_tokens, n_inputs), dtype=dY.dtype)
 
     def receive(self, start: int, end: int) -> FloatsXd:
-        D = len(self.packed.source)
-        dh = take_rows(self.xp, self.dY, self.packed.source[:, start:end].T * D + np.arange(D))
-        if self.packed.context_rows is not None:
-            dh[self.xp.asarray(self.packed.context_rows[:, start:end].T)] = 0.0
+        xp, D = self.xp, self.packed.n_directions
+        dh = take_rows(xp, self.dY, self.packed.on(xp, "source")[:, start:end].T * D + xp.arange(D))
+        context_rows = self.packed.on(xp, "context_rows")
+        if context_rows is not None and xp is np:
+            dh[context_rows[:, start:end].T] = 0.0
+        elif context_rows is not None:
+            # CuPy would ask the device how many rows these are, and wait for it.
+            xp.copyto(dh, 0.0, where=context_rows[:, start:end].T[:, :, None])
         return dh
 
     def hand_on(self, start: int, end: int, d_inputs: FloatsXd, h_before: FloatsXd, kept: FloatsXd) -> None:
@@ -201,4 +210,4 @@ class _LayerBack:
             self.d_bias += kept.sum(axis=1)
         may_repeat = self.packed.context_rows is not None
         for direction, dX_rows in enumerate(xp.matmul(d_inputs, self.W_back)):
-            add_rows(xp, self.dX, self.packed.source[direction, start:end], dX_rows, may_repeat)
+            add_rows(xp, self.dX, self.packed.on(xp, "source")[direction, start:end], dX_rows, may_repeat)

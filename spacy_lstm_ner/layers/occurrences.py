@@ -90,11 +90,14 @@ def group_occurrences(lexemes: Lexemes) -> Groups:
 
 
 class Beside(NamedTuple):
-    """Hidden states H (n_tokens, O), and beside each the maximum of its group: M (G, O), of_token (n_tokens,)."""
+    """Hidden states H (n_tokens, O), and beside each the maximum of its group: M (G, O), of_token (n_tokens,).
+
+    of_token is where H is, on a GPU too.
+    """
 
     H: Floats2d
     M: Floats2d
-    of_token: Rows
+    of_token: Any
 
     def rows(self) -> Floats2d:
         """(n_tokens, 2·O) Both, written out."""
@@ -111,7 +114,8 @@ class Beside(NamedTuple):
 
 def beside_maximum(H: Floats2d, groups: Groups) -> Beside:
     """Each token's hidden state and, beside it, the maximum of its group."""
-    return Beside(H, _maxima(H, groups), groups.of_token)
+    of_token = get_array_module(H).asarray(groups.of_token)
+    return Beside(H, _maxima(H, groups, of_token), of_token)
 
 
 def maximum_backward(beside: Beside, dY: Floats2d, groups: Groups) -> Floats2d:
@@ -121,22 +125,26 @@ def maximum_backward(beside: Beside, dY: Floats2d, groups: Groups) -> Floats2d:
     """
     H, xp, width = beside.H, get_array_module(dY), dY.shape[1] // 2
     reaches = (take_rows(xp, beside.M, beside.of_token) == H).astype(H.dtype)
-    share = take_rows(xp, _sums(dY[:, width:], groups) / _sums(reaches, groups), beside.of_token)
+    share = take_rows(
+        xp, _sums(dY[:, width:], groups, beside.of_token) / _sums(reaches, groups, beside.of_token), beside.of_token
+    )
     share *= reaches
     share += dY[:, :width]
     return cast(Floats2d, share)
 
 
-def _maxima(X: Any, groups: Groups) -> Any:
+def _maxima(X: Any, groups: Groups, of_token: Any) -> Any:
     """(G, O) The maximum of each group."""
-    return (
-        _reduced(np.maximum, X, groups) if isinstance(X, np.ndarray) else _by_scatter(X, groups, "scatter_max", -np.inf)
-    )
+    if isinstance(X, np.ndarray):
+        return _reduced(np.maximum, X, groups)
+    return _by_scatter(X, groups, of_token, "scatter_max", -np.inf)
 
 
-def _sums(X: Any, groups: Groups) -> Any:
+def _sums(X: Any, groups: Groups, of_token: Any) -> Any:
     """(G, O) The sum of each group."""
-    return _reduced(np.add, X, groups) if isinstance(X, np.ndarray) else _by_scatter(X, groups, "scatter_add", 0.0)
+    if isinstance(X, np.ndarray):
+        return _reduced(np.add, X, groups)
+    return _by_scatter(X, groups, of_token, "scatter_add", 0.0)
 
 
 def _reduced(operation: np.ufunc, X: Any, groups: Groups) -> Any:
@@ -151,11 +159,11 @@ def _reduced(operation: np.ufunc, X: Any, groups: Groups) -> Any:
     return out
 
 
-def _by_scatter(X: Any, groups: Groups, name: str, start: float) -> Any:
-    """CuPy has no reduceat, but scatters."""
+def _by_scatter(X: Any, groups: Groups, of_token: Any, name: str, start: float) -> Any:
+    """CuPy scatters at once. of_token: that of the groups, where X is."""
     import cupyx
 
     xp = get_array_module(X)
     out = xp.full((len(groups.starts), X.shape[1]), start, dtype=X.dtype)
-    getattr(cupyx, name)(out, xp.asarray(groups.of_token), X)
+    getattr(cupyx, name)(out, of_token, X)
     return out

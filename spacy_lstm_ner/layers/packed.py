@@ -92,9 +92,29 @@ class Packed:
         return context
 
     @cached_property
+    def previous_or_start(self) -> Rows:
+        """(N,) As `previous`, but n_rows for the first row of a segment."""
+        rows = self.previous.copy()
+        rows[self.first_rows] = self.n_rows
+        return rows
+
+    @cached_property
     def sequence_of_token(self) -> Rows:
         """(n_tokens,) The sequence that each token belongs to."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+    @cached_property
+    def _copies(self) -> dict[str, Any]:
+        return {}
+
+    def on(self, xp: Any, name: str) -> Any:
+        """The array `name` of a batch as an array of xp: itself, or on a GPU a copy that is made once."""
+        array = getattr(self, name)
+        if xp is np or array is None:
+            return array
+        if name not in self._copies:
+            self._copies[name] = xp.asarray(array)
+        return self._copies[name]
 
 
 def pack(lengths: Rows, *, n_directions: int = 2, window: int = 0, context: int = 0, group: int = 0) -> Packed:

@@ -289,7 +289,7 @@ def _locked_dropout(ops: Ops, X: Floats2d, packed: Packed, rate: float) -> tuple
     if not rate:
         return X, _identity
     drawn = ops.get_dropout_mask((len(packed.lengths), X.shape[1]), rate)
-    mask = drawn[packed.sequence_of_token].astype(X.dtype)
+    mask = drawn[packed.on(ops.xp, "sequence_of_token")].astype(X.dtype)
     return cast(Floats2d, X * mask), lambda dY: dY * mask
 
 

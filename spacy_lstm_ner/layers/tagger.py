@@ -1,6 +1,6 @@
 """The whole tagger: vectors of tokens in context, and the scores of their tags."""
 
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Union, cast
 
 import numpy as np
 from spacy.tokens import Doc
@@ -39,9 +39,14 @@ def _forward(model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train:
         return Y, lambda dY: backprop_tok2vec(backprop_scores(dY))
     output, head = scores.layers[0].layers
     W, b = model.ops.xp.ascontiguousarray(output.get_param("W").T), output.get_param("b")
-    parts = [X.times(W) if isinstance(X, Beside) else X @ W for X in predict_in_batches(tok2vec, docs)]
+    parts = [product(X, W) for X in predict_in_batches(tok2vec, docs)]
     flat = head.predict(model.ops.xp.concatenate(parts) + b if parts else model.ops.alloc2f(0, len(b)))
     return split_rows(flat, np.array([len(doc) for doc in docs], dtype=np.int64)), _no_docs
+
+
+def product(X: Union[Floats2d, Beside], W: Floats2d) -> Floats2d:
+    """(n, I) times (I, nO)."""
+    return X.times(W) if isinstance(X, Beside) else cast(Floats2d, X @ W)
 
 
 def _no_docs(dY: Any) -> List[Doc]:

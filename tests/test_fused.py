@@ -1,0 +1,286 @@
+"""The path of the GPU, without one: its kernels are compiled for the CPU and run in its loops; and NVRTC takes them."""
+
+import sys
+
+import numpy as np
+import pytest
+from fake_cupy import COMPILER, Array, Module
+from thinc.api import NumpyOps
+
+from spacy_lstm_ner.layers import device_run, kernel, layer, occurrences
+from spacy_lstm_ner.layers.fused import PREAMBLE, STAGES, wide_weights
+from spacy_lstm_ner.layers.layer import CELLS
+from spacy_lstm_ner.layers.recurrent import GRU, LSTM, RNN, encode, encode_distinct, project_distinct
+
+BUILDERS = {
+    "lstm": (LSTM, {}),
+    "gru": (GRU, {}),
+    "gru_reset_after": (GRU, {"reset_after": True}),
+    "gru_simple": (GRU, {"simple": True}),
+    "rnn": (RNN, {}),
+    "rnn_identity": (RNN, {"identity": True}),
+}
+LENGTHS = [3, 0, 7, 1, 12, 7]
+ALL_STAGES = [stage for both in STAGES.values() for way in both for stage in way]
+SETTINGS = [
+    {"bi": False},
+    {"depth": 2},
+    {"learn_initial_state": True},
+    {"window": 4, "context": 3, "learn_initial_state": True},
+    {"depth": 2, "residual": True, "dropout": 0.4, "recurrent_dropout": 0.3},
+]
+
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no g++ to compile the kernels for the CPU")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where compiled kernels are kept, for all tests."""
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture
+def device(folder, monkeypatch):
+    """A device that is none, see `fake_cupy`."""
+    module = Module(folder)
+    for name in ("cupy", "cupyx"):
+        monkeypatch.setitem(sys.modules, name, module)
+    for user in (kernel, layer, device_run, occurrences):
+        monkeypatch.setattr(user, "get_array_module", lambda x: module if isinstance(x, Array) else np)
+    yield module
+    for stage in ALL_STAGES:
+        stage.__dict__.pop("kernel", None)
+
+
+class DeviceOps(NumpyOps):
+    """What the layers ask of CupyOps."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.xp = module
+
+    def get_dropout_mask(self, shape, drop):
+        return Array(self.xp, np.asarray(NumpyOps().get_dropout_mask(shape, drop)))
+
+
+def build(cell, dtype, **settings):
+    builder, own = BUILDERS[cell]
+    model = builder(6 if settings.get("bi", True) else 3, 6, **own, **settings).layers[0]
+    model.initialize()
+    rng = np.random.default_rng(0)
+    for node in model.walk():
+        for name in node.param_names:
+            node.set_param(name, rng.normal(scale=0.5, size=node.get_param(name).shape).astype(dtype))
+    return model
+
+
+def moved(model, module):
+    """A copy of a model whose parameters are on the device."""
+    copied = model.copy()
+    for node in copied.walk():
+        node.ops = DeviceOps(module)
+        for name in node.param_names:
+            node.set_param(name, module.asarray(node.get_param(name)))
+    return copied
+
+
+def random(dtype, *shape):
+    return np.random.default_rng(sum(shape)).normal(size=shape).astype(dtype)
+
+
+def train(model, X, dY, lengths):
+    """Output, gradient of the input, and those of all parameters."""
+    np.random.seed(3)
+    Y, backprop = encode(model, X, np.array(lengths), True)
+    found = {"Y": Y, "dX": backprop(dY)}
+    for k, node in enumerate(model.walk()):
+        found |= {f"{name} {k}": node.get_grad(name) for name in node.param_names}
+    return found
+
+
+def assert_same(on_device, on_host, tolerance):
+    assert on_device.keys() == on_host.keys()
+    for name, array in on_device.items():
+        assert isinstance(array, Array) and array.dtype == on_host[name].dtype
+        scale = max(1.0, np.abs(on_host[name]).max(initial=0))
+        np.testing.assert_allclose(array.host / scale, on_host[name] / scale, atol=tolerance, rtol=0, err_msg=name)
+
+
+@needs_compiler
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("dtype, tolerance", [("f4", 1e-6), ("f8", 1e-13)])
+@pytest.mark.parametrize("cell", BUILDERS)
+def test_training_gives_what_the_cpu_gives(device, cell, dtype, tolerance, settings):
+    model = build(cell, dtype, **settings)
+    X, dY = random(dtype, sum(LENGTHS), 6), random(dtype, sum(LENGTHS), model.get_dim("nO"))
+    expected = train(model.copy(), X, dY, LENGTHS)
+    found = train(moved(model, device), device.asarray(X), device.asarray(dY), LENGTHS)
+    assert np.abs(expected["Y"]).max() > 0.1 and np.abs(expected["dX"]).max() > 0.1
+    assert_same(found, expected, tolerance)
+
+
+@needs_compiler
+@pytest.mark.parametrize("by_distinct_rows", [False, True])
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("cell", BUILDERS)
+def test_prediction_gives_what_the_cpu_gives(device, cell, settings, by_distinct_rows):
+    model = build(cell, "f4", **settings)
+    X = random("f4", 5 if by_distinct_rows else sum(LENGTHS), 6)
+    rows = np.random.default_rng(1).integers(5, size=sum(LENGTHS)) if by_distinct_rows else None
+
+    def predict(model, X):
+        if rows is None:
+            return encode(model, X, np.array(LENGTHS), False)[0]
+        return encode_distinct(model, project_distinct(model, X), rows, np.array(LENGTHS))
+
+    expected, found = predict(model, X), predict(moved(model, device), device.asarray(X))
+    assert_same({"Y": found}, {"Y": expected}, 1e-6)
+
+
+@needs_compiler
+@pytest.mark.parametrize("lengths", [[], [0, 0]])
+@pytest.mark.parametrize("cell", BUILDERS)
+def test_batches_without_tokens(device, cell, lengths):
+    model = build(cell, "f4", learn_initial_state=True)
+    X, dY = random("f4", 0, 6), random("f4", 0, 6)
+    found = train(moved(model, device), device.asarray(X), device.asarray(dY), lengths)
+    assert_same(found, train(model.copy(), X, dY, lengths), 0.0)
+
+
+@needs_compiler
+@pytest.mark.parametrize("cell", BUILDERS)
+def test_a_step_is_a_product_and_a_kernel_for_each_stage(device, cell):
+    """And what else is done, copies to and from the device among it, does not depend on the number of steps."""
+    model = moved(build(cell, "f4", learn_initial_state=True), device)
+
+    def counts(n_steps, is_train):
+        X, dY = (device.asarray(random("f4", 3 * n_steps, 6)) for _ in range(2))
+        device.count.clear()
+        _, backprop = encode(model, X, np.array([n_steps, n_steps, n_steps]), is_train)
+        if is_train:
+            backprop(dY)
+        assert not device.count["to host"]
+        return dict(device.count)
+
+    counts(2, True)  # Gradients are there from now on.
+    names = {
+        True: [stage.name for way in STAGES[cell] for stage in way],
+        False: [stage.name for stage in STAGES[cell][0]],
+    }
+    for is_train, expected in names.items():
+        few, many = counts(2, is_train), counts(9, is_train)
+        for found, n_steps in ((few, 2), (many, 9)):
+            assert all(found.pop(name) == n_steps for name in expected)
+            assert found.pop("dot") == n_steps * len(expected)
+            found.pop("views", None)
+        assert few == many
+
+
+@needs_compiler
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_nothing_goes_to_the_host(device, settings):
+    X, dY = (device.asarray(random("f4", sum(LENGTHS), 6)) for _ in range(2))
+    model = moved(build("lstm", "f4", **settings), device)
+    encode(model, X, np.array(LENGTHS), True)[1](dY[:, : model.get_dim("nO")])
+    encode(model, X, np.array(LENGTHS), False)
+    assert device.count["dot"] and not device.count["to host"]
+
+
+@needs_compiler
+def test_index_arrays_go_to_the_device_once_a_batch(device):
+    def copied(depth):
+        model = moved(build("lstm", "f4", depth=depth), device)
+        X, dY = (device.asarray(random("f4", sum(LENGTHS), 6)) for _ in range(2))
+        device.count.clear()
+        encode(model, X, np.array(LENGTHS), True)[1](dY)
+        return device.count["to device"]
+
+    # A layer sends its scales alone.
+    assert copied(3) - copied(2) == 1
+
+
+def test_every_cell_has_its_stages():
+    assert STAGES.keys() == CELLS.keys() == BUILDERS.keys()
+    for name, ways in STAGES.items():
+        for stages in ways:
+            blocks = [block for stage in stages for block in range(stage.first, stage.last)]
+            assert sorted(blocks) == list(range(len(CELLS[name].blocks)))
+            assert all(stage.blocks == len(blocks) for stage in stages)
+
+
+def test_wide_weights_keep_the_directions_apart():
+    R = random("f8", 4, 2, 3, 3)
+    stage = STAGES["lstm"][0][0]
+    h = random("f8", 5, 2, 3)
+    product = (h.reshape(5, 6) @ wide_weights(np, R, stage)).reshape(5, 2, 4, 3)
+    np.testing.assert_allclose(product, np.einsum("bdh,kdhu->bdku", h, R), atol=1e-12)
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype, tolerance", [("f4", 1e-6), ("f8", 1e-13)])
+def test_maxima_of_other_occurrences(device, dtype, tolerance):
+    """With ties, whose gradient is shared."""
+    of_token = np.array([0, 1, 0, 2, 1, 0])
+    groups = occurrences.Groups(of_token, np.argsort(of_token, kind="stable"), np.array([0, 3, 5]))
+    H, dY = random(dtype, 6, 4).round(0), random(dtype, 6, 8)
+    on_host, on_device = [], []
+    for found, X, d in ((on_host, H, dY), (on_device, device.asarray(H), device.asarray(dY))):
+        beside = occurrences.beside_maximum(X, groups)
+        found.extend([beside.rows(), occurrences.maximum_backward(beside, d, groups)])
+    names = "Y", "dX"
+    assert_same(dict(zip(names, on_device, strict=True)), dict(zip(names, on_host, strict=True)), tolerance)
+
+
+@pytest.fixture(scope="module")
+def cupy():
+    """CuPy with a compiler that works. It needs no GPU."""
+    module = pytest.importorskip("cupy", reason="CuPy is not installed (extra test-cuda)")
+    from cupy.cuda.compiler import CompileException
+
+    try:
+        compiled("")
+    except (RuntimeError, CompileException) as error:
+        pytest.skip(f"NVRTC or CUDA's headers cannot be found (extra test-cuda): {str(error).splitlines()[0]}")
+    return module
+
+
+@pytest.mark.parametrize("stage", ALL_STAGES, ids=lambda stage: stage.name)
+@pytest.mark.parametrize("c_type, dtype", [("float", "f4"), ("double", "f8")])
+def test_nvrtc_compiles_what_cupy_makes_of_the_kernels(cupy, stage, c_type, dtype):
+    """From the real ElementwiseKernel to PTX, the code that a device would load."""
+    code = generated_code(cupy, stage, np.dtype(dtype))
+    assert f"typedef {c_type} T;" in code and stage.operation in code
+    _, entry, ptx = compiled(code).partition(f".entry {stage.name}(")
+    assert entry and "st.global" in ptx
+    # No constant turns what is float into double.
+    assert (".f64" in ptx) == (c_type == "double")
+
+
+def generated_code(cupy, stage, dtype):
+    """What an ElementwiseKernel compiles when it is called with contiguous arrays; by the way that CuPy goes itself."""
+    from cupy._core import _carray, _kernel, _scalar
+
+    made = cupy.ElementwiseKernel(*stage.parameters, stage.operation, stage.name, preamble=PREAMBLE, no_return=True)
+    array, indexer, scalar = 1, 2, 3  # CuPy's _ArgKind
+    infos, dtypes = [], []
+    for param in made.in_params + made.out_params:
+        if param.raw:
+            infos.append(_kernel._ArgInfo(array, cupy.ndarray, dtype, 3, True, True))
+        else:
+            infos.append(_kernel._ArgInfo(scalar, _scalar.CScalar, np.dtype("i4"), 0, True, True))
+        dtypes.append(dtype if param.raw else None)
+    infos.append(_kernel._ArgInfo(indexer, _carray.Indexer, None, 1, True, True))
+    types = made._decide_params_type(tuple(dtypes[: made.nin]), tuple(dtypes[made.nin :]))[2]
+    return _kernel._get_elementwise_kernel_code(
+        tuple(infos), types, made.params, made.operation, made.name, made.preamble
+    )
+
+
+def compiled(code):
+    from cupy._core import core
+    from cupy.cuda import compiler
+
+    source = "".join(f"#include <{header}>\n" for header in core._cupy_header_list) + code
+    options = (*core.assemble_cupy_compiler_options(()), "-arch=compute_80", "--device-as-default-execution-space")
+    program = compiler._NVRTCProgram(source, "kernel.cu", (), (), name_expressions=None, method="ptx")
+    return program.compile(options, None)[0].decode()
