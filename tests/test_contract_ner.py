@@ -148,6 +148,7 @@ def test_labels_of_a_doc_are_no_labels_of_the_component():
     assert ner.labels == ("A", "B", "C")
 
 
+@pytest.mark.slow
 def test_overfitting_io_with_entity_linker(tmp_path):
     """The entities of spaCy's test with an entity linker, after the same number of updates."""
     nlp, loss = overfitted(NEL)

@@ -1,4 +1,4 @@
-"""The component as a part of a pipeline that is taken apart, put together anew, sent to processes and used in threads."""
+"""The component in a pipeline that is taken apart, put together anew, sent to processes and used in threads."""
 
 import copy
 import json
@@ -264,6 +264,7 @@ def test_the_model_works_by_itself_and_doc_by_doc(nlp):
     assert component.model.get_ref("output_layer").get_dim("nO") == together[0].shape[1]
 
 
+@pytest.mark.slow
 def test_two_components_in_one_pipeline(nlp):
     """The second adds to what the first has found, and each has its own labels and scores."""
     other, _ = trained(data=[("I like London and Berlin.", [(2, 6, "VERB")]), ("Who is here?", [(4, 6, "VERB")])])
@@ -278,6 +279,7 @@ def test_two_components_in_one_pipeline(nlp):
     assert found(again) == found(nlp)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["ner", "spancat"])
 def test_beside_spacys_own_components(other, nlp):
     nlp.add_pipe(other)
@@ -327,6 +329,7 @@ def test_scores_are_plain_python(nlp):
     assert json.loads(json.dumps({key: value for key, value in scores.items() if key.startswith("ents")}))
 
 
+@pytest.mark.slow
 def test_one_doc_of_many_labels():
     """As many labels as spaCy's test has: 1,000."""
     nlp = spacy.blank("en")

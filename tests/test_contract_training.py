@@ -1,6 +1,8 @@
 """What spaCy's training loop, and its other components, count on: the contract of a trainable component."""
 
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -157,7 +159,7 @@ def test_frozen_tok2vec_that_annotates():
 
 
 def test_entities_from_upstream_constrain_training_as_they_do_prediction():
-    """What a ruler has found is given: where it contradicts the annotation, that teaches nothing, and nothing breaks."""
+    """What a ruler has found is given: what contradicts it in the annotation teaches nothing."""
     fix_random_seed(0)
     nlp = spacy.blank("en")
     ruler = nlp.add_pipe("entity_ruler")
@@ -251,6 +253,25 @@ def test_same_seed_same_weights_bit_for_bit(model):
     one, other = (trained(model, steps=5)[0] for _ in range(2))
     assert one.get_pipe("lstm_ner").to_bytes() == other.get_pipe("lstm_ner").to_bytes()
     assert one.to_bytes() == other.to_bytes()
+
+
+DIGEST = """
+import hashlib
+from test_component import trained
+print(hashlib.sha256(trained(steps=5)[0].to_bytes()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_same_weights_in_every_process(run_env, root):
+    """Whatever order sets and dictionaries of strings have there."""
+    digests = set()
+    for seed in ("1", "2"):
+        env = {**run_env, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root / "tests")}
+        result = subprocess.run([sys.executable, "-c", DIGEST], env=env, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr[-2000:]
+        digests.add(result.stdout.strip())
+    assert len(digests) == 1
 
 
 def test_another_seed_gives_other_weights():

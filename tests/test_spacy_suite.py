@@ -14,11 +14,11 @@ WITHOUT_COMPONENTS = {"lang", "matcher", "morphology", "tokenizer"}
 """Folders whose tests make no trainable component."""
 HANDFUL = [
     "parser/test_ner.py",
-    "parser/test_add_label.py",
+    "parser/test_add_label.py::test_ner_labels_added_implicitly_on_update",
     "pipeline/test_tok2vec.py::test_replace_listeners_from_config",
     "pipeline/test_tok2vec.py::test_tok2vec_listener_source_link_name",
-    "pipeline/test_pipe_methods.py",
-    "serialize/test_serialize_pipeline.py",
+    "serialize/test_serialize_pipeline.py::test_issue4042_bug2",
+    "serialize/test_serialize_pipeline.py::test_issue4042",
 ]
 
 
@@ -43,6 +43,7 @@ def run_suite(tests, way, root, env, tmp_path):
     )
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
     cases = list(ElementTree.parse(report).iter("testcase"))
+    # The reason that the plugin gives to what it expects to fail.
     listed = sum("as listed: " in str(skip.get("message")) for case in cases for skip in case.findall("skipped"))
     passed = sum(not len(case) or case.find("skipped") is None for case in cases)
     return passed, listed, int(re.search(r"made lstm_ner: (\d+) tests", result.stdout)[1])
@@ -57,8 +58,8 @@ def exceptions(root, monkeypatch):
 
 
 def test_a_handful_of_them(root, run_env, tmp_path):
-    passed, _, ours = run_suite(HANDFUL, "registry", root, run_env, tmp_path)
-    assert passed >= 100 and ours >= 30
+    passed, listed, ours = run_suite(HANDFUL, "registry", root, run_env, tmp_path)
+    assert (passed, listed, ours) == (27, 8, 20)
 
 
 @pytest.mark.slow
