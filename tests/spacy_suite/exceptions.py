@@ -16,8 +16,9 @@ class NotApplicable(NamedTuple):
 
 NO_MOVES = "'LSTMEntityRecognizer' object has no attribute 'moves'"
 LOSS = (
-    "asks for a loss near 0 on the scale of spaCy's parser, which sums squared gradients; our loss is the negative log "
-    "likelihood in nats, 0.07 for all examples together at that point"
+    "asks for a loss below 0.001, a bound chosen for spaCy's parser, whose loss is a sum of squared gradients; "
+    "ours is the negative log likelihood in nats, 0.07 for all examples together at that point, where the entities are "
+    "right"
 )
 
 EXCEPTIONS = {
