@@ -1,9 +1,8 @@
 """The trainable pipeline component behind the factory "lstm_ner"."""
 
 import warnings
-from collections import Counter
 from copy import deepcopy
-from itertools import islice
+from multiprocessing.context import get_spawning_popen
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -17,15 +16,20 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
-from .annotations import gold_labels, word_counts, write_entities
+from .annotations import gold_labels, write_entities
 from .confidence import Uncertainty, register_score_attribute, write_scores
+from .gold_report import GoldReport
 from .inference import Analysis, Prediction, best_analyses, find_entities, n_tags, uncertainties
+from .label_data import read_label_data
 from .layers.embed import build_vocabulary
 from .layers.head import head_scheme, set_head_size
 from .layers.loss import Loss
 from .learning import tagger_loss
-from .scorer import score_entities
+from .listeners import check_listeners, explain, unheard
+from .scorer import require_picklable, score_entities
 from .settings import check_settings, default_settings, warn_of_unknown_labels
+from .survey import survey
+from .training_watch import TrainingWatch
 
 DEFAULT_MODEL_CONFIG = """
 [model]
@@ -128,10 +132,17 @@ class LSTMEntityRecognizer(TrainablePipe):
         self.model = model
         self.name = name
         self.scorer = scorer
+        self._watch = TrainingWatch()
         self.cfg: Dict[str, Any] = {"labels": [], **default_settings(), **deepcopy(settings)}
         check_settings(name, self.cfg)
         if self.cfg["spans_key"] and self.cfg["score_attr"]:
             register_score_attribute(self.cfg["score_attr"])
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """As every object; but where a process is started with it, a scorer that cannot go there is named."""
+        if get_spawning_popen() is not None:
+            require_picklable(self.name, self.scorer)
+        return super().__reduce_ex__(protocol)
 
     @property
     def labels(self) -> Tuple[str, ...]:
@@ -159,6 +170,12 @@ class LSTMEntityRecognizer(TrainablePipe):
             )
         if label.startswith("!"):
             raise ValueError(Errors.E869.format(label=label))
+        if self._is_initialized() and "resize_output" not in self.model.attrs:
+            raise ValueError(
+                f"'{self.name}': the model has {n_tags(self.model, self.labels)} tags and no attribute "
+                f"'resize_output', so the label {label!r} cannot be added. Name it in [initialize.components."
+                f"{self.name}] labels, and train anew"
+            )
         self.cfg["labels"] = [*self.labels, label]
         self.vocab.strings.add(label)
         if self._is_initialized():
@@ -177,40 +194,28 @@ class LSTMEntityRecognizer(TrainablePipe):
         get_examples: gives the examples anew at each call; they are not kept.
         labels: a list of labels, or the mapping that spaCy's `ner` writes as its label data, to start with in place
             of the labels of the examples; `update` adds what else it sees.
-        Raises TypeError for anything but Examples, and ValueError for labels of another form.
+        Warns once of each kind of thing that is wrong with the annotation, with counts.
+        Raises TypeError for anything but Examples, and ValueError for labels of another form, for data without any
+        annotation, and for a listener of another width than what it listens to.
         """
         validate_get_examples(get_examples, "LSTMEntityRecognizer.initialize")
         check_lexeme_norms(self.vocab, "ner")
+        self._watch = TrainingWatch()
         tables = [node for node in self.model.walk() if "vocabulary" in node.attrs]
-        found: Counter[str] = Counter()
-        counts: Counter[int] = Counter()
-        sample: List[Example] = list(islice(get_examples(), 10))
-        if labels is None or tables:
-            for example in get_examples():
-                found.update(gold_labels(example.reference))
-                if tables:
-                    counts.update(word_counts([example.predicted]))
-        for label in sorted(found) if labels is None else self._label_list(labels):
+        data = survey(get_examples(), bool(tables), self.cfg["incorrect_spans_key"])
+        for label in sorted(data.labels) if labels is None else read_label_data(self.name, labels):
             self.add_label(label)
+        self._watch.check_data(self.name, data, self.labels, labels, self.cfg)
+        if nlp is not None and (problem := check_listeners(self.name, self.model, nlp)):
+            self._watch.warn(self.name, "listener", problem)
         for table in tables:
-            build_vocabulary(table, counts)
+            build_vocabulary(table, data.words)
         warn_of_unknown_labels(self.name, self.cfg)
         size = n_tags(self.model, self.labels)
         self.model.get_ref("output_layer").set_dim("nO", size, force=True)
         set_head_size(self._head, size)
         self._head.attrs.update(unseen=[], temperature=1.0, label_temperatures=[])
-        self.model.initialize(X=[example.x for example in sample])
-
-    def _label_list(self, labels: Any) -> List[str]:
-        if isinstance(labels, dict) and all(isinstance(value, dict) for value in labels.values()):
-            # spaCy's ner writes {action: {label: count}}.
-            labels = sorted({label for action in labels.values() for label in action if label})
-        if not isinstance(labels, (list, tuple)) or not all(isinstance(label, str) for label in labels):
-            raise ValueError(
-                f"'{self.name}': labels must be a list of strings, as `spacy init labels` writes them, but got "
-                f"{str(labels)[:80]!r}"
-            )
-        return list(labels)
+        self.model.initialize(X=[example.x for example in data.sample])
 
     def _is_initialized(self) -> bool:
         output = self.model.get_ref("output_layer")
@@ -232,7 +237,10 @@ class LSTMEntityRecognizer(TrainablePipe):
         Raises ValueError if the component was not initialized.
         """
         self._require_initialized()
-        return find_entities(self.model, _as_list(docs), self.labels, self.cfg)
+        docs = _as_list(docs)
+        if problem := unheard(self.name, self.model, docs):
+            self._watch.warn(self.name, "unheard", problem)
+        return find_entities(self.model, docs, self.labels, self.cfg)
 
     def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Prediction]) -> None:
         """Add the predicted entities to `doc.ents`, and with their scores to `doc.spans`.
@@ -282,21 +290,29 @@ class LSTMEntityRecognizer(TrainablePipe):
 
         drop: the dropout rate. sgd: the optimizer; without one, gradients only accumulate.
         losses: a record to which the loss is added under the component's name.
-        RETURNS: the losses. Raises TypeError for anything but Examples, ValueError if the loss is not a number.
+        RETURNS: the losses. Raises TypeError for anything but Examples, ValueError for a rate out of range, if the
+        loss is not a number, and if the model listens to a component that gave it nothing.
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
-        if isinstance(examples, Example):
-            raise TypeError(Errors.E978.format(name="LSTMEntityRecognizer.update", types={Example}))
+        if isinstance(examples, Example) or not isinstance(examples, Iterable):
+            raise TypeError(Errors.E978.format(name="LSTMEntityRecognizer.update", types={type(examples)}))
         examples = list(examples)
         validate_examples(examples, "LSTMEntityRecognizer.update")
         self._require_initialized()
+        if not 0.0 <= drop < 1.0:
+            raise ValueError(f"'{self.name}': drop is {drop}, but must be at least 0 and less than 1")
+        self._watch.updates += 1
         self._learn_labels(examples)
+        self._watch.check_labels(self.name, self.labels)
         if not any(len(example.predicted) for example in examples):
             return losses
         set_dropout_rate(self.model, drop)
         # The whole batch in its order: a listener gets its vectors for just these docs.
-        scores, backprop = self.model.begin_update([example.predicted for example in examples])
+        try:
+            scores, backprop = self.model.begin_update([example.predicted for example in examples])
+        except ValueError as error:
+            raise explain(self.name, self.model, error) from error
         loss = self._loss(examples, scores)
         backprop(self.model.ops.unflatten(self.model.ops.asarray(loss.d_emissions), _lengths(examples)))
         if loss.d_transitions is not None:
@@ -341,7 +357,9 @@ class LSTMEntityRecognizer(TrainablePipe):
         return loss.value, self.model.ops.unflatten(self.model.ops.asarray(loss.d_emissions), _lengths(examples))
 
     def _loss(self, examples: Sequence[Example], scores: Sequence[Floats2d]) -> Loss:
-        loss = tagger_loss(self.model, examples, scores, self.labels, self.cfg)
+        report = GoldReport()
+        loss = tagger_loss(self.model, examples, scores, self.labels, self.cfg, report)
+        self._watch.check_report(self.name, report)
         if np.isposinf(loss.value) and all(np.isfinite(array).all() for array in self._parameters()):
             raise ValueError(
                 f"'{self.name}': the annotation of a doc leaves no analysis: its entities, the spans in "
@@ -350,8 +368,9 @@ class LSTMEntityRecognizer(TrainablePipe):
             )
         if not np.isfinite(loss.value):
             raise ValueError(
-                f"'{self.name}': the loss is {loss.value}. Training went out of bounds: lower the learning rate, or "
-                f"set grad_clip in the optimizer. ({Errors.E910.format(name=self.name)})"
+                f"'{self.name}': the loss is {loss.value}, in update {self._watch.updates} since the component was "
+                "made or initialized. Training went out of bounds: lower the learning rate, or set grad_clip in the "
+                f"optimizer. ({Errors.E910.format(name=self.name)})"
             )
         return loss
 
