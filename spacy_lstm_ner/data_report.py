@@ -30,7 +30,7 @@ class PartReport:
     presets            entities that overlap with, and differ from, those that earlier components set
     contradictions     entities that doc.spans says are wrong
     texts              how often each text occurs
-    skipped            docs or sentences that the reader leaves out because they are too long
+    skipped            docs or sentences that the reader leaves out, being of max_length tokens or more
     warnings, errors   what the reader warned of, and what made it stop
     """
 
@@ -45,6 +45,7 @@ class PartReport:
     contradictions: Finding = field(default_factory=Finding)
     texts: Counter[int] = field(default_factory=Counter)
     skipped: Finding = field(default_factory=Finding)
+    max_length: int = 0
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -213,7 +214,7 @@ def _warnings(name: str, part: PartReport) -> Iterator[str]:
     findings = {
         "entities go on across the start of a sentence": part.across_sentences,
         "entities overlap with other ones of earlier components, which stay": part.presets,
-        "docs or sentences are skipped, being max_length or longer": part.skipped,
+        f"docs or sentences are skipped, being max_length or longer ({part.max_length} tokens)": part.skipped,
     }
     for text, found in findings.items():
         if found.count:

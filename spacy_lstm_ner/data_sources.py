@@ -120,6 +120,7 @@ def _part(sources: Sources, reader: Reader) -> PartReport:
         try:
             if isinstance(reader, Corpus):
                 files = walk_corpus(reader.path, FILE_TYPE)
+                part.max_length = reader.max_length
                 part.skipped = skipped_by_corpus(reader, reader.read_docbin(sources.nlp.vocab, files))
                 # Else a warning about the files would come twice.
                 caught.clear()

@@ -1,5 +1,7 @@
 """Bad input: gold annotation that cannot be learned from as it is, and entities that earlier components set."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from bad_input import blank, entities, example_of, examples_for, own_warnings, train, trained
@@ -162,7 +164,7 @@ def test_case_47_preset_entities_win_over_ours(overfitted, start, end):
     doc = overfitted.get_pipe("lstm_ner")(doc)
     found = [(ent.start, ent.end, ent.label_) for ent in doc.ents]
     assert (start, end, "RULER") in found
-    assert all(last <= first for (_, last, _), (first, _, _) in zip(found, found[1:], strict=False))
+    assert all(last <= first for (_, last, _), (first, _, _) in pairwise(found))
 
 
 def test_gold_that_meets_presets_is_missing_with_one_warning():

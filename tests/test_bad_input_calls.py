@@ -64,7 +64,7 @@ def test_case_20_update_as_in_spacy_2(nlp):
 
 
 def test_case_21_a_misspelt_key(nlp):
-    with pytest.raises(KeyError, match="E983.*entites"):
+    with pytest.raises(KeyError, match=r"E983.*entites"):
         Example.from_dict(nlp.make_doc("a"), {"entites": []})
 
 
