@@ -312,7 +312,9 @@ class LSTMEntityRecognizer(TrainablePipe):
         try:
             scores, backprop = self.model.begin_update([example.predicted for example in examples])
         except ValueError as error:
-            raise explain(self.name, self.model, error) from error
+            if explained := explain(self.name, self.model, error):
+                raise ValueError(explained) from error
+            raise
         loss = self._loss(examples, scores)
         backprop(self.model.ops.unflatten(self.model.ops.asarray(loss.d_emissions), _lengths(examples)))
         if loss.d_transitions is not None:

@@ -36,12 +36,12 @@ def check_listeners(name: str, model: Model[Any, Any], nlp: Language) -> Optiona
     return None
 
 
-def explain(name: str, model: Model[Any, Any], error: ValueError) -> ValueError:
-    """spaCy's error about a listener without input, with what to do about it; other errors as they are."""
+def explain(name: str, model: Model[Any, Any], error: ValueError) -> Optional[str]:
+    """spaCy's error about a listener without input, with what to do about it; None for other errors."""
     listener = next(_listeners(model), None)
     if listener is None or not str(error).startswith(_NO_INPUT):
-        return error
-    return ValueError(f"{error}. {_hint(name, listener)}; if it is frozen, it must be an annotating component")
+        return None
+    return f"{error}. {_hint(name, listener)}; if it is frozen, it must be an annotating component"
 
 
 def unheard(name: str, model: Model[Any, Any], docs: Sequence[Doc]) -> Optional[str]:
