@@ -9,8 +9,7 @@ M  those of them that are not white space: the chain of tags runs over these, so
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -20,6 +19,7 @@ from spacy.errors import Errors
 from spacy.tokens import Doc, Span
 from spacy.training import Example, biluo_tags_to_spans
 
+from .gold_report import GoldReport
 from .tags import BIO, MISSING, OUTSIDE, Bools, Ints, Scheme, Spans, spans_to_tags, tags_to_spans
 
 IOB_MISSING, IOB_INSIDE, IOB_OUTSIDE, IOB_BEGIN = 0, 1, 2, 3
@@ -27,31 +27,6 @@ IOB_MISSING, IOB_INSIDE, IOB_OUTSIDE, IOB_BEGIN = 0, 1, 2, 3
 
 ENTITIES, BLOCKED, NOTHING = "entities", "blocked tokens", "nothing"
 """What of `doc.ents` counts as given: entities and blocked tokens, blocked tokens alone, or nothing."""
-
-EXAMPLES_SHOWN = 3
-
-
-@dataclass
-class GoldReport:
-    """What reading the gold entities had to mend or leave out. Counts, with the first few examples."""
-
-    docs: int = 0
-    docs_without_annotation: int = 0
-    entities: int = 0
-    trimmed: int = 0
-    trimmed_examples: list[str] = field(default_factory=list)
-    misaligned: int = 0
-    misaligned_examples: list[str] = field(default_factory=list)
-
-    def add_trimmed(self, text: str) -> None:
-        self.trimmed += 1
-        if len(self.trimmed_examples) < EXAMPLES_SHOWN:
-            self.trimmed_examples.append(text)
-
-    def add_misaligned(self, text: str) -> None:
-        self.misaligned += 1
-        if len(self.misaligned_examples) < EXAMPLES_SHOWN:
-            self.misaligned_examples.append(text)
 
 
 class ChainTokens(NamedTuple):
@@ -181,16 +156,20 @@ def gold_tags(
         entities = [(ent.start, ent.end, ent.label_) for ent in reference.ents]
     else:
         tags, entities = _aligned(example, report)
-    report.entities += len(entities)
+    report.entities += len(reference.ents)
     kept = []
     for start, end, label in entities:
         first, last = _trim(predicted, start, end)
+        if first == last:
+            report.blank.add_entity(predicted, predicted[start:end].text, label)
+            tags[start:end] = MISSING
+            continue
         if (first, last) != (start, end):
-            report.add_trimmed(f"{predicted[start:end].text!r} ({label})")
-            tags[start:end] = OUTSIDE if first < last else MISSING
-        if label in label_numbers and first < last:
+            report.trimmed.add_entity(predicted, predicted[start:end].text, label)
+            tags[start:end] = OUTSIDE
+        if label in label_numbers:
             kept.append((first, last, label_numbers[label]))
-        elif first < last:
+        else:
             tags[first:last] = MISSING if own_labels is None or label in own_labels else OUTSIDE
     if kept:
         starts, ends, labels = (np.array(column, dtype=np.int64) for column in zip(*kept, strict=True))
@@ -212,10 +191,10 @@ def _aligned(example: Example, report: GoldReport) -> tuple[Ints, list[tuple[int
     entities = [(span.start, span.end, span.label_) for span in spans if span.label_]
     lost = len(example.reference.ents) - len(entities)
     if lost > 0:
-        found = {(example.predicted[start:end].text, label) for start, end, label in entities}
-        for ent in example.reference.ents:
-            if (ent.text, ent.label_) not in found:
-                report.add_misaligned(f"{ent.text!r} ({ent.label_})")
+        found = Counter((example.predicted[start:end].text, label) for start, end, label in entities)
+        named = Counter((ent.text, ent.label_) for ent in example.reference.ents) - found
+        for text, label in islice(named.elements(), lost):
+            report.misaligned.add_entity(example.reference, text, label)
     return tags, entities
 
 
@@ -227,9 +206,16 @@ def _trim(doc: Doc, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def chain_gold(tags: Ints, tokens: ChainTokens, scheme: Scheme) -> Ints:
+def chain_gold(
+    tags: Ints,
+    tokens: ChainTokens,
+    scheme: Scheme,
+    docs: Sequence[Doc] = (),
+    report: Optional[GoldReport] = None,
+) -> Ints:
     """The gold tags (M,) of the chain, from the BIO tags (N,) of all tokens.
 
+    docs, report: the docs of the tokens, and where to count what is lost; None: it is not counted.
     An entity that the constraints do not allow loses its annotation, as do tokens that can only be O.
     """
     own = tags[tokens.rows]
@@ -237,9 +223,24 @@ def chain_gold(tags: Ints, tokens: ChainTokens, scheme: Scheme) -> Ints:
     spans = tags_to_spans(own, starts, BIO)
     blocked = np.cumsum(np.concatenate([[0], tokens.outside]))
     parted = np.cumsum(np.concatenate([[0], tokens.separate]))
-    fits = (blocked[spans.ends] == blocked[spans.starts]) & (parted[spans.ends] == parted[spans.starts + 1])
+    free = blocked[spans.ends] == blocked[spans.starts]
+    whole = parted[spans.ends] == parted[spans.starts + 1]
+    fits = free & whole
+    if report is not None and not fits.all():
+        lost = Spans(*(column[~fits] for column in spans))
+        _report_lost(tokens.rows[lost.starts], tokens.rows[lost.ends - 1] + 1, free[~fits], docs, report)
     as_tags = spans_to_tags(Spans(*(column[fits] for column in spans)), len(own), MISSING, scheme)
     return np.where((own == OUTSIDE) & ~tokens.outside, OUTSIDE, as_tags)
+
+
+def _report_lost(starts: Ints, ends: Ints, free: Bools, docs: Sequence[Doc], report: GoldReport) -> None:
+    """Count entities that the constraints do not allow, by the rows of all tokens; free: no other entity is there."""
+    first_tokens = np.cumsum([0, *(len(doc) for doc in docs)])
+    of_doc = np.searchsorted(first_tokens, starts, side="right") - 1
+    for start, end, k, is_free in zip(starts.tolist(), ends.tolist(), of_doc.tolist(), free.tolist(), strict=True):
+        span = docs[k][start - int(first_tokens[k]) : end - int(first_tokens[k])]
+        crosses = is_free and any(token.is_sent_start for token in span[1:])
+        (report.parted if crosses else report.taken).add_entity(docs[k], span.text)
 
 
 def incorrect_spans(
@@ -249,7 +250,7 @@ def incorrect_spans(
 
     key: their place in `doc.spans` of the reference. A span of label O says that its tokens are in some entity. Labels
     that are not the component's say nothing. gold: the entities of the annotation, by rows of the chain.
-    Raises ValueError (spaCy's E868) if a span is an entity of the annotation too.
+    Raises ValueError (spaCy's E868, and the text) if a span is an entity of the annotation too.
     """
     found: list[tuple[int, int, int]] = []
     not_outside: list[int] = []
@@ -261,7 +262,8 @@ def incorrect_spans(
             bounds = np.searchsorted(tokens.rows, [first_token + span.start, first_token + span.end]).tolist()
             wrong = (bounds[0], bounds[1], label_numbers.get(span.label_, MISSING))
             if wrong in entities:
-                raise ValueError(Errors.E868.format(span=(span.start_char, span.end_char, span.label_)))
+                conflict = Errors.E868.format(span=(span.start_char, span.end_char, span.label_))
+                raise ValueError(f"{conflict} It is {span.text!r} ({span.label_}), also in doc.spans[{key!r}]")
             if span.label_ == "O":
                 not_outside.extend(range(*bounds))
             elif wrong[2] != MISSING and bounds[0] < bounds[1]:

@@ -132,6 +132,8 @@ def build_lexeme_embed(
         )
     if any(number < 1 for number in rows):
         raise ValueError(f"LexemeEmbed: rows is {rows}, but every table needs at least 1 row")
+    if maxout_pieces < 1:
+        raise ValueError(f"LexemeEmbed: maxout_pieces is {maxout_pieces}, but must be at least 1")
     if min_count < 0:
         raise ValueError(f"LexemeEmbed: min_count is {min_count}, but must be at least 0 (0: no vocabulary)")
     tables = [HashEmbed(width, number, column=k, seed=k + 8) for k, number in enumerate(rows)]

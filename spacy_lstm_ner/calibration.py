@@ -13,7 +13,8 @@ import numpy as np
 from spacy.training import Example
 from thinc.api import Model
 
-from .annotations import GoldReport, chain_gold, gold_tags
+from .annotations import chain_gold, gold_tags
+from .gold_report import GoldReport
 from .inference import Chains, find_spans, read_chains, span_scores
 from .layers.confidence import soften
 from .layers.head import label_numbers

@@ -1,8 +1,7 @@
 """The trainable pipeline component behind the factory "lstm_ner"."""
 
-from collections import Counter
 from copy import deepcopy
-from itertools import islice
+from multiprocessing.context import get_spawning_popen
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -15,17 +14,22 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
-from .annotations import as_spans, gold_labels, word_counts, write_entities
+from .annotations import as_spans, gold_labels, write_entities
 from .confidence import Uncertainty, register_score_attribute, write_scores
+from .gold_report import GoldReport
 from .inference import Analysis, Prediction, best_analyses, find_entities, n_tags, uncertainties
-from .labels import label_list, let_be_predicted, warn_of_added_labels, warn_of_other_labels
+from .label_data import read_label_data
+from .labels import let_be_predicted, warn_of_added_labels
 from .layers.embed import build_vocabulary
 from .layers.head import set_head_size
 from .layers.loss import Loss
 from .learning import tagger_loss
+from .listeners import check_listeners, explain, unheard
 from .rehearsal import RehearsingPipe, plus
-from .scorer import score_entities
+from .scorer import require_picklable, score_entities
 from .settings import check_settings, default_settings, warn_of_unknown_labels, writes_spans
+from .survey import survey
+from .training_watch import TrainingWatch
 
 DEFAULT_MODEL_CONFIG = """
 [model]
@@ -142,11 +146,18 @@ class LSTMEntityRecognizer(RehearsingPipe):
         self.model = model
         self.name = name
         self.scorer = scorer
+        self._watch = TrainingWatch()
         self.cfg: Dict[str, Any] = {"labels": [], **default_settings(), **deepcopy(settings)}
         check_settings(name, self.cfg)
         self._forget_tutor(is_fresh=True)
         if writes_spans(self.cfg) and self.cfg["score_attr"]:
             register_score_attribute(self.cfg["score_attr"])
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """As every object; but where a process is started with it, a scorer that cannot go there is named."""
+        if get_spawning_popen() is not None:
+            require_picklable(self.name, self.scorer)
+        return super().__reduce_ex__(protocol)
 
     @property
     def labels(self) -> Tuple[str, ...]:
@@ -174,6 +185,12 @@ class LSTMEntityRecognizer(RehearsingPipe):
             )
         if label.startswith("!"):
             raise ValueError(Errors.E869.format(label=label))
+        if self._is_initialized() and "resize_output" not in self.model.attrs:
+            raise ValueError(
+                f"'{self.name}': the model has {n_tags(self.model, self.labels)} tags and no attribute "
+                f"'resize_output', so the label {label!r} cannot be added. Name it in [initialize.components."
+                f"{self.name}] labels, and train anew"
+            )
         self.cfg["labels"] = [*self.labels, label]
         self.vocab.strings.add(label)
         if self._is_initialized():
@@ -193,33 +210,30 @@ class LSTMEntityRecognizer(RehearsingPipe):
         labels: a list of labels, or the mapping that spaCy's `ner` writes as its label data, to start with in place
             of the labels of the examples. What becomes of other labels is up to the setting `other_labels`; unless that
             is "add", labels that were added before are taken as such a list.
-        Raises TypeError for anything but Examples, and ValueError for labels of another form.
+        Warns once of each kind of thing that is wrong with the annotation, with counts.
+        Raises TypeError for anything but Examples, and ValueError for labels of another form, for data without any
+        annotation, and for a listener of another width than what it listens to.
         """
         validate_get_examples(get_examples, "LSTMEntityRecognizer.initialize")
         check_lexeme_norms(self.vocab, "ner")
+        self._watch = TrainingWatch()
         tables = [node for node in self.model.walk() if "vocabulary" in node.attrs]
-        found: Counter[str] = Counter()
-        counts: Counter[int] = Counter()
-        sample: List[Example] = list(islice(get_examples(), 10))
+        data = survey(get_examples(), bool(tables), self.cfg["incorrect_spans_key"])
         if labels is None and self.labels and self.cfg["other_labels"] != "add":
             labels = self.labels
-        if labels is None or tables or self.cfg["other_labels"] != "add":
-            for example in get_examples():
-                found.update(gold_labels(example.reference))
-                if tables:
-                    counts.update(word_counts([example.predicted]))
-        for label in sorted(found) if labels is None else label_list(self.name, labels):
+        for label in sorted(data.labels) if labels is None else read_label_data(self.name, labels):
             self.add_label(label)
-        if self.cfg["other_labels"] != "add":
-            warn_of_other_labels(self.name, found, self.labels, self.cfg["other_labels"])
+        self._watch.check_data(self.name, data, self.labels, labels, self.cfg)
+        if nlp is not None and (problem := check_listeners(self.name, self.model, nlp)):
+            self._watch.warn(self.name, "listener", problem)
         for table in tables:
-            build_vocabulary(table, counts)
+            build_vocabulary(table, data.words)
         warn_of_unknown_labels(self.name, self.cfg)
         size = n_tags(self.model, self.labels)
         self.model.get_ref("output_layer").set_dim("nO", size, force=True)
         set_head_size(self._head, size)
         self._head.attrs.update(unseen=[], temperature=1.0, label_temperatures=[])
-        self.model.initialize(X=[example.x for example in sample])
+        self.model.initialize(X=[example.x for example in data.sample])
         self._forget_tutor(is_fresh=True)
 
     def _is_initialized(self) -> bool:
@@ -242,7 +256,10 @@ class LSTMEntityRecognizer(RehearsingPipe):
         Raises ValueError if the component was not initialized.
         """
         self._require_initialized()
-        return find_entities(self.model, _as_list(docs), self.labels, self.cfg)
+        docs = _as_list(docs)
+        if problem := unheard(self.name, self.model, docs):
+            self._watch.warn(self.name, "unheard", problem)
+        return find_entities(self.model, docs, self.labels, self.cfg)
 
     def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Prediction]) -> None:
         """Write the predicted entities to `doc.ents`, and with their scores to `doc.spans`, as the settings say."""
@@ -292,20 +309,30 @@ class LSTMEntityRecognizer(RehearsingPipe):
 
         drop: the dropout rate. sgd: the optimizer; without one, gradients only accumulate.
         losses: a record to which the loss is added under the component's name.
-        RETURNS: the losses. Raises TypeError for anything but Examples, ValueError if the loss is not a number.
+        RETURNS: the losses. Raises TypeError for anything but Examples, ValueError for a rate out of range, if the
+        loss is not a number, and if the model listens to a component that gave it nothing.
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         examples = self._checked(examples, "update")
         self._require_initialized()
+        if not 0.0 <= drop < 1.0:
+            raise ValueError(f"'{self.name}': drop is {drop}, but must be at least 0 and less than 1")
+        self._watch.updates += 1
         self._keep_tutor()
         self._learn_labels(examples)
+        self._watch.check_labels(self.name, self.labels)
         docs = [example.predicted for example in examples]
         if not any(len(doc) for doc in docs):
             return losses
         set_dropout_rate(self.model, drop)
         # The whole batch in its order: a listener gets its vectors for just these docs.
-        scores, backprop = self.model.begin_update(docs)
+        try:
+            scores, backprop = self.model.begin_update(docs)
+        except ValueError as error:
+            if explained := explain(self.name, self.model, error):
+                raise ValueError(explained) from error
+            raise
         loss = self._loss(examples, scores)
         kept = self._rehearsal_loss(examples, scores)
         if kept is not None:
@@ -339,7 +366,9 @@ class LSTMEntityRecognizer(RehearsingPipe):
         return loss.value, self.model.ops.unflatten(self.model.ops.asarray(loss.d_emissions), lengths)
 
     def _loss(self, examples: Sequence[Example], scores: Sequence[Floats2d]) -> Loss:
-        loss = tagger_loss(self.model, examples, scores, self.labels, self.cfg)
+        report = GoldReport()
+        loss = tagger_loss(self.model, examples, scores, self.labels, self.cfg, report)
+        self._watch.check_report(self.name, report)
         if np.isposinf(loss.value) and all(np.isfinite(array).all() for array in self._parameters()):
             raise ValueError(
                 f"'{self.name}': the annotation of a doc leaves no analysis: its entities, the spans in "
@@ -348,8 +377,9 @@ class LSTMEntityRecognizer(RehearsingPipe):
             )
         if not np.isfinite(loss.value):
             raise ValueError(
-                f"'{self.name}': the loss is {loss.value}. Training went out of bounds: lower the learning rate, or "
-                f"set grad_clip in the optimizer. ({Errors.E910.format(name=self.name)})"
+                f"'{self.name}': the loss is {loss.value}, in update {self._watch.updates} since the component was "
+                "made or initialized. Training went out of bounds: lower the learning rate, or set grad_clip in the "
+                f"optimizer. ({Errors.E910.format(name=self.name)})"
             )
         return loss
 

@@ -8,7 +8,8 @@ from spacy.training import Example
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from .annotations import GoldReport, chain_gold, chain_tokens, given_for, gold_tags, incorrect_spans
+from .annotations import chain_gold, chain_tokens, given_for, gold_tags, incorrect_spans
+from .gold_report import GoldReport
 from .layers.crf import Moves
 from .layers.head import head_scheme, head_transitions, label_numbers
 from .layers.loss import Gold, Loss, chain_loss, cross_entropy
@@ -21,20 +22,22 @@ def tagger_loss(
     scores: Sequence[Floats2d],
     labels: Sequence[str],
     cfg: Dict[str, Any],
+    report: GoldReport,
 ) -> Loss:
     """The loss of a batch and its gradients; for the tokens of the predicted docs, laid end to end.
 
     scores: the model's emissions, one array (tokens, tags) a doc.
+    report: counts what had to be mended or left out of the annotation.
     """
     head = model.get_ref("head")
     scheme = head_scheme(head)
     flat = model.ops.to_numpy(model.ops.flatten(list(scores)))
     numbers = label_numbers(labels, head)
-    report = GoldReport()
     own = labels if cfg["other_labels"] == "outside" else None
+    docs = [example.predicted for example in examples]
     tags = np.concatenate([gold_tags(example, numbers, report, own) for example in examples])
-    tokens = chain_tokens([example.predicted for example in examples], cfg["sentence_boundaries"], given_for(cfg))
-    gold = Gold(chain_gold(tags, tokens, scheme), tokens.allowed(scheme, flat.shape[1]))
+    tokens = chain_tokens(docs, cfg["sentence_boundaries"], given_for(cfg))
+    gold = Gold(chain_gold(tags, tokens, scheme, docs, report), tokens.allowed(scheme, flat.shape[1]))
     if cfg["incorrect_spans_key"] is not None:
         entities = tags_to_spans(gold.tags, np.cumsum(tokens.lengths) - tokens.lengths, scheme)
         wrong, not_outside = incorrect_spans(examples, cfg["incorrect_spans_key"], numbers, tokens, entities)

@@ -21,7 +21,8 @@ from spacy.training import Example, validate_examples
 from thinc.api import Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
-from .annotations import GoldReport, chain_tokens, given_for, gold_tags
+from .annotations import chain_tokens, given_for, gold_tags
+from .gold_report import GoldReport
 from .layers.crf import Moves, forward_backward
 from .layers.distill import chain_divergence
 from .layers.head import head_scheme, head_transitions, label_numbers
@@ -185,8 +186,8 @@ class RehearsingPipe(TrainablePipe):
 
     def _checked(self, examples: Iterable[Example], method: str) -> List[Example]:
         name = f"LSTMEntityRecognizer.{method}"
-        if isinstance(examples, Example):
-            raise TypeError(Errors.E978.format(name=name, types={Example}))
+        if isinstance(examples, Example) or not isinstance(examples, Iterable):
+            raise TypeError(Errors.E978.format(name=name, types={type(examples)}))
         examples = list(examples)
         validate_examples(examples, name)
         return examples

@@ -1,5 +1,6 @@
 """Scores: spaCy's entity precision, recall and F, and the accuracy of single tokens."""
 
+import pickle
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Dict, List
 
@@ -8,7 +9,8 @@ from spacy.scorer import Scorer, get_ner_prf
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from .annotations import GoldReport, doc_tags, gold_tags
+from .annotations import doc_tags, gold_tags
+from .gold_report import GoldReport
 from .tags import MISSING, OUTSIDE
 
 
@@ -89,3 +91,15 @@ def _token_accuracy(examples: Iterable[Example]) -> Dict[str, Any]:
         "ents_token_acc": right / annotated if annotated else None,
         "ents_token_acc_in_entities": right_in_entity / in_entity if in_entity else None,
     }
+
+
+def require_picklable(name: str, scorer: Any) -> None:
+    """Raise PicklingError if a scorer cannot go to another process. name: that of the component that has it."""
+    try:
+        pickle.dumps(scorer)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise pickle.PicklingError(
+            f"'{name}': its scorer {getattr(scorer, '__qualname__', scorer)!r} cannot be sent to another process "
+            f"({error}). Define it as a function of a module, not as a lambda or within another function, and register "
+            "it in spacy.registry.scorers"
+        ) from error

@@ -1,0 +1,27 @@
+"""Every one of the numbered cases of bad input has a test that names it: test_case_NN_..."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+CASES = range(1, 55)
+OF_MODEL_FILES = {43: "a truncated, empty or foreign model file", 44: "a model of a newer version"}
+"""Their tests are in test_saving.py, with the loader's other ones."""
+
+
+def covered(pattern):
+    """The numbers in the names of the tests of some files."""
+    text = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob(pattern))
+    return {int(number) for number in re.findall(r"def test_\w*case_(\d+)", text)}
+
+
+def test_every_case_has_a_test():
+    found = covered("test_bad_input_*.py")
+    assert found == set(CASES) - set(OF_MODEL_FILES)
+
+
+def test_every_case_of_model_files_has_a_test():
+    if not (Path(__file__).parent / "test_saving.py").exists():
+        pytest.skip(f"there is no test_saving.py yet, for {OF_MODEL_FILES}")
+    assert set(OF_MODEL_FILES) <= covered("test_saving.py")
