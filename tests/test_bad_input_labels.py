@@ -46,7 +46,7 @@ def test_case_13_a_label_that_was_not_given():
     nlp = blank()
     with own_warnings() as said:
         optimizer = initialize(nlp, ["per"])
-    assert len(said) == 1 and "labels that are not among those given to initialize: geo (1)" in said[0]
+    assert len(said) == 1 and "1 entities of labels that it does not have: geo (1)" in said[0]
     with own_warnings() as said:
         nlp.update(examples_for(nlp), sgd=optimizer)
     assert len(said) == 1 and "labels geo first seen in update were added" in said[0]
