@@ -9,7 +9,6 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 import numpy as np
 from spacy.errors import Errors
 from spacy.language import Language
-from spacy.pipeline.trainable_pipe import TrainablePipe
 from spacy.tokens import Doc, Span
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.util import check_lexeme_norms
@@ -24,6 +23,7 @@ from .layers.embed import build_vocabulary
 from .layers.head import head_scheme, set_head_size
 from .layers.loss import Loss
 from .learning import tagger_loss
+from .saving import SavedPipe
 from .scorer import score_entities
 from .settings import check_settings, default_settings, warn_of_unknown_labels
 
@@ -108,7 +108,7 @@ def make_lstm_ner(
     return LSTMEntityRecognizer(nlp.vocab, model, name, scorer=scorer, **settings)
 
 
-class LSTMEntityRecognizer(TrainablePipe):
+class LSTMEntityRecognizer(SavedPipe):
     """Finds named entities: the model scores tags, the best legal sequence of them becomes `doc.ents`."""
 
     def __init__(

@@ -6,8 +6,6 @@ twice are counted.
 
 import gzip
 import math
-import os
-import shutil
 import zipfile
 from array import array
 from collections.abc import Iterator
@@ -23,6 +21,8 @@ from numpy.typing import NDArray
 from spacy.util import is_package, load_model
 from spacy.vectors import Mode, Vectors
 from spacy.vocab import Vocab
+
+from .files import save_pipeline
 
 
 class VectorFileError(ValueError):
@@ -83,32 +83,12 @@ def write_vectors(table: VectorTable, folder: Path, lang: str = "en") -> None:
     folder: replaces an older pipeline of this name only when all of it is written. lang: the pipeline's language.
     Raises FileExistsError if the folder is there and no pipeline.
     """
-    check_output(folder)
     nlp = spacy.blank(lang)
     vectors = Vectors(strings=nlp.vocab.strings, data=table.data, name=f"{lang}_{folder.name}.vectors")
     for word, row in zip(table.words, table.rows.tolist(), strict=True):
         vectors.add(nlp.vocab.strings.add(word), row=row)
     nlp.vocab.vectors = vectors
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, because only within a file system does a rename replace a folder at once.
-    new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("new", "old"))
-    try:
-        nlp.to_disk(new)
-        if folder.exists():
-            os.rename(folder, old)
-        os.rename(new, folder)
-    finally:
-        if old.exists() and not folder.exists():
-            os.rename(old, folder)
-        for path in (new, old):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def check_output(folder: Path) -> None:
-    """Raise FileExistsError if something other than a pipeline or an empty folder would be overwritten."""
-    if not folder.exists() or (folder / "meta.json").exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    raise FileExistsError(f"{folder}: is there already and no pipeline; name another folder, or remove it")
+    save_pipeline(nlp, folder)
 
 
 # Text

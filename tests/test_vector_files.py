@@ -237,7 +237,7 @@ def test_failure_leaves_the_old_one(tmp_path, monkeypatch):
     write_vectors(table(), out)
 
     def fail(self, path, **kwargs):
-        path.mkdir()
+        (path / "meta.json").touch()
         raise OSError("disk full")
 
     monkeypatch.setattr(spacy.language.Language, "to_disk", fail)
