@@ -358,7 +358,7 @@ def layer(message, name):
     "part, name, key, value, match",
     [
         ("params", "linear", "W", None, "all of its parameters"),
-        ("params", "linear", "W", np.zeros((4, 8), dtype="f"), r"shape \(5, 16\), found \(4, 8\)"),
+        ("params", "linear", "W", np.zeros((4, 8), dtype="f"), r"shape \(5, 8\), found \(4, 8\)"),
         ("params", "linear", "W", np.zeros((5, 8)), "float32"),
         ("params", "linear", "V", np.zeros(1, dtype="f"), "parameters"),
         ("params", "lstm", "R", np.zeros((3, 4, 16), dtype="f"), "direction"),
