@@ -164,8 +164,9 @@ def _check_attr(own: Any, value: Any, where: str) -> None:
     elif isinstance(own, str) or (isinstance(own, list) and own and all(isinstance(item, str) for item in own)):
         _require(value == own, where, repr(own), value)
     elif isinstance(own, (int, float)):
-        same = isinstance(value, (int, float)) and (isinstance(own, float) or isinstance(value, int))
-        _require(same and min(0, own) <= value < float("inf"), where, f"a number such as {own}", value)
+        # A rate may be 0 here and 0.3 there.
+        same = isinstance(value, (int, float)) and min(0, own) <= value < float("inf")
+        _require(same, where, f"a number such as {own}", value)
     elif isinstance(own, np.ndarray):
         same = isinstance(value, np.ndarray) and value.dtype == own.dtype and value.ndim == own.ndim
         _require(same, where, f"an array of {own.dtype}", value)
