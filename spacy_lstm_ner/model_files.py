@@ -66,6 +66,7 @@ def read_model(data: bytes, model: Model[Any, Any], n_tags: int) -> Message:
     """Check the bytes of a model against the model that is to take them, which is left as it is.
 
     n_tags: the tags that the output layer must have, whatever it has now.
+    RETURNS: the message, without attributes that the model does not have.
     Raises ValueError if they are damaged or of another architecture.
     """
     message, nodes = unpack(data), list(model.walk())
@@ -86,6 +87,8 @@ def read_model(data: bytes, model: Model[Any, Any], n_tags: int) -> Message:
         if node.id == model.get_ref("head").id:
             _check_head(node, entry.attrs, place, n_tags)
         _check_params(node, entry)
+        # What another version may have added says nothing here.
+        message["attrs"][k] = {name: value for name, value in attrs.items() if name in node.attrs}
         packed = isinstance(shims, list) and all(isinstance(shim, bytes) for shim in shims)
         _require(packed and len(shims) == len(node.shims), place, f"{len(node.shims)} states of a framework", shims)
     return message

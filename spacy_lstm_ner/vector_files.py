@@ -240,7 +240,8 @@ def _read_matrix(path: Path, index: Optional[Path], size: Optional[int]) -> Vect
         raise ValueError(f"{path}: a .npy file has no words; name the file that lists them with --index")
     try:
         # Mapped, so that the size that it claims costs nothing, and is compared with that of the file.
-        matrix = np.lib.format.open_memmap(path, mode="r")
+        with np.errstate(over="ignore"):
+            matrix = np.lib.format.open_memmap(path, mode="r")
     except OSError:
         raise
     except Exception as error:

@@ -186,7 +186,11 @@ def whole(corpus, tmp_path_factory):
     return run_whole
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+FAST = "default"
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("variant", [FAST, *(pytest.param(name, marks=SLOW) for name in VARIANTS if name != FAST)])
 def test_resumed_is_uninterrupted(variant, corpus, whole, tmp_path, monkeypatch):
     config = make_config(corpus, VARIANTS[variant])
     log, expected = whole(variant)
@@ -196,6 +200,7 @@ def test_resumed_is_uninterrupted(variant, corpus, whole, tmp_path, monkeypatch)
     assert weights(tmp_path) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every, stops", [(1, [1, 2, 11]), (7, [8, 23]), (20, [20, 39])])
 def test_checkpoints_at_any_step(every, stops, corpus, whole, tmp_path, monkeypatch):
     """Amid an interval between evaluations, where losses add up, and several times in a row."""
@@ -219,6 +224,7 @@ def test_the_same_as_spacy_train(corpus, whole, tmp_path):
     assert weights(tmp_path) == files
 
 
+@pytest.mark.slow
 def test_resuming_a_run_that_is_done_changes_nothing(corpus, whole, tmp_path):
     config = make_config(corpus)
     log, expected = whole("default")
@@ -227,6 +233,7 @@ def test_resuming_a_run_that_is_done_changes_nothing(corpus, whole, tmp_path):
     assert weights(tmp_path) == expected
 
 
+@pytest.mark.slow
 def test_a_run_that_is_done_goes_on_with_more_steps(corpus, whole, tmp_path):
     run(make_config(corpus, {"training.max_steps": 19}), tmp_path)
     log, expected = whole("default")
@@ -238,6 +245,7 @@ def test_a_run_that_is_done_goes_on_with_more_steps(corpus, whole, tmp_path):
     assert weights(tmp_path) == found
 
 
+@pytest.mark.slow
 def test_labels_that_turn_up_in_training(corpus, tmp_path, monkeypatch):
     """The layers that grew have new nodes, and an optimizer of their own memory."""
     labels = {"initialize": {"components": {"lstm_ner": {"labels": ["per"]}}}}
@@ -249,6 +257,7 @@ def test_labels_that_turn_up_in_training(corpus, tmp_path, monkeypatch):
     assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_beside_other_components(corpus, tmp_path, monkeypatch):
     """A shared tok2vec with a listener, and spaCy's own ner, which draws random numbers in training."""
     config = make_config(corpus).to_str()
@@ -278,10 +287,18 @@ def test_beside_other_components(corpus, tmp_path, monkeypatch):
 # What does not fit
 
 
+@pytest.fixture(scope="module")
+def stopped_once(corpus, tmp_path_factory):
+    output = tmp_path_factory.mktemp("stopped")
+    with pytest.MonkeyPatch.context() as patch:
+        run_until(make_config(corpus), output, 25, patch)
+    return output
+
+
 @pytest.fixture
-def stopped(corpus, tmp_path, monkeypatch):
-    run_until(make_config(corpus), tmp_path, 25, monkeypatch)
-    return tmp_path
+def stopped(stopped_once, tmp_path):
+    """The output of a run that was stopped after step 25, with checkpoints of steps 10 and 20."""
+    return shutil.copytree(stopped_once, tmp_path / "out")
 
 
 def test_another_config(corpus, stopped):
@@ -299,13 +316,17 @@ def test_other_data(corpus, stopped, tmp_path):
     assert weights(stopped) == before
 
 
+@pytest.mark.slow
 def test_data_at_another_place(corpus, stopped, whole, tmp_path):
     shutil.copy(corpus / "train.spacy", tmp_path / "moved.spacy")
     config = make_config(corpus, {"paths.train": str(tmp_path / "moved.spacy")})
     assert run(config, stopped, resume=True) == whole("default")[0]
 
 
-@pytest.mark.parametrize("name", ["progress.json", "optimizer.msgpack", "pipeline/lstm_ner/model", "manifest.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["optimizer.msgpack", *(pytest.param(name, marks=SLOW) for name in ("progress.json", "pipeline/lstm_ner/model"))],
+)
 def test_a_damaged_checkpoint_is_not_taken(name, corpus, stopped, whole):
     config = make_config(corpus)
     last, before = list_checkpoints(stopped / "checkpoints")
@@ -338,6 +359,7 @@ def test_leftovers_are_no_checkpoints(stopped):
     assert not (folder / ".step-5.gone").exists()
 
 
+@pytest.mark.slow
 def test_log_file_is_whole_again(corpus, tmp_path, monkeypatch):
     changes = {"training.logger.output_file": str(tmp_path / "log.jsonl"), "training.logger.console_output": False}
     config = make_config(corpus, changes)

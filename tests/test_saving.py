@@ -117,6 +117,7 @@ def load_fails(component, data, match):
 
 
 SOURCE = make(["GPE", "ORG"])
+TARGET, BLANK = make(["A"]), make(initialized=False)
 TARGETS = {
     "blank": lambda: make(initialized=False),
     "same labels": lambda: make(["GPE", "ORG"]),
@@ -186,7 +187,7 @@ def test_what_a_later_saving_leaves_out_stays(tmp_path):
 
 
 def test_labels_without_a_model_of_their_size():
-    load_fails(make(["A"]), SOURCE.to_bytes(exclude=["model", "vocab"]), "labels for 5 tags and no model")
+    load_fails(TARGET, SOURCE.to_bytes(exclude=["model", "vocab"]), "labels for 5 tags and no model")
 
 
 def test_files_from_before_the_manifest():
@@ -199,7 +200,7 @@ def test_files_from_before_the_manifest():
 
 
 def test_case_43_truncated_bytes():
-    data, component = SOURCE.to_bytes(exclude=["vocab"]), make(["A"])
+    data, component = SOURCE.to_bytes(exclude=["vocab"]), TARGET
     for length in [0, 1, 2, *range(3, len(data), len(data) // 15), len(data) - 1]:
         load_fails(component, data[:length], "found|expected")
 
@@ -222,7 +223,7 @@ def test_case_43_damaged_file(name, damage, tmp_path):
 
 
 def test_case_43_every_bit_counts():
-    data, component = bytearray(SOURCE.to_bytes(exclude=["vocab"])), make(["A"])
+    data, component = bytearray(SOURCE.to_bytes(exclude=["vocab"])), TARGET
     for place in np.random.RandomState(0).randint(0, 8 * len(data), size=50).tolist():
         flipped = bytearray(data)
         flipped[place // 8] ^= 1 << place % 8
@@ -233,7 +234,7 @@ def test_case_43_file_without_manifest_is_checked_by_its_form():
     found = parts(SOURCE)
     del found["manifest"]
     for model in (b"", b"\x00", found["model"][:-1], found["model"][:100], srsly.msgpack_dumps({"nodes": []})):
-        load_fails(make(["A"]), srsly.msgpack_dumps({**found, "model": model}), "found")
+        load_fails(TARGET, srsly.msgpack_dumps({**found, "model": model}), "found")
 
 
 def test_case_43_mixture_of_two_savings(tmp_path):
@@ -281,15 +282,15 @@ def test_case_43_another_components_bytes():
     ner = nlp.add_pipe("ner")
     ner.add_label("GPE")
     nlp.initialize()
-    load_fails(make(["A"]), ner.to_bytes(exclude=["vocab"]), "expected")
-    load_fails(make(["A"]), nlp.to_bytes(), "bytes of a component")
+    load_fails(TARGET, ner.to_bytes(exclude=["vocab"]), "expected")
+    load_fails(TARGET, nlp.to_bytes(), "bytes of a component")
 
 
 def test_labels_that_do_not_fit_the_model():
     found = parts(SOURCE)
     cfg = json.loads(found["cfg"])
     found["cfg"] = json.dumps({**cfg, "labels": ["A", "B", "C"]}).encode()
-    load_fails(make(["A"]), packed(found), "expected nO = 7, found 5")
+    load_fails(TARGET, packed(found), "expected nO = 7, found 5")
 
 
 # Another version
@@ -324,6 +325,19 @@ def test_case_44_settings_of_another_minor_version():
 SOURCE_VERSION = json.loads(parts(SOURCE)["manifest"])["version"]
 
 
+def test_attributes_of_another_minor_version():
+    """One that is not known is left out; a rate that the config writes as 0 may be 0.3 in the file."""
+    found = parts(SOURCE)
+    message = srsly.msgpack_loads(found["model"])
+    attrs = message["attrs"][layer(message, "lexeme_features")]
+    attrs["word_dropout"], attrs["invented_later"] = srsly.msgpack_dumps(0.3), srsly.msgpack_dumps("x")
+    component = make(initialized=False)
+    features = next(node for node in component.model.walk() if node.name == "lexeme_features")
+    features.attrs["word_dropout"] = 0
+    component.from_bytes(packed({**found, "model": srsly.msgpack_dumps(message)}))
+    assert features.attrs["word_dropout"] == 0.3 and "invented_later" not in features.attrs
+
+
 # Bytes that fit their manifest, and are wrong
 
 
@@ -347,7 +361,7 @@ def test_wrong_settings(changes, match):
     found = parts(SOURCE)
     cfg = json.loads(found["cfg"])
     found["cfg"] = json.dumps(changes if isinstance(changes, list) else {**cfg, **changes}).encode()
-    load_fails(make(["A"]), packed(found), match)
+    load_fails(TARGET, packed(found), match)
 
 
 def layer(message, name):
@@ -390,7 +404,7 @@ def test_wrong_weights(part, name, key, value, match, initialized):
     else:
         message[part][k] = {**message[part][k], key: value}
     found["model"] = srsly.msgpack_dumps(message)
-    load_fails(make(["A"] if initialized else [], initialized=initialized), packed(found), match)
+    load_fails(TARGET if initialized else BLANK, packed(found), match)
 
 
 @pytest.mark.parametrize(
@@ -408,7 +422,7 @@ def test_wrong_weights(part, name, key, value, match, initialized):
     ],
 )
 def test_sizes_that_a_file_claims_take_no_memory(claim):
-    component, found = make(["A"]), parts(SOURCE)
+    found, before = parts(SOURCE), state(TARGET)
     del found["manifest"]
     attrs = srsly.msgpack_loads(found["model"])
     attrs["attrs"][layer(attrs, "lexeme_features")]["word_dropout"] = claim
@@ -418,10 +432,12 @@ def test_sizes_that_a_file_claims_take_no_memory(claim):
         srsly.msgpack_dumps({**found, "model": srsly.msgpack_dumps(attrs)}),
     ):
         tracemalloc.start()
-        load_fails(component, data, "found")
+        with pytest.raises(ValueError, match=r"cannot load .* found"):
+            TARGET.from_bytes(data, exclude=["vocab"])
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 3e8
+    assert state(TARGET) == before
 
 
 # Saving
