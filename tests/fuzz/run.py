@@ -1,6 +1,6 @@
 """Fuzz a target with Atheris: ``python tests/fuzz/run.py loader|annotated|vectors SECONDS``.
 
-It stops at the first input that a target does not refuse clearly, and leaves it as a file ``crash-...``.
+It stops at the first input that a target does not refuse clearly, and says in which file it has left that.
 """
 
 import sys
@@ -30,6 +30,7 @@ def main():
         target(data)
 
     options = [f"-max_total_time={seconds}", f"-max_len={longest}", "-rss_limit_mb=2048", "-print_final_stats=1"]
+    options.append(f"-artifact_prefix={tempfile.mkdtemp(prefix='fuzz-')}/")
     atheris.Setup([sys.argv[0], *options, str(seeds)], count)
     atheris.Fuzz()
 
