@@ -10,7 +10,7 @@ from thinc.types import Floats2d
 from .layers.chars import char_cnn, char_lstm
 from .layers.embed import Lexemes, lexeme_table, per_lexeme, word_table
 from .layers.features import beside_token_features, lexeme_features
-from .layers.head import HEADS, dense, grown_dense, grown_head, set_head_size
+from .layers.head import HEADS, dense, grown_dense, grown_head, set_head_size, swap_output
 from .layers.recurrent import GRU, LSTM, RNN
 from .layers.tagger import tagger
 from .layers.tok2vec import lexeme_tok2vec
@@ -56,14 +56,7 @@ def resize_output(model: Model[Any, Any], nO: int) -> Model[Any, Any]:
     if nO < old:
         raise ValueError(f"LSTMTagger: the model has {old} tags and cannot shrink to {nO}")
     larger, larger_head = grown_dense(output, nO), grown_head(head, nO)
-    inner = model.layers[-1].layers[0]
-    inner.layers[:] = [larger, larger_head]
-    # The containers carry the width of what they contain.
-    for node in (model, model.layers[-1], inner):
-        if node.has_dim("nO"):
-            node.set_dim("nO", nO, force=True)
-    model.set_ref("output_layer", larger)
-    model.set_ref("head", larger_head)
+    swap_output(model, larger, larger_head)
     larger_head.attrs["unseen"] = [*head.attrs["unseen"], *range(old, nO)]
     return model
 

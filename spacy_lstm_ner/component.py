@@ -26,6 +26,7 @@ from .layers.loss import Loss
 from .learning import tagger_loss
 from .listeners import check_listeners, explain, unheard
 from .rehearsal import RehearsingPipe, plus
+from .saving import SavedPipe
 from .scorer import require_picklable, score_entities
 from .settings import check_settings, default_settings, warn_of_unknown_labels, writes_spans
 from .survey import survey
@@ -126,7 +127,7 @@ def make_lstm_ner(
     return LSTMEntityRecognizer(nlp.vocab, model, name, scorer=scorer, **settings)
 
 
-class LSTMEntityRecognizer(RehearsingPipe):
+class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
     """Finds named entities: the model scores tags, the best legal sequence of them becomes `doc.ents`."""
 
     def __init__(

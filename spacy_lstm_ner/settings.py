@@ -61,6 +61,38 @@ def writes_spans(cfg: Dict[str, Any]) -> bool:
     return bool(cfg["spans_key"]) and cfg["annotate"] != "ents"
 
 
+def read_settings(cfg: Any) -> Dict[str, Any]:
+    """The labels and settings of a saved component; what this version does not know is left out.
+
+    cfg: what its file has. Raises ValueError for anything but an object with values of the right types.
+    """
+    if not isinstance(cfg, dict):
+        raise ValueError(f"expected an object of settings, found {str(cfg)[:80]}")
+    labels = cfg.get("labels", [])
+    if not isinstance(labels, list) or not all(isinstance(label, str) and label != "O" and label for label in labels):
+        raise ValueError(f"expected labels as a list of texts, found {str(labels)[:80]}")
+    if len(set(labels)) != len(labels):
+        raise ValueError(f"expected every label once, found {str(sorted(labels))[:80]}")
+    found = {name: cfg[name] for name in ("labels", *_DEFAULTS) if name in cfg}
+    for name, default in _DEFAULTS.items():
+        value = found.get(name, default)
+        if isinstance(default, dict):
+            right = isinstance(value, dict) and all(map(_is_number, value.values()))
+        elif isinstance(default, bool):
+            right = isinstance(value, bool)
+        elif isinstance(default, float):
+            right = _is_number(value)
+        else:
+            right = value is None or isinstance(value, str)
+        if not right:
+            raise ValueError(f"expected for the setting {name} a value like {default!r}, found {str(value)[:80]}")
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def warn_of_unknown_labels(name: str, cfg: Dict[str, Any]) -> None:
     """Warn once of labels that settings name and the component does not have."""
     known = {*cfg["labels"], "O"}

@@ -5,10 +5,11 @@ twice are counted.
 """
 
 import gzip
+import lzma
 import math
-import os
-import shutil
+import struct
 import zipfile
+import zlib
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,14 @@ from numpy.typing import NDArray
 from spacy.util import is_package, load_model
 from spacy.vectors import Mode, Vectors
 from spacy.vocab import Vocab
+
+from .files import save_pipeline
+
+LONGEST_LINE = 2**24
+"""Bytes of a line; a packed file may claim any length with a few of them."""
+_LARGEST_HEADER = 9
+"""Digits of a number of vectors or dimensions."""
+_DAMAGED = (EOFError, OSError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile, lzma.LZMAError, struct.error)
 
 
 class VectorFileError(ValueError):
@@ -67,7 +76,7 @@ def read_vectors(source: str, index: Optional[Path] = None, size: Optional[int] 
     if index is not None and path.suffix != ".npy":
         raise ValueError(f"expected an index only for a .npy file, found {index} for {source}")
     if path.is_dir():
-        table = _pipeline_table(source, Vocab().from_disk(path / "vocab", exclude=["lookups"]))
+        table = _pipeline_table(source, _read_vocab(path))
     elif path.suffix == ".npy":
         table = _read_matrix(path, index, size)
     elif path.exists() or not is_package(source):
@@ -83,32 +92,12 @@ def write_vectors(table: VectorTable, folder: Path, lang: str = "en") -> None:
     folder: replaces an older pipeline of this name only when all of it is written. lang: the pipeline's language.
     Raises FileExistsError if the folder is there and no pipeline.
     """
-    check_output(folder)
     nlp = spacy.blank(lang)
     vectors = Vectors(strings=nlp.vocab.strings, data=table.data, name=f"{lang}_{folder.name}.vectors")
     for word, row in zip(table.words, table.rows.tolist(), strict=True):
         vectors.add(nlp.vocab.strings.add(word), row=row)
     nlp.vocab.vectors = vectors
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, because only within a file system does a rename replace a folder at once.
-    new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("new", "old"))
-    try:
-        nlp.to_disk(new)
-        if folder.exists():
-            os.rename(folder, old)
-        os.rename(new, folder)
-    finally:
-        if old.exists() and not folder.exists():
-            os.rename(old, folder)
-        for path in (new, old):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def check_output(folder: Path) -> None:
-    """Raise FileExistsError if something other than a pipeline or an empty folder would be overwritten."""
-    if not folder.exists() or (folder / "meta.json").exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    raise FileExistsError(f"{folder}: is there already and no pipeline; name another folder, or remove it")
+    save_pipeline(nlp, folder)
 
 
 # Text
@@ -118,28 +107,27 @@ def _read_text(path: Path, size: Optional[int]) -> VectorTable:
     words: dict[str, None] = {}
     numbers = array("f")
     width, promised, duplicates, line_number, separator = 0, None, 0, 0, " "
-    with _open(path) as lines:
-        for line_number, raw in enumerate(lines, start=1):
-            if size is not None and len(words) == size:
-                break
-            line = _decode(raw, path, line_number)
-            if not line:
+    for line_number, raw in enumerate(_lines(path), start=1):
+        if size is not None and len(words) == size:
+            break
+        line = _decode(raw, path, line_number)
+        if not line:
+            continue
+        if not width:
+            separator = "\t" if "\t" in line else " "
+            fields = line.split(separator)
+            if promised is None and len(fields) == 2 and all(field.isdecimal() for field in fields):
+                promised, width = _header(fields, path, line_number)
                 continue
-            if not width:
-                separator = "\t" if "\t" in line else " "
-                fields = line.split(separator)
-                if promised is None and len(fields) == 2 and all(field.isdecimal() for field in fields):
-                    promised, width = (int(field) for field in fields)
-                    continue
-                width = len(fields) - 1
-            # From the right, since words may contain spaces.
-            word, *fields = line.rsplit(separator, width)
-            row = _numbers(fields, width, word, f"{path}:{line_number}")
-            if word in words:
-                duplicates += 1
-                continue
-            words[word] = None
-            numbers.extend(row)
+            width = len(fields) - 1
+        # From the right, since words may contain spaces.
+        word, *fields = line.rsplit(separator, width)
+        row = _numbers(fields, width, word, f"{path}:{line_number}")
+        if word in words:
+            duplicates += 1
+            continue
+        words[word] = None
+        numbers.extend(row)
     if not words:
         raise VectorFileError(f"{path}: expected lines of a word and its numbers, found none")
     complete = size is None or len(words) < size
@@ -149,7 +137,26 @@ def _read_text(path: Path, size: Optional[int]) -> VectorTable:
             f"in line {line_number}. It may be cut off: fetch it again, or delete the header"
         )
     data = np.frombuffer(numbers, dtype=np.float32).reshape(len(words), width)
+    _require_finite(data, list(words), path)
     return VectorTable(list(words), np.arange(len(words)), data, duplicates)
+
+
+def _header(fields: list[str], path: Path, line_number: int) -> tuple[int, int]:
+    if max(map(len, fields)) > _LARGEST_HEADER:
+        raise VectorFileError(
+            f"{path}:{line_number}: expected the numbers of vectors and of dimensions, found "
+            f"{' '.join(fields)[:40]}, which no file holds. Correct or delete the line"
+        )
+    n_vectors, width = map(int, fields)
+    return n_vectors, width
+
+
+def _require_finite(data: NDArray[np.float32], words: list[str], path: Path) -> None:
+    if not np.isfinite(data).all():
+        row = int(np.flatnonzero(~np.isfinite(data).all(axis=1))[0])
+        raise VectorFileError(
+            f"{path}: row {row} ({words[row][:40]!r}) has a number that is not finite, or too large for 32 bits"
+        )
 
 
 def _numbers(fields: list[str], width: int, word: str, place: str) -> list[float]:
@@ -179,6 +186,35 @@ def _decode(raw: bytes, path: Path, line_number: int) -> str:
         ) from None
 
 
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, packed or not. Raises VectorFileError for a damaged one, and for a line without end."""
+    lines = _unpacked(path) if path.suffix in (".gz", ".zip") else _bounded(path)
+    for number, line in enumerate(lines, start=1):
+        if len(line) > LONGEST_LINE:
+            raise VectorFileError(
+                f"{path}:{number}: expected lines of at most {LONGEST_LINE} bytes, found a longer one. Is it text?"
+            )
+        yield line
+
+
+def _unpacked(path: Path) -> Iterator[bytes]:
+    try:
+        yield from _bounded(path)
+    except (VectorFileError, FileNotFoundError):
+        raise
+    except _DAMAGED as error:
+        raise VectorFileError(
+            f"{path}: cannot be unpacked ({error or type(error).__name__}). It may be cut off, damaged or encrypted: "
+            "fetch it again, or unpack it"
+        ) from None
+
+
+def _bounded(path: Path) -> Iterator[bytes]:
+    with _open(path) as file:
+        while line := file.readline(LONGEST_LINE + 1):
+            yield line
+
+
 @contextmanager
 def _open(path: Path) -> Iterator[IO[bytes]]:
     if path.suffix == ".zip":
@@ -203,9 +239,14 @@ def _read_matrix(path: Path, index: Optional[Path], size: Optional[int]) -> Vect
     if index is None:
         raise ValueError(f"{path}: a .npy file has no words; name the file that lists them with --index")
     try:
-        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        raise VectorFileError(f"{path}: expected a matrix in NumPy's format ({error})") from None
+        # Mapped, so that the size that it claims costs nothing, and is compared with that of the file.
+        with np.errstate(over="ignore"):
+            matrix = np.lib.format.open_memmap(path, mode="r")
+    except OSError:
+        raise
+    except Exception as error:
+        # What stands in a header can go wrong in more ways than NumPy says.
+        raise VectorFileError(f"{path}: expected a matrix in NumPy's format, found something else ({error})") from None
     if matrix.ndim != 2 or matrix.dtype.kind != "f" or not matrix.size:
         raise VectorFileError(
             f"{path}: expected a matrix of floating point numbers, found {matrix.dtype} of shape {matrix.shape}"
@@ -215,10 +256,9 @@ def _read_matrix(path: Path, index: Optional[Path], size: Optional[int]) -> Vect
         raise VectorFileError(
             f"{index}: expected one word for each of the {len(matrix)} rows of {path}, found {len(words)}"
         )
-    data = np.array(matrix[:size], dtype=np.float32)
-    if not np.isfinite(data).all():
-        row = int(np.flatnonzero(~np.isfinite(data).all(axis=1))[0])
-        raise VectorFileError(f"{path}: row {row} ({words[row]!r}) has a number that is not finite")
+    with np.errstate(over="ignore"):
+        data = np.array(matrix[:size], dtype=np.float32)
+    _require_finite(data, words, path)
     first: dict[str, int] = {}
     for row, word in enumerate(words[: len(data)]):
         first.setdefault(word, row)
@@ -226,13 +266,12 @@ def _read_matrix(path: Path, index: Optional[Path], size: Optional[int]) -> Vect
 
 
 def _text_words(index: Path) -> list[str]:
-    with index.open("rb") as lines:
-        words = []
-        for line_number, raw in enumerate(lines, start=1):
-            word = _decode(raw, index, line_number)
-            if not word:
-                raise VectorFileError(f"{index}:{line_number}: expected a word, found an empty line")
-            words.append(word)
+    words = []
+    for line_number, raw in enumerate(_lines(index), start=1):
+        word = _decode(raw, index, line_number)
+        if not word:
+            raise VectorFileError(f"{index}:{line_number}: expected a word, found an empty line")
+        words.append(word)
     return words
 
 
@@ -265,6 +304,18 @@ def _parquet_columns(index: Path) -> dict[str, list[Any]]:
 # A pipeline
 
 
+def _read_vocab(folder: Path) -> Vocab:
+    try:
+        return Vocab().from_disk(folder / "vocab", exclude=["lookups"])
+    except OSError:
+        raise
+    except Exception as error:
+        # spaCy's readers raise whatever the libraries below them say.
+        raise VectorFileError(
+            f"{folder}: its vocabulary cannot be read ({type(error).__name__}: {str(error)[:80]}); it may be damaged"
+        ) from None
+
+
 def _pipeline_table(source: str, vocab: Vocab) -> VectorTable:
     vectors = vocab.vectors
     if vectors.mode == Mode.floret:
@@ -277,5 +328,9 @@ def _pipeline_table(source: str, vocab: Vocab) -> VectorTable:
     entries = sorted((row, vocab.strings[key]) for key, row in vectors.key2row.items())
     # Rows that no word uses go.
     used, rows = np.unique(np.array([row for row, _ in entries]), return_inverse=True)
+    if used[-1] >= len(vectors.data):
+        raise VectorFileError(
+            f"{source}: words have vectors up to row {used[-1]}, but there are {len(vectors.data)} rows"
+        )
     data = np.ascontiguousarray(np.asarray(vectors.data)[used], dtype=np.float32)
     return VectorTable([word for _, word in entries], rows.reshape(-1), data)

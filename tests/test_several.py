@@ -58,7 +58,7 @@ SETTINGS = {name: {"spans_key": name, "other_labels": "outside"} for name in OWN
 
 @pytest.fixture(scope="module")
 def both():
-    with pytest.warns(UserWarning, match="labels that the component does not have"):
+    with pytest.warns(UserWarning, match="labels that it does not have"):
         return trained(SETTINGS, labels=OWN)
 
 
@@ -98,7 +98,7 @@ def test_entities_of_others_are_counted_once_in_a_warning():
         nlp = trained(SETTINGS, steps=2, labels=OWN)
     messages = [str(warning.message) for warning in caught if "does not have" in str(warning.message)]
     assert len(messages) == 2
-    assert messages[0].startswith("'people': the data has 3 entities of labels that the component does not have: PLACE")
+    assert messages[0].startswith("'people': the data has 3 entities of labels that it does not have: PLACE")
     assert "count as no entities" in messages[0] and 'set other_labels to "add"' in messages[0]
     with warnings.catch_warnings():
         warnings.simplefilter("error")

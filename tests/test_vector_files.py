@@ -4,6 +4,7 @@ import gzip
 import os
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from importlib import import_module
 from pathlib import Path
@@ -183,6 +184,92 @@ def test_parquet_without_its_readers(tmp_path, monkeypatch):
         read_vectors(path, index)
 
 
+# Sizes and forms that are not what they say
+
+
+@pytest.mark.parametrize("header", ["1000000000000 1000000000000", "1 " + "9" * 5000, "9999999999 3"])
+def test_header_of_impossible_size(header, tmp_path):
+    with pytest.raises(VectorFileError, match=r"v\.txt:1: expected the numbers of vectors and of dimensions"):
+        read_vectors(write(tmp_path / "v.txt", f"{header}\na 1 2 3\n"))
+
+
+def test_header_of_a_size_that_the_file_does_not_have(tmp_path):
+    tracemalloc.start()
+    with pytest.raises(VectorFileError, match="expected a word and 999999999 numbers"):
+        read_vectors(write(tmp_path / "v.txt", "999999999 999999999\na 1 2 3\n"))
+    assert tracemalloc.get_traced_memory()[1] < 1e7
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", [(10**12, 300), (2**62, 2**62), (-1, 3), (3,), (0, 3)])
+def test_matrix_that_claims_another_size(shape, tmp_path):
+    with open(tmp_path / "m.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        file.write(b"\0" * 24)
+    index = write(tmp_path / "words", "a\nb\n")
+    tracemalloc.start()
+    with pytest.raises(VectorFileError, match=r"m\.npy: expected a matrix"):
+        read_vectors(str(tmp_path / "m.npy"), Path(index))
+    assert tracemalloc.get_traced_memory()[1] < 1e7
+    tracemalloc.stop()
+
+
+def test_objects_and_archives_in_place_of_a_matrix(tmp_path):
+    index = Path(write(tmp_path / "words", "a\n"))
+    np.save(tmp_path / "objects.npy", np.array([["x"]], dtype=object))
+    np.savez(tmp_path / "archive.npz", x=np.ones((1, 2)))
+    os.rename(tmp_path / "archive.npz", tmp_path / "archive.npy")
+    (tmp_path / "empty.npy").touch()
+    for name in ("objects", "archive", "empty"):
+        with pytest.raises(VectorFileError, match=rf"{name}\.npy: expected a matrix"):
+            read_vectors(str(tmp_path / f"{name}.npy"), index)
+
+
+@pytest.mark.parametrize("suffix, damage", [(".gz", "half"), (".gz", "flipped"), (".zip", "half"), (".zip", "flipped")])
+def test_damaged_archive(suffix, damage, tmp_path):
+    text, path = ("the 1 2 3\n" * 50).encode(), tmp_path / f"v.txt{suffix}"
+    if suffix == ".gz":
+        path.write_bytes(gzip.compress(text))
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("v.txt", text)
+    data = bytearray(path.read_bytes())
+    if damage == "half":
+        del data[len(data) // 2 :]
+    else:
+        data[-6 if suffix == ".gz" else 45] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(VectorFileError, match="cannot be unpacked"):
+        read_vectors(str(path))
+
+
+def test_a_line_without_end(tmp_path, monkeypatch):
+    """A few bytes of an archive can claim any length."""
+    monkeypatch.setattr(vector_files, "LONGEST_LINE", 2**16)
+    (tmp_path / "v.txt.gz").write_bytes(gzip.compress(b"a" * 10**8))
+    tracemalloc.start()
+    with pytest.raises(VectorFileError, match=r"v\.txt\.gz:1: expected lines of at most 65536 bytes"):
+        read_vectors(str(tmp_path / "v.txt.gz"))
+    assert tracemalloc.get_traced_memory()[1] < 1e7
+    tracemalloc.stop()
+
+
+def test_number_too_large_for_32_bits(tmp_path):
+    with pytest.raises(VectorFileError, match=r"row 1 \('b'\) has a number"):
+        read_vectors(write(tmp_path / "v.txt", "a 1 2\nb 1e300 2\n"))
+
+
+def test_damaged_pipeline(tmp_path):
+    write_vectors(table(), tmp_path / "out")
+    for name in ("vectors", "key2row", "strings.json"):
+        path = tmp_path / "out" / "vocab" / name
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 2])
+        with pytest.raises(VectorFileError, match="its vocabulary cannot be read"):
+            read_vectors(str(tmp_path / "out"))
+        path.write_bytes(data)
+
+
 # Pipelines
 
 
@@ -237,7 +324,7 @@ def test_failure_leaves_the_old_one(tmp_path, monkeypatch):
     write_vectors(table(), out)
 
     def fail(self, path, **kwargs):
-        path.mkdir()
+        (path / "meta.json").touch()
         raise OSError("disk full")
 
     monkeypatch.setattr(spacy.language.Language, "to_disk", fail)

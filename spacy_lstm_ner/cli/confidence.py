@@ -18,7 +18,7 @@ from ..calibration import fit as fit_temperatures
 from ..calibration import score as score_calibration
 from ..component import LSTMEntityRecognizer
 from ..confidence import Uncertainty, as_task
-from ..files import write_atomically
+from ..files import save_pipeline, write_atomically
 from .app import app
 
 
@@ -42,9 +42,9 @@ def calibrate_cli(
         component = find_component(nlp, pipe)
         before, after = calibrate(nlp, component, data_path)
         if output is None:
-            write_atomically(model / pipe / "model", component.model.to_bytes())
+            component.to_disk(model / pipe, exclude=["vocab"])
         else:
-            nlp.to_disk(output)
+            save_pipeline(nlp, output)
     except (ValueError, OSError) as error:
         msg.fail(f"Cannot calibrate {model} on {data_path}", error, exits=1)
     attrs = component.model.get_ref("head").attrs

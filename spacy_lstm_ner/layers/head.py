@@ -159,3 +159,29 @@ def grown_head(head: Model[Any, Any], n_tags: int) -> Model[Any, Any]:
     for name in Transitions._fields:
         _copy_grown(head, larger, name)
     return larger
+
+
+def fresh_output(model: Model[Any, Any], n_tags: int) -> tuple[Model[Any, Any], Model[Any, Any]]:
+    """Output layer and head like those of a tagger, for n_tags tags, without parameters."""
+    old, old_head = model.get_ref("output_layer"), model.get_ref("head")
+    head = HEADS["crf" if old_head.name == "crf" else "softmax"](old_head.attrs["scheme"])
+    set_head_size(head, n_tags)
+    return dense(n_tags, old.get_dim("nI")), head
+
+
+def swap_output(model: Model[Any, Any], output: Model[Any, Any], head: Model[Any, Any]) -> None:
+    """Put another output layer and head into a tagger."""
+    inner = model.layers[-1].layers[0]
+    inner.layers[:] = [output, head]
+    # The containers carry the width of what they contain.
+    for node in (model, model.layers[-1], inner):
+        if node.has_dim("nO"):
+            node.set_dim("nO", output.get_dim("nO"), force=True)
+    model.set_ref("output_layer", output)
+    model.set_ref("head", head)
+
+
+def tag_layers(model: Model[Any, Any]) -> list[Model[Any, Any]]:
+    """The layers of a tagger that are as wide as there are tags: output layer, head, and what contains them."""
+    inner = model.layers[-1].layers[0]
+    return [model, model.layers[-1], inner, model.get_ref("output_layer"), model.get_ref("head")]

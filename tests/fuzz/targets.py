@@ -1,0 +1,194 @@
+"""What is fuzzed: each target takes any bytes, and may raise nothing; a clear ValueError is the only right refusal."""
+
+import gzip
+import io
+import random
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import spacy
+import srsly
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.util import registry
+from spacy.vocab import Vocab
+from thinc.api import Config
+
+from spacy_lstm_ner.component import LSTMEntityRecognizer
+from spacy_lstm_ner.corpus import read_docs
+from spacy_lstm_ner.vector_files import VectorFileError, read_vectors
+
+CONFIG = """
+[model]
+@architectures = "spacy-lstm-ner.LSTMTagger.v1"
+head = "crf"
+[model.tok2vec]
+@architectures = "spacy-lstm-ner.LexemeTok2Vec.v1"
+[model.tok2vec.embed]
+@architectures = "spacy-lstm-ner.LexemeEmbed.v1"
+width = 2
+attrs = ["norm"]
+rows = [3]
+min_count = 1
+[model.tok2vec.encode]
+@architectures = "spacy-lstm-ner.LSTMEncoder.v1"
+width = 2
+"""
+FORMATS = ("auto", "conll", "csv", "inline")
+SUFFIXES = (".txt", ".gz", ".zip", ".npy", ".index")
+
+
+def component(labels=("A", "B")):
+    """A tiny trained component, as far as loading can see."""
+    made = LSTMEntityRecognizer(Vocab(), registry.resolve(Config().from_str(CONFIG))["model"])
+    for label in labels:
+        made.add_label(label)
+    example = Example.from_dict(Doc(made.vocab, words=["to", "Berlin"]), {"entities": []})
+    made.initialize(lambda: [example])
+    return made
+
+
+ODD = [None, True, False, -1, 0, 1, 2, 2**40, 0.5, float("nan"), float("inf"), "", "nO", b"", b"\x90", b"\xc0", [], {}]
+ODD += [np.zeros((2, 2), dtype="f"), np.zeros(0), np.zeros(3, dtype="uint64"), {"a": 1}, [1, [2]], [0, 2**70 - 2**70]]
+
+
+def mutated(value, chance):
+    """A copy of a message in which something, somewhere, is something else."""
+    if not isinstance(value, (dict, list)) or not value or chance.random() < 0.15:
+        if isinstance(value, bytes) and value and chance.random() < 0.7:
+            return srsly.msgpack_dumps(chance.choice(ODD))
+        return chance.choice(ODD)
+    copy = value.copy()
+    key = chance.choice(list(copy)) if isinstance(copy, dict) else chance.randrange(len(copy))
+    if chance.random() < 0.05:
+        del copy[key]
+    elif chance.random() < 0.05 and isinstance(copy, dict):
+        copy[chance.choice(["x", "nO", 3])] = chance.choice(ODD)
+    else:
+        copy[key] = mutated(copy[key], chance)
+    return copy
+
+
+class Loader:
+    """`from_bytes`. The first byte says what the rest is: all of it, the model, the settings, or how to change them."""
+
+    def __init__(self):
+        self.component = component()
+        self.clean = self.component.to_bytes(exclude=["vocab"])
+        self.parts = srsly.msgpack_loads(self.clean)
+        del self.parts["manifest"]
+        self.loaded = 0
+
+    def seeds(self):
+        other = srsly.msgpack_loads(component(["X"]).to_bytes(exclude=["vocab"]))
+        plain = srsly.msgpack_dumps(self.parts)
+        return [
+            b"\x00" + self.clean,
+            b"\x00" + plain,
+            b"\x01" + self.parts["model"],
+            b"\x01" + other["model"],
+            b"\x02" + self.parts["cfg"],
+            b"\x02" + other["cfg"],
+            b"\x03 change",
+        ]
+
+    def __call__(self, data):
+        kind, rest = (data or b"\0")[0] % 4, data[1:]
+        if kind == 3:
+            kind, chance = 1, random.Random(rest)
+            message = srsly.msgpack_loads(self.parts["model"])
+            for _ in range(chance.choice([1, 1, 1, 2, 5])):
+                message = mutated(message, chance)
+            rest = srsly.msgpack_dumps(message)
+        if kind:
+            rest = srsly.msgpack_dumps({**self.parts, ("model", "cfg")[kind - 1]: rest})
+        before = self._state()
+        try:
+            self.component.from_bytes(rest, exclude=["vocab"])
+        except ValueError as error:
+            assert type(error) is ValueError and "lstm_ner" in str(error), repr(error)
+            assert self._state() == before
+            return
+        self.loaded += 1
+        # What was taken can be written and read again; then all is as before.
+        again = self.component.to_bytes(exclude=["vocab"])
+        self.component.from_bytes(again, exclude=["vocab"])
+        assert self.component.to_bytes(exclude=["vocab"]) == again
+        self.component.from_bytes(self.clean, exclude=["vocab"])
+        assert self.component.to_bytes(exclude=["vocab"]) == self.clean
+
+    def _state(self):
+        model = self.component.model
+        arrays = [id(node.get_param(name)) for node in model.walk() for name in node.param_names]
+        attrs = [[*map(id, node.attrs.values())] for node in model.walk()]
+        return arrays, attrs, repr(self.component.cfg)
+
+
+class Annotated:
+    """The reader of annotated text. The first byte chooses the format."""
+
+    def __init__(self):
+        self.nlp = spacy.blank("en")
+        self.path = Path(tempfile.mkdtemp()) / "file"
+        self.loaded = 0
+
+    def seeds(self):
+        texts = {
+            1: "-DOCSTART- -X- O\n\nEU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\nB NNP I-PER\n",
+            5: "a\tU-X\nb\tB-Y\nc\tL-Y\n\nd\tS-X\n",
+            2: 'Sentence #,Word,POS,Tag\nSentence: 1,"a, ""b""",NN,B-geo\n,c,NN,I-geo\nSentence: 2,d,NN,O\n',
+            3: "# a comment\n[Sharon](per) flew to [Miami](geo). \\[x\\]\n\nMore.\n",
+            0: "I live in [New York](geo) .\n",
+        }
+        return [bytes([kind]) + text.encode() for kind, text in texts.items()]
+
+    def __call__(self, data):
+        self.path.write_bytes(data[1:])
+        try:
+            for doc in read_docs(self.path, self.nlp, FORMATS[(data or b"\0")[0] % 4], (data or b"\0")[0] // 4 % 3):
+                # Iterating over entities reads all that was set.
+                list(doc.ents)
+            self.loaded += 1
+        except ValueError as error:
+            assert str(self.path) in str(error), repr(error)
+
+
+class VectorFiles:
+    """The reader of vectors. The first byte chooses the kind of file."""
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp())
+        self.matrix = self.folder / "matrix.npy"
+        np.save(self.matrix, np.ones((2, 3), dtype="f"))
+        (self.folder / "words").write_text("a\nb\n")
+        self.loaded = 0
+
+    def seeds(self):
+        text = b"2 3\nthe 1 2 3\nof .5 -1e3 2\n"
+        packed, buffer = io.BytesIO(), io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("v.txt", text)
+        np.save(buffer, np.ones((2, 3), dtype="f2"))
+        found = {0: text, 1: gzip.compress(text), 2: packed.getvalue(), 3: buffer.getvalue(), 4: b"the\nof\n"}
+        return [bytes([kind]) + content for kind, content in found.items()]
+
+    def __call__(self, data):
+        suffix = SUFFIXES[(data or b"\0")[0] % 5]
+        path = self.folder / f"file{suffix}"
+        path.write_bytes(data[1:])
+        try:
+            if suffix == ".npy":
+                table = read_vectors(str(path), self.folder / "words")
+            elif suffix == ".index":
+                table = read_vectors(str(self.matrix), path)
+            else:
+                table = read_vectors(str(path))
+            assert len(table.rows) == len(table.words) and np.isfinite(table.data).all()
+            self.loaded += 1
+        except VectorFileError as error:
+            assert str(self.folder) in str(error), repr(error)
+
+
+TARGETS = {"loader": Loader, "annotated": Annotated, "vectors": VectorFiles}

@@ -1,0 +1,129 @@
+"""Processes that are killed at random moments leave what was there, or what is new, and nothing in between."""
+
+import io
+import os
+import random
+import signal
+import sys
+import time
+import warnings
+
+import pytest
+import spacy
+from spacy.tokens import DocBin
+from test_resume import corpus, make_config, run, weights  # noqa: F401
+from test_saving import make
+from typer.testing import CliRunner
+
+from spacy_lstm_ner.checkpoints import check_checkpoint, list_checkpoints
+from spacy_lstm_ner.cli import app
+from spacy_lstm_ner.component import LSTMEntityRecognizer
+from spacy_lstm_ner.files import intact
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+MOMENTS = [pytest.param(3, id="3 moments"), pytest.param(50, id="50 moments", marks=pytest.mark.slow)]
+
+
+def killed_while(work, seconds):
+    """Do some work in a process of its own, and kill that after so many seconds. RETURNS whether it had ended."""
+    with warnings.catch_warnings():
+        # The child uses one thread.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
+        code = 1
+        try:
+            sys.stdout = sys.stderr = io.StringIO()
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            assert os.waitstatus_to_exitcode(status) == 0
+            return True
+        time.sleep(0.001)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) == 0
+
+
+def timed(work):
+    start = time.monotonic()
+    work()
+    return time.monotonic() - start
+
+
+@pytest.mark.parametrize("moments", MOMENTS)
+def test_killed_while_saving(moments, tmp_path):
+    chance, folder = random.Random(1), tmp_path / "ner"
+    components = [make(["A", "B"]), make(["C", "D", "E"])]
+    states = {component.labels: component.model.to_bytes() for component in components}
+    seconds = timed(lambda: components[0].to_disk(folder, exclude=["vocab"]))
+
+    def save():
+        while True:
+            for component in components:
+                component.to_disk(folder, exclude=["vocab"])
+
+    for _ in range(moments):
+        assert not killed_while(save, 6 * seconds * chance.random())
+        loaded = make(initialized=False).from_disk(folder, exclude=["vocab"])
+        assert isinstance(loaded, LSTMEntityRecognizer) and loaded.model.to_bytes() == states[loaded.labels]
+    components[0].to_disk(folder, exclude=["vocab"])
+    assert os.listdir(tmp_path) == ["ner"]
+
+
+@pytest.mark.parametrize("moments", MOMENTS)
+def test_killed_while_converting(moments, tmp_path):
+    chance, output = random.Random(2), tmp_path / "out" / "data.spacy"
+    texts = {}
+    for name, number in (("a", 200), ("b", 900)):
+        path = tmp_path / f"{name}.txt"
+        path.write_text("[Sharon](per) flew to [Miami](geo).\n" * number)
+        assert CliRunner().invoke(app, ["convert", str(path), str(output), "-n", "1"]).exit_code == 0
+        texts[number] = path
+    seconds = timed(lambda: CliRunner().invoke(app, ["convert", str(texts[900]), str(output), "-n", "1"]))
+
+    def convert():
+        while True:
+            for path in texts.values():
+                CliRunner().invoke(app, ["convert", str(path), str(output), "-n", "1"])
+
+    for _ in range(moments):
+        assert not killed_while(convert, 3 * seconds * chance.random())
+        docs = list(DocBin().from_disk(output).get_docs(spacy.blank("en").vocab))
+        assert len(docs) in texts and all([ent.text for ent in doc.ents] == ["Sharon", "Miami"] for doc in docs)
+    CliRunner().invoke(app, ["convert", str(texts[200]), str(output), "-n", "1"])
+    assert os.listdir(output.parent) == ["data.spacy"]
+
+
+@pytest.mark.parametrize("moments", MOMENTS)
+def test_killed_while_training(moments, corpus, tmp_path):  # noqa: F811
+    """Run after run goes on where the one before was killed; what they come to is what one run comes to."""
+    # A short run where few moments are tried, so that they fall into its work.
+    changes = {"training.max_steps": 19 if moments > 3 else 7, "training.eval_frequency": 5}
+    chance, config = random.Random(3), make_config(corpus, changes)
+    seconds = timed(lambda: run(config, tmp_path / "whole", every=2))
+    expected, number, finished = weights(tmp_path / "whole"), 0, 0
+    kills = 0
+    while kills < moments or not finished:
+        output = tmp_path / str(number)
+        # Killed as often as asked for, it may end.
+        left = seconds * chance.random() if kills < moments else 600.0
+        if killed_while(lambda output=output: run(config, output, every=2, resume=True), left):
+            assert weights(output) == expected
+            number, finished = number + 1, finished + 1
+            continue
+        kills += 1
+        steps = []
+        for path in list_checkpoints(output / "checkpoints"):
+            check_checkpoint(path)
+            spacy.load(path / "pipeline")
+            steps.append(path.name)
+        for name in ("model-best", "model-last"):
+            if intact(output / name).exists():
+                spacy.load(intact(output / name))
+        print(f"killed after {left:.2f} s: {steps}")
