@@ -220,6 +220,8 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
         self._watch = TrainingWatch()
         tables = [node for node in self.model.walk() if "vocabulary" in node.attrs]
         data = survey(get_examples(), bool(tables), self.cfg["incorrect_spans_key"])
+        output = self.model.get_ref("output_layer")
+        data.is_trial = bool(output.has_dim("nO")) and not output.has_param("W")
         if labels is None and self.labels and self.cfg["other_labels"] != "add":
             labels = self.labels
         for label in sorted(data.labels) if labels is None else read_label_data(self.name, labels):
@@ -231,7 +233,7 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
             build_vocabulary(table, data.words)
         warn_of_unknown_labels(self.name, self.cfg)
         size = n_tags(self.model, self.labels)
-        self.model.get_ref("output_layer").set_dim("nO", size, force=True)
+        output.set_dim("nO", size, force=True)
         set_head_size(self._head, size)
         self._head.attrs.update(unseen=[], temperature=1.0, label_temperatures=[])
         self.model.initialize(X=[example.x for example in data.sample])

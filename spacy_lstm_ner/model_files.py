@@ -88,7 +88,7 @@ def read_model(data: bytes, model: Model[Any, Any], n_tags: int) -> Message:
             _check_head(node, entry.attrs, place, n_tags)
         _check_params(node, entry)
         # What another version may have added says nothing here.
-        message["attrs"][k] = {name: value for name, value in attrs.items() if name in node.attrs}
+        message["attrs"][k] = {name: value for name, value in attrs.items() if _is_saved(node, name)}
         packed = isinstance(shims, list) and all(isinstance(shim, bytes) for shim in shims)
         _require(packed and len(shims) == len(node.shims), place, f"{len(node.shims)} states of a framework", shims)
     return message
@@ -143,7 +143,17 @@ def _check_dims(node: Model[Any, Any], dims: Any, place: str, n_tags: Union[int,
 
 def _check_refs(node: Model[Any, Any], refs: Any, place: str, place_of: Dict[int, int]) -> None:
     own = {name: place_of.get(node.get_ref(name).id) if node.has_ref(name) else None for name in node.ref_names}
-    _require(refs == own, place, f"references {own}", refs)
+    # A copied layer, such as takes the place of a listener, has fewer.
+    same = isinstance(refs, dict) and all(name in own and own[name] == number for name, number in refs.items())
+    _require(same, place, f"references {own}", refs)
+
+
+def _is_saved(node: Model[Any, Any], name: str) -> bool:
+    """Whether an attribute is one of those that files have: functions and caches stay what they are."""
+    own = node.attrs.get(name)
+    reader = deserialize_attr.dispatch(type(own))
+    is_data = own is None or isinstance(own, (bool, int, float, str, list, dict, np.ndarray))
+    return name in node.attrs and (is_data or reader is not deserialize_attr.dispatch(object))
 
 
 def _check_attrs(node: Model[Any, Any], packed: Dict[Any, Any], place: str) -> Dict[str, Any]:

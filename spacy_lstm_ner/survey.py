@@ -26,6 +26,7 @@ class Survey:
     report       what is wrong with the gold entities
     with_key     docs of the reference that have the group of spans that was asked for
     for_others   docs of the reference with annotation for components of another kind
+    is_trial     whether the model was told its number of tags from outside, as `spacy debug model` does
     """
 
     labels: Counter[str] = field(default_factory=Counter)
@@ -34,11 +35,13 @@ class Survey:
     report: GoldReport = field(default_factory=GoldReport)
     with_key: int = 0
     for_others: int = 0
+    is_trial: bool = False
 
     @property
     def is_dummy(self) -> bool:
-        """True of the one doc that `nlp.initialize` makes up when it gets no examples."""
-        return self.report.docs == 1 and [token.text for token in self.sample[0].reference] == _DUMMY
+        """True of docs that are no data: the one that `nlp.initialize` makes up without examples, and a trial's."""
+        words = [token.text for token in self.sample[0].reference] if self.sample else []
+        return self.is_trial or (self.report.docs == 1 and words == _DUMMY)
 
 
 def survey(examples: Iterable[Example], count_words: bool = False, spans_key: Optional[str] = None) -> Survey:

@@ -338,6 +338,18 @@ def test_attributes_of_another_minor_version():
     assert features.attrs["word_dropout"] == 0.3 and "invented_later" not in features.attrs
 
 
+def test_functions_and_caches_do_not_come_from_files():
+    found = parts(SOURCE)
+    message = srsly.msgpack_loads(found["model"])
+    attrs = message["attrs"][layer(message, "lexeme_tok2vec")]
+    attrs["cache"] = srsly.msgpack_dumps({"capacity": 10**12})
+    message["attrs"][0]["resize_output"] = srsly.msgpack_dumps("os.system")
+    component = make(initialized=False)
+    component.from_bytes(packed({**found, "model": srsly.msgpack_dumps(message)}))
+    assert component.model.get_ref("tok2vec").attrs["cache"].capacity == 50_000
+    assert callable(component.model.attrs["resize_output"])
+
+
 # Bytes that fit their manifest, and are wrong
 
 

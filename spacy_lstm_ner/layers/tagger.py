@@ -28,7 +28,7 @@ def _init(model: Model[Any, Any], X: Optional[List[Doc]] = None, Y: Any = None) 
     tok2vec, scores = model.layers
     tok2vec.initialize(X=X)
     scores.initialize(X=None if X is None else tok2vec.predict(X))
-    model.set_dim("nO", scores.layers[0].get_dim("nO"))
+    model.set_dim("nO", scores.layers[0].get_dim("nO"), force=True)
 
 
 def _forward(model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train: bool) -> Any:
