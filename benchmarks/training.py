@@ -24,7 +24,7 @@ class LogReader:
         self.columns: list[str] = []
 
     def read(self, line: str) -> tuple[int, float] | None:
-        """(step, entity F in percent) if the line is an evaluation."""
+        """(step, entity F in percent) if the line is an evaluation; the final score where there is no such column."""
         # A loss has the name of its component behind a space.
         fields = line.replace("LOSS ", "LOSS_").split()
         if fields[:2] == ["E", "#"]:
@@ -32,7 +32,9 @@ class LogReader:
             return None
         if not self.columns or len(fields) != len(self.columns) or not (fields[0] + fields[1]).isdigit():
             return None
-        return int(fields[1]), float(fields[self.columns.index("ENTS_F")])
+        # A tagger has no entities.
+        score = "ENTS_F" if "ENTS_F" in self.columns else "SCORE"
+        return int(fields[1]), float(fields[self.columns.index(score)])
 
 
 def train(config: Path, output: Path, overrides: Mapping[str, Any], echo: bool = True) -> dict[str, Any]:

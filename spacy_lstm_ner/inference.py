@@ -12,15 +12,12 @@ from thinc.api import Model
 
 from .annotations import ChainTokens, chain_tokens, given_for
 from .confidence import Uncertainty
-from .layers.confidence import soften, span_probabilities
+from .layers.confidence import probabilities, soften
 from .layers.crf import Lattice, Moves, Transitions, entropy, forward_backward
 from .layers.decode import decode, n_best
 from .layers.head import head_scheme, head_transitions
 from .settings import writes_spans
 from .tags import Bools, Floats, Spans, tags_to_spans
-
-ROWS_AT_ONCE = 20_000
-"""About so many tokens are scored at a time, unless one document is longer."""
 
 Analysis = Tuple[List[Tuple[int, int, str]], float]
 """Entities (start token, end token, label), and the probability that these are all and no others."""
@@ -83,34 +80,14 @@ def find_spans(chains: Chains) -> Spans:
 
 def span_scores(chains: Chains, spans: Spans, head: Model[Any, Any]) -> Floats:
     """(n,) The probability of each entity, with the temperatures of the head."""
-    scores = _by_parts(chains.at_temperature(head.attrs["temperature"]), spans)
+    tempered = chains.at_temperature(head.attrs["temperature"])
+    scores = probabilities(tempered.emissions, tempered.tokens.lengths, tempered.moves, tempered.allowed, spans)
     by_label = head.attrs["label_temperatures"]
     if by_label:
         # A label that was added since has none.
         padded = np.ones(max(len(by_label), int(spans.labels.max(initial=0)) + 1))
         padded[: len(by_label)] = by_label
         scores = soften(scores, padded[spans.labels])
-    return scores
-
-
-def _by_parts(chains: Chains, spans: Spans) -> Floats:
-    """Probabilities of spans; sequences without any are skipped, the others run some at a time, in bounded memory."""
-    lengths = chains.tokens.lengths
-    starts, sequence = np.cumsum(lengths) - lengths, np.repeat(np.arange(len(lengths)), lengths)
-    own = sequence[spans.starts]
-    needed = np.unique(own)
-    part_of = np.cumsum(lengths[needed]) // ROWS_AT_ONCE
-    scores = np.zeros(len(spans.starts))
-    for part in np.unique(part_of).tolist():
-        chosen = needed[part_of == part]
-        rows = np.concatenate([np.arange(starts[k], starts[k] + lengths[k]) for k in chosen.tolist()])
-        mine = np.flatnonzero(np.isin(own, chosen))
-        # Rows of the whole batch -> rows of the part.
-        shift = (np.cumsum(lengths[chosen]) - lengths[chosen] - starts[chosen])[np.searchsorted(chosen, own[mine])]
-        allowed = None if chains.allowed is None else chains.allowed[rows]
-        lattice = forward_backward(chains.emissions[rows], lengths[chosen], chains.moves, allowed)
-        shifted = Spans(spans.starts[mine] + shift, spans.ends[mine] + shift, spans.labels[mine])
-        scores[mine] = span_probabilities(lattice, shifted)
     return scores
 
 

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from spacy_lstm_ner.layers import blocks as blocks_module
 from spacy_lstm_ner.layers import crf as crf_module
 from spacy_lstm_ner.layers import decode as decode_module
-from spacy_lstm_ner.layers.blocks import BLOCK, MARGIN, cut, ranges, same_masses, same_scores, whole
+from spacy_lstm_ner.layers.blocks import BLOCK, MARGIN, cut, cut_outside, ranges, same_masses, same_scores, whole
+from spacy_lstm_ner.layers.confidence import probabilities, span_probabilities
 from spacy_lstm_ner.layers.crf import Moves, Transitions, dot, forward_backward, path_counts
 from spacy_lstm_ner.layers.decode import decode
-from spacy_lstm_ner.tags import BILUO, BIO
+from spacy_lstm_ner.tags import BILUO, BIO, tags_to_spans
 
 LONG = 4 * BLOCK + 7
 
@@ -116,7 +117,7 @@ def test_many_blocks_are_decoded_some_at_a_time(monkeypatch):
     e, lengths, moves = chain(5, [LONG, 3, LONG])
     expected = decode(e, lengths, moves)
     for rows in (1, 200, 1000):
-        monkeypatch.setattr(decode_module, "ROWS_AT_ONCE", rows)
+        monkeypatch.setattr(decode_module, "rows_at_once", lambda n_tags, rows=rows: rows)
         assert decode(e, lengths, moves).tolist() == expected.tolist()
 
 
@@ -134,6 +135,42 @@ def test_small_blocks_never_give_something_else(seed, length, size, spread):
         np.testing.assert_allclose(found.alpha, expected.alpha, rtol=1e-7)
         np.testing.assert_allclose(found.beta, expected.beta, rtol=1e-7)
         assert decode(e, lengths, moves).tolist() == tags.tolist()
+
+
+@given(st.lists(st.integers(0, 60), max_size=4), st.integers(1, 30), st.data())
+def test_no_cut_inside_a_span(lengths, size, data):
+    total, starts, ends = sum(lengths), [], []
+    first = 0
+    for length in lengths:
+        for _ in range(data.draw(st.integers(0, 3)) if length else 0):
+            start = data.draw(st.integers(0, length - 1))
+            starts.append(first + start)
+            ends.append(first + data.draw(st.integers(start + 1, length)))
+        first += length
+    blocks = cut_outside(
+        np.array(lengths, dtype=np.int64), np.array(starts, dtype=int), np.array(ends, dtype=int), size
+    )
+    assert blocks.own_rows.tolist() == list(range(total))
+    for start, end in zip(starts, ends, strict=True):
+        assert not any(start < cut < end for cut in blocks.start.tolist())
+    plain = cut(np.array(lengths, dtype=np.int64), size)
+    if not starts:
+        assert blocks.start.tolist() == plain.start.tolist() and blocks.begin.tolist() == plain.begin.tolist()
+
+
+@pytest.mark.parametrize("rows", [30, 100, 400])
+@pytest.mark.parametrize("margin", [1, 2, 16])
+def test_scores_of_spans_in_parts_of_a_sequence(rows, margin, monkeypatch):
+    """Right with any margin: with a small one, parts disagree, and the sequence is run whole."""
+    e, lengths, moves = chain(9, [900, 3, 250], BILUO)
+    tags = decode(e, lengths, moves)
+    spans = tags_to_spans(tags, np.cumsum(lengths) - lengths, BILUO)
+    assert len(spans.starts) > 50
+    expected = span_probabilities(forward_backward(e, lengths, moves), spans)
+    np.testing.assert_allclose(probabilities(e, lengths, moves, None, spans), expected, rtol=1e-7)
+    monkeypatch.setattr("spacy_lstm_ner.layers.confidence.rows_at_once", lambda n_tags: rows)
+    monkeypatch.setattr(blocks_module, "MARGIN", margin)
+    np.testing.assert_allclose(probabilities(e, lengths, moves, None, spans), expected, rtol=1e-7)
 
 
 def test_part_of_a_longer_sequence():

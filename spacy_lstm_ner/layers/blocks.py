@@ -22,6 +22,8 @@ import numpy as np
 from ..tags import Bools, Floats, Ints
 
 BLOCK = 128
+CELLS_AT_ONCE = 1_000_000
+"""About so many numbers, of rows times tags, are worked on at a time, which bounds the memory that it takes."""
 MARGIN = 16
 TOLERANCE = 1e-9
 """What two states may differ by, relative to each of their numbers (for a maximum, in nats)."""
@@ -92,6 +94,11 @@ class Blocks:
         return np.unique(self.chain[self.meeting[~agree]])
 
 
+def rows_at_once(n_tags: int) -> int:
+    """How many rows of so many tags are worked on at a time."""
+    return max(CELLS_AT_ONCE // n_tags, 4 * BLOCK)
+
+
 def ranges(starts: Ints, ends: Ints) -> Ints:
     """The numbers from each start to its end, one after the other."""
     sizes = ends - starts
@@ -112,10 +119,30 @@ def cut(lengths: Ints, size: int = BLOCK) -> Blocks:
     counts = np.where(lengths > 1.5 * size, -(-lengths // size), np.minimum(lengths, 1))
     chain = np.repeat(np.arange(len(lengths)), counts)
     nth = np.arange(len(chain)) - np.repeat(np.cumsum(counts) - counts, counts)
-    first, length, n = (np.cumsum(lengths) - lengths)[chain], lengths[chain], counts[chain]
-    start, end = first + nth * length // n, first + (nth + 1) * length // n
-    begin, stop = np.maximum(start - MARGIN, first), np.minimum(end + MARGIN, first + length)
-    return Blocks(chain, start, end, begin, stop, begin > first, stop < first + length)
+    return _blocks(chain, (np.cumsum(lengths) - lengths)[chain] + nth * lengths[chain] // counts[chain], lengths)
+
+
+def cut_outside(lengths: Ints, starts: Ints, ends: Ints, size: int) -> Blocks:
+    """As `cut`, but with no cut inside any of the spans from `starts` to `ends`; a block may be longer for that."""
+    blocks = cut(lengths, size)
+    inside = np.zeros(int(np.sum(lengths)) + 2, dtype=np.int64)
+    np.add.at(inside, starts + 1, 1)
+    np.add.at(inside, np.maximum(ends, starts + 1), -1)
+    free = np.flatnonzero(np.cumsum(inside) == 0)
+    moved = free[np.searchsorted(free, blocks.start)]
+    # Behind the last row of its chain there is no block any more.
+    kept = moved < (np.cumsum(lengths))[blocks.chain]
+    start, first = np.unique(moved[kept], return_index=True)
+    return _blocks(blocks.chain[kept][first], start, np.asarray(lengths))
+
+
+def _blocks(chain: Ints, start: Ints, lengths: Ints) -> Blocks:
+    """The blocks that begin at `start`, each up to the next one of its chain."""
+    ends = np.cumsum(lengths)
+    first, last = (ends - lengths)[chain], ends[chain]
+    end = np.minimum(np.append(start[1:], ends[-1:]), last)
+    begin, stop = np.maximum(start - MARGIN, first), np.minimum(end + MARGIN, last)
+    return Blocks(chain, start, end, begin, stop, begin > first, stop < last)
 
 
 def same_masses(one: Floats, other: Floats) -> Bools:

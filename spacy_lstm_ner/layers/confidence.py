@@ -1,11 +1,13 @@
 """The exact probability of an entity, and what a temperature does to it. Notation as in `crf`."""
 
-from typing import cast
+from typing import Optional, cast
 
 import numpy as np
 
-from ..tags import Floats, Ints, Spans
-from .crf import LARGEST_GAP, Lattice
+from ..tags import Bools, Floats, Ints, Spans
+from .blocks import Blocks, cut_outside, rows_at_once, same_masses, whole
+from .crf import LARGEST_GAP, Lattice, Moves, forward_backward
+from .kernel import take_rows
 
 
 def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:
@@ -48,6 +50,54 @@ def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:
         total = np.einsum("nt,nt->n", lattice.alpha[last_rows], lattice.beta[last_rows])
         log_p[first_of] += np.log(leaving) - np.log(total)
     return cast(Floats, np.clip(np.exp(np.add.reduceat(log_p, first_of)), 0.0, 1.0))
+
+
+def probabilities(emissions: Floats, lengths: Ints, moves: Moves, allowed: Optional[Bools], spans: Spans) -> Floats:
+    """(n,) The probability of each span; sequences without any are skipped, the others run in bounded memory.
+
+    emissions (N, T); lengths (n_sequences,); allowed (N, T) or None. A sequence that is longer than what is run at once
+    runs in parts that are checked where they meet, see `blocks`.
+    """
+    scores = np.zeros(len(spans.starts))
+    if not len(scores):
+        return scores
+    lengths = np.asarray(lengths)
+    sequence = np.repeat(np.arange(len(lengths)), lengths)
+    parts = cut_outside(lengths, spans.starts, spans.ends, rows_at_once(emissions.shape[1]))
+    parts = parts.some(np.isin(parts.chain, sequence[spans.starts]))
+    uncut = _score_parts(emissions, moves, allowed, spans, parts, scores)
+    if len(uncut):
+        parts = whole(lengths)
+        _score_parts(emissions, moves, allowed, spans, parts.some(np.isin(parts.chain, uncut)), scores)
+    return scores
+
+
+def _score_parts(
+    emissions: Floats, moves: Moves, allowed: Optional[Bools], spans: Spans, parts: Blocks, scores: Floats
+) -> Ints:
+    """Write the scores of the spans in the parts. RETURNS the sequences of which parts do not agree where they meet."""
+    # Forward masses at the row before the first and at the last; backward masses at the first and behind the last.
+    before, last, first, behind = (np.zeros((len(parts), emissions.shape[1])) for _ in range(4))
+    own = np.searchsorted(parts.start, spans.starts, side="right") - 1
+    own[spans.starts >= parts.end[own]] = -1
+    at_once = (np.cumsum(parts.lengths) - 1) // rows_at_once(emissions.shape[1])
+    for group in np.unique(at_once).tolist():
+        chosen = np.flatnonzero(at_once == group)
+        some, mine = parts.some(chosen), np.flatnonzero(np.isin(own, chosen))
+        mask = None if allowed is None else allowed[some.rows]
+        opened = some.open_start, some.open_end
+        lattice = forward_backward(take_rows(np, emissions, some.rows), some.lengths, moves, mask, opened)
+        shift = (some.offsets - some.begin)[own[mine] - chosen[0]]
+        shifted = Spans(spans.starts[mine] + shift, spans.ends[mine] + shift, spans.labels[mine])
+        scores[mine] = span_probabilities(lattice, shifted)
+        numbers, end = np.arange(len(some)), len(some.rows) - 1
+        last[chosen] = lattice.alpha[some.places(numbers, some.end - 1)]
+        before[chosen] = lattice.alpha[np.maximum(some.places(numbers, some.start - 1), 0)]
+        first[chosen] = lattice.u[some.places(numbers, some.start)]
+        behind[chosen] = lattice.u[np.minimum(some.places(numbers, some.end), end)]
+    meeting = parts.meeting
+    agree = same_masses(last[meeting], before[meeting + 1]) & same_masses(behind[meeting], first[meeting + 1])
+    return parts.disagreeing(agree)
 
 
 def _leaving(lattice: Lattice, rows: Ints, tags: Ints) -> Floats:

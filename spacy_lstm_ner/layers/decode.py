@@ -11,13 +11,10 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from ..tags import Bools, Floats, Ints, illegal_rows
-from .blocks import Blocks, cut, same_scores, whole
+from .blocks import Blocks, cut, rows_at_once, same_scores, whole
 from .crf import Moves
 from .kernel import take_rows
 from .packed import pack
-
-ROWS_AT_ONCE = 50_000
-"""So many rows at the most are decoded at a time, which bounds the memory that it takes."""
 
 
 class _Steps(NamedTuple):
@@ -81,7 +78,7 @@ def decode(emissions: Floats, lengths: Ints, moves: Moves, allowed: Optional[Boo
 
 
 def _viterbi(e: Floats, lengths: Ints, moves: Moves) -> Ints:
-    """Long sequences in blocks, see `blocks`, and so many blocks at once as fill ROWS_AT_ONCE rows."""
+    """Long sequences in blocks, see `blocks`, and so many blocks at once as fill `rows_at_once`."""
     tags, steps = np.empty(len(e), dtype=np.int64), _steps(moves)
     blocks = cut(lengths)
     uncut = _viterbi_blocks(e, blocks, steps, tags)
@@ -96,7 +93,7 @@ def _viterbi_blocks(e: Floats, blocks: Blocks, steps: _Steps, tags: Ints) -> Int
     # Of each block, the scores at its last row and at the row before its first, the tag at the row behind its last.
     last, before_first = (np.zeros((len(blocks), e.shape[1])) for _ in range(2))
     behind = np.zeros(len(blocks), dtype=np.int64)
-    part_of = (np.cumsum(blocks.lengths) - 1) // ROWS_AT_ONCE
+    part_of = (np.cumsum(blocks.lengths) - 1) // rows_at_once(e.shape[1])
     for part in np.unique(part_of).tolist():
         chosen = np.flatnonzero(part_of == part)
         some = blocks.some(chosen)
