@@ -132,7 +132,7 @@ def test_gradients_under_dropout(cell, rates):
 @pytest.fixture
 def small_pieces(monkeypatch):
     """Groups and chunks so small that short batches have several of them."""
-    monkeypatch.setattr(recurrent, "GROUP", 2)
+    monkeypatch.setattr(recurrent, "_group", lambda H: 2)
     monkeypatch.setattr(kernel, "CHUNK", 3)
     monkeypatch.setattr(kernel, "BACK_CHUNK", 4)
 
@@ -167,7 +167,7 @@ def test_groups_and_chunks_change_nothing(cell, window, monkeypatch):
     Xs = batch("f8", lengths=(3, 0, 7, 1, 5, 2, 2, 11))
     results = []
     for group, chunk, back_chunk in ((0, 10**6, 10**6), (1, 1, 1), (2, 3, 4), (3, 2, 9)):
-        monkeypatch.setattr(recurrent, "GROUP", group)
+        monkeypatch.setattr(recurrent, "_group", lambda H, group=group: group)
         monkeypatch.setattr(kernel, "CHUNK", chunk)
         monkeypatch.setattr(kernel, "BACK_CHUNK", back_chunk)
         Ys, backprop = model.begin_update(Xs)

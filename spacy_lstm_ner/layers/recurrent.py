@@ -15,8 +15,9 @@ from thinc.types import Floats2d, Ints1d, Ragged
 from .layer import FloatsXd, Sequences, project_inputs, single_layer
 from .packed import Packed, Rows, pack, split_rows
 
-# Segments that run together on a CPU: what a step of them works on fits its caches, at widths of about 100.
-GROUP = 128
+# Segments that run together on a CPU. At this number what a step works on fits its caches, and at widths of up to 100
+# OpenBLAS has a product for small matrices; narrower layers go up to the second number.
+GROUP, LARGEST_GROUP = 96, 144
 
 ListOrRagged = Any  # List[Floats2d], Ragged or Padded: what thinc's with_ragged takes and gives back
 Backprop = Callable[[Any], Any]
@@ -251,8 +252,12 @@ def _packed(model: Model[Any, Any], lengths: Ints1d, on_cpu: bool) -> Packed:
         n_directions=attrs["n_directions"],
         window=attrs["window"],
         context=attrs["context"],
-        group=GROUP if on_cpu else 0,
+        group=_group(model.get_dim("nO") // attrs["n_directions"]) if on_cpu else 0,
     )
+
+
+def _group(H: int) -> int:
+    return max(GROUP, min(GROUP * 100 // H, LARGEST_GROUP))
 
 
 def project_distinct(model: Model[Ragged, Ragged], X: Floats2d) -> tuple[FloatsXd, ...]:
