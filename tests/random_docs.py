@@ -9,11 +9,12 @@ from spacy.training import Example
 LABELS = ["PER", "geo", "Größe 1", "B-X"]
 WRONG_LABELS = ["", "O", "!PER", 9, None, b"PER"]
 KEY, WRONG_SPANS = "lstm_ner", "wrong"
-WORDS = (
-    ["Sharon", "Miami", "flew", "to", ".", "a", "A1", "x"]
-    + [" ", "\n", "\n\n ", "\t", "\u00a0", "\u2028"]
-    + ["👩‍👩‍👧", "👍🏽", "🏴", "שלום", "مرحبا", "\u202eb\u202c", "e\u0301", "\u200b", "\ufeff", "\0", "a\x01", "\U0010ffff"]
-)
+WORDS = [
+    *["Sharon", "Miami", "flew", "to", ".", "a", "A1", "x"],
+    *[" ", "\n", "\n\n ", "\t", "\u00a0", "\u2028"],
+    *["👩‍👩‍👧", "👍🏽", "🏴", "שלום", "مرحبا", "\u202eb\u202c"],
+    *["e\u0301", "\u200b", "\ufeff", "\0", "a\x01", "\U0010ffff"],
+]
 GIANT = "Ab9é" * 2_500
 
 FLAT = {"width": 8, "attrs": ["norm", "shape"], "rows": [50, 50], "word_dropout": 0.3}

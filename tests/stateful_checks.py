@@ -1,5 +1,7 @@
 """What must be true of every prediction; the stateful tests call it after each step."""
 
+from itertools import pairwise
+
 import numpy as np
 from random_docs import KEY
 from spacy.tokens import Doc
@@ -106,7 +108,7 @@ def check_analyses(doc, analyses, n, labels):
     probabilities = [probability for _, probability in analyses]
     assert 1 <= len(analyses) <= n
     assert all(0.0 <= p <= 1.0 for p in probabilities) and sum(probabilities) <= 1.0 + 1e-5
-    assert all(one >= other - 1e-9 for one, other in zip(probabilities, probabilities[1:], strict=False))
+    assert all(one >= other - 1e-9 for one, other in pairwise(probabilities))
     assert len({tuple(spans) for spans, _ in analyses}) == len(analyses)
     for spans, _ in analyses:
         last = 0
@@ -119,5 +121,3 @@ def check_analyses(doc, analyses, n, labels):
 def check_doubt(doubt):
     assert all(np.isfinite(value) and value >= -1e-6 for value in doubt)
     assert doubt.least_confidence <= 1.0 and doubt.margin <= 1.0
-
-

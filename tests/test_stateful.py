@@ -14,7 +14,7 @@ import spacy
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from random_docs import GIANT, LABELS, MODELS, SETTINGS, WORDS, WRONG_LABELS, WRONG_SPANS, docs, examples, given_docs
+from random_docs import GIANT, LABELS, MODELS, SETTINGS, WORDS, WRONG_LABELS, WRONG_SPANS, examples, given_docs
 from spacy.tokens import Doc
 from spacy.training import Example
 from stateful_checks import (
@@ -354,11 +354,6 @@ class Vocabularies(Calls):
     models = ("vocabulary", "textbook", "softmax, characters")
 
 
-@pytest.fixture
-def many(request):
-    return request.config.getoption("--slow")
-
-
 PLANS = [
     pytest.param(Recurrent, 40, 8, id="recurrent"),
     pytest.param(Vocabularies, 40, 8, id="vocabularies"),
@@ -384,3 +379,24 @@ def test_any_sequence_of_calls(machine, sequences, calls):
         run_state_machine_as_test(machine, settings=quick)
     print(f"{RAN['sequences']} sequences, {RAN['calls']} calls")
     assert RAN["sequences"] >= sequences
+
+
+# What the sequences found
+
+
+def test_settings_are_saved_without_rounding():
+    ner = NLP.create_pipe("lstm_ner", config={"model": MODELS["crf"]})
+    ner.cfg.update(threshold=0.1234567890123456, label_thresholds={"PER": 1e-12})
+    other = NLP.create_pipe("lstm_ner", config={"model": MODELS["crf"]})
+    other.from_bytes(ner.to_bytes(exclude=NO_VOCAB), exclude=NO_VOCAB)
+    assert other.cfg == ner.cfg
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_component_with_weights_is_initialized_anew_with_more_labels(name):
+    ner = NLP.create_pipe("lstm_ner", config={"model": MODELS[name]})
+    for labels in (["PER"], ["PER", "geo", "org"]):
+        ner.initialize(lambda: [Example(doc, doc) for doc in TEXTS], labels=labels)
+        assert ner.labels == tuple(labels)
+        ner.predict(TEXTS)
+        ner.update([Example(doc, doc) for doc in TEXTS], sgd=Adam(0.01))
