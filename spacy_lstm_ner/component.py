@@ -233,7 +233,8 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
             build_vocabulary(table, data.words)
         warn_of_unknown_labels(self.name, self.cfg)
         size = n_tags(self.model, self.labels)
-        output.set_dim("nO", size, force=True)
+        # Labels that were added to a model that has weights have put another layer in the place of the one above.
+        self.model.get_ref("output_layer").set_dim("nO", size, force=True)
         set_head_size(self._head, size)
         self._head.attrs.update(unseen=[], temperature=1.0, label_temperatures=[])
         self.model.initialize(X=[example.x for example in data.sample])

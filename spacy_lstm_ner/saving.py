@@ -135,7 +135,8 @@ class SavedPipe(TrainablePipe):
         """The parts to save but for the vocabulary. folder: has what is left out, to be named in the manifest too."""
         parts: Parts = {}
         if "cfg" not in exclude:
-            parts["cfg"] = srsly.json_dumps(self.cfg, indent=2).encode("utf-8")
+            # Not by srsly, which rounds numbers.
+            parts["cfg"] = json.dumps(self.cfg, indent=2, allow_nan=False).encode("utf-8")
         if "model" not in exclude:
             parts["model"] = self.model.to_bytes()
         if "manifest" not in exclude:
