@@ -92,8 +92,15 @@ def train(
 
     nlp: the initialized pipeline, or that of the resumption. output: gets model-best, model-last, and checkpoints.
     config: what the user gave, to be compared when training is resumed. every: steps from checkpoint to checkpoint.
-    Raises ValueError if the training data, or settings that end training, do not fit the resumption.
+    Raises ValueError if the training data, or settings that end training, do not fit the resumption; and for a pipeline
+    whose components rehearse, since the earlier model that they keep to is in no file.
     """
+    for name, pipe in nlp.pipeline:
+        if getattr(pipe, "cfg", {}).get("rehearse_weight"):
+            raise ValueError(
+                f"'{name}': rehearse_weight is {pipe.cfg['rehearse_weight']}, but the earlier model that a component keeps "
+                "to is not in a checkpoint, so that a resumed run would go another way. Use `spacy train`, or set it to 0"
+            )
     run = _Run(nlp, output, config, every, resumption, use_gpu)
     if resumption is None:
         clean_output_dir(output)
