@@ -96,10 +96,11 @@ def train(
     whose components rehearse, since the earlier model that they keep to is in no file.
     """
     for name, pipe in nlp.pipeline:
-        if getattr(pipe, "cfg", {}).get("rehearse_weight"):
+        weight = (getattr(pipe, "cfg", None) or {}).get("rehearse_weight")
+        if weight:
             raise ValueError(
-                f"'{name}': rehearse_weight is {pipe.cfg['rehearse_weight']}, but the earlier model that a component keeps "
-                "to is not in a checkpoint, so that a resumed run would go another way. Use `spacy train`, or set it to 0"
+                f"'{name}': rehearse_weight is {weight}, but the earlier model that a component keeps to is not in a "
+                "checkpoint, so that a resumed run would go another way. Use `spacy train`, or set it to 0"
             )
     run = _Run(nlp, output, config, every, resumption, use_gpu)
     if resumption is None:

@@ -398,6 +398,6 @@ def test_a_component_that_rehearses_has_no_checkpoints(corpus, tmp_path):
     """The model that it keeps to is in no file."""
     config = make_config(corpus, {"components.lstm_ner.rehearse_weight": 0.5})
     nlp = init_nlp(config)
-    with pytest.raises(ValueError, match="'lstm_ner': rehearse_weight is 0.5, but the earlier model"):
+    with pytest.raises(ValueError, match=r"'lstm_ner': rehearse_weight is 0\.5, but the earlier model"):
         training.train(nlp, tmp_path / "output", config, every=10)
     assert not (tmp_path / "output").exists()
