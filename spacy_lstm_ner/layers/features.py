@@ -32,31 +32,30 @@ def text_features(text: str, names: Sequence[str]) -> list[str]:
     `prefixN` and `suffixN`, the first and last N characters with the digits as 0; `length`, cut at 15.
     Raises ValueError for a name that is none of these.
     """
-    return [_text_feature(text, name) for name in names]
+    zeroed = _zeroed(text)
+    return [feature(text, zeroed) for feature in _features(tuple(names))]
 
 
 def check_feature_names(names: Sequence[str]) -> None:
     """Raise ValueError if a name is no feature of `text_features`, or if there is none at all."""
     if not names:
         raise ValueError("LexemeEmbed: attrs is empty; name at least one feature, for example 'norm'")
-    text_features("word", names)
+    _features(tuple(names))
 
 
-def _text_feature(text: str, name: str) -> str:
-    if name == "orth":
-        return text
-    if name == "lower":
-        return text.lower()
-    if name == "norm":
-        return normalized(text)
-    if name == "shape":
-        return _shape(text)
-    if name == "length":
-        return str(min(len(text), 15))
+@lru_cache(maxsize=64)
+def _features(names: tuple[str, ...]) -> list[Callable[[str, str], str]]:
+    """A function for each name; its arguments are the word and the word with its digits as 0."""
+    return [_feature(name) for name in names]
+
+
+def _feature(name: str) -> Callable[[str, str], str]:
+    if name in _BY_NAME:
+        return _BY_NAME[name]
     kind, size = name.rstrip("0123456789"), name.lstrip("abcdefghijklmnopqrstuvwxyz")
     if kind in ("prefix", "suffix") and size and int(size) > 0:
-        zeroed = _zeroed(text)
-        return zeroed[: int(size)] if kind == "prefix" else zeroed[-int(size) :]
+        part = slice(int(size)) if kind == "prefix" else slice(-int(size), None)
+        return lambda text, zeroed: zeroed[part]
     raise ValueError(
         f"LexemeEmbed: no feature {name!r} of a word; use orth, lower, norm, shape, length, prefixN or suffixN "
         "with N at least 1"
@@ -69,16 +68,31 @@ def normalized(text: str) -> str:
 
 
 def _zeroed(text: str) -> str:
-    return "".join("0" if char.isdigit() else char for char in text)
+    # Most words have letters only.
+    return text if text.isalpha() else "".join("0" if char.isdigit() else char for char in text)
 
 
 def _shape(text: str) -> str:
+    if text.isascii() and text.isalpha():
+        # The usual words, without a look at each character.
+        first, rest = text[0], text[1:]
+        if not rest or rest.islower():
+            return "X" + "x" * min(len(rest), 4) if first.isupper() else "x" * min(len(text), 4)
     out: list[str] = []
     for char in text[:100]:
         kind = "d" if char.isdigit() else "X" if char.isupper() else "x" if char.isalpha() else char
         if out[-4:] != [kind] * 4:
             out.append(kind)
     return "".join(out)
+
+
+_BY_NAME: dict[str, Callable[[str, str], str]] = {
+    "orth": lambda text, zeroed: text,
+    "lower": lambda text, zeroed: text.lower(),
+    "norm": lambda text, zeroed: zeroed.lower(),
+    "shape": lambda text, zeroed: _shape(text),
+    "length": lambda text, zeroed: str(min(len(text), 15)),
+}
 
 
 @lru_cache(maxsize=2**17)
