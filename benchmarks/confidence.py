@@ -4,8 +4,8 @@ Usage: python benchmarks/confidence.py TRAIN.spacy DEV.spacy [--seeds 3] [--step
 
 Trains configs/default.cfg on one thread
   - with both heads, once for each seed;
-  - with 30 % of the annotation taken away (of the entities and of the other tokens alike): as it is, unannotated
-    tokens being summed over, and with what is missing read as O.
+  - with 30 % of the annotation taken away (of the entities and of the other tokens alike), once for each seed: as it
+    is, unannotated tokens being summed over, and with what is missing read as O.
 Then, with the CRF of the first seed: calibration error before and after temperatures fitted on one half of DEV are
 used on the other, precision by bin of confidence, and precision without the least confident entities. Prints tables,
 writes benchmarks/results/confidence.json and docs/reliability.svg.
@@ -115,24 +115,24 @@ def main() -> None:
     args = parser.parse_args()
     os.environ.update(ENV)
     data = args.train, args.dev
-    results: dict[str, Any] = {"steps": args.steps, "heads": {"crf": [], "softmax": []}}
+    partial: dict[str, list[float]] = {"summed_over": [], "read_as_outside": []}
+    results: dict[str, Any] = {"steps": args.steps, "heads": {"crf": [], "softmax": []}, "partial": partial}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        less = {kind: folder / f"{kind}.spacy" for kind in partial}
+        take_annotation_away(args.train, less["summed_over"], less["read_as_outside"])
         for seed in range(args.seeds):
             for head, found in results["heads"].items():
                 found.append(f_after_training(data, folder / f"{head}-{seed}", seed, args.steps, head))
-        missing, as_outside = folder / "missing.spacy", folder / "as_outside.spacy"
-        take_annotation_away(args.train, missing, as_outside)
-        results["partial"] = {
-            "all": results["heads"]["crf"][0],
-            "summed_over": f_after_training((missing, args.dev), folder / "missing", 0, args.steps),
-            "read_as_outside": f_after_training((as_outside, args.dev), folder / "as-outside", 0, args.steps),
-        }
+            for kind, found in partial.items():
+                found.append(f_after_training((less[kind], args.dev), folder / f"{kind}-{seed}", seed, args.steps))
         results["calibration"] = calibration(folder / "crf-0" / "model-best", args.dev)
-    for head, found in results["heads"].items():
+    for kind, found in (results["heads"] | partial).items():
         spread = statistics.stdev(found) if len(found) > 1 else 0.0
-        print(f"{head}: F {statistics.mean(found):.4f} ± {spread:.4f} ({len(found)} seeds)")
-    print(json.dumps({key: results[key] for key in ("partial", "calibration")}, indent=2))
+        print(f"{kind}: F {statistics.mean(found):.4f} ± {spread:.4f} ({len(found)} seeds)")
+    full, summed, outside = (statistics.mean(found) for found in (results["heads"]["crf"], *partial.values()))
+    print(f"summed over loses {(full - summed) / (full - outside):.3f} of what reading as O loses")
+    print(json.dumps(results["calibration"], indent=2))
     target = ROOT / "benchmarks" / "results" / "confidence.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(results, indent=2) + "\n")
