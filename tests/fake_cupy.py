@@ -17,7 +17,7 @@ import numpy as np
 
 COMPILER = shutil.which("g++")
 C_TYPES = {"f": "float", "d": "double"}
-# All of <cmath> that kernels use; to compile the header takes ten times as long as a kernel.
+# All of <cmath> that kernels use; to compile the header takes longer than to compile a kernel.
 DECLARATIONS = """
 #define __device__
 extern "C" { double tanh(double); float tanhf(float); }
