@@ -25,31 +25,26 @@ os.environ.update(
 )
 
 import argparse
-import json
 import platform
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from thinc.api import LSTM as ThincLSTM
-from thinc.api import Model, PyTorchLSTM, Ragged, get_current_ops
+from thinc.api import PyTorchLSTM, get_current_ops
 
 import layers_gpu
+from layer_runs import ROOT, Runs, medians, ours, random, store, thinc_runs, torchs, with_target
 from spacy_lstm_ner.layers.packed import pack
-from spacy_lstm_ner.layers.recurrent import LSTM
 
 THREADS = os.environ["OMP_NUM_THREADS"]
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
 DATA = Path(os.environ.get("LSTM_NER_DATA", ROOT.parent / "shared" / "data")) / "conll03" / "eng.train"
 # Quantiles of the lengths of CoNLL-2003's training sentences, 0 % to 100 % in steps of 5 %.
 SENTENCE_QUANTILES = (1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 11, 13, 16, 19, 22, 26, 29, 32, 37, 113)
 DOCUMENT_QUANTILES = (
     *(24, 49, 64, 78, 91, 102, 115, 126, 141, 158, 176, 190, 210, 228, 244, 263, 286, 337, 426, 594, 1335),
 )
-MARKERS = ("<!-- layers: start -->", "<!-- layers: end -->")
 SHAPES = ((128, 100), (256, 256))
 WINDOW = {"window": 50, "context": 10}
 TARGETS = {
@@ -60,8 +55,6 @@ TARGETS = {
     ("training", "thinc LSTM"): {"sentences": 3.5, "documents": 3.5},
     ("training", "PyTorchLSTM"): {"sentences": 4.0, "documents": 4.0},
 }
-
-Runs = dict[str, Callable[[], Any]]
 
 
 def conll_lengths() -> tuple[list[int], list[int]]:
@@ -111,22 +104,6 @@ def gpu_batches() -> dict[str, list[int]]:
     }
 
 
-def ours(lengths: list[int], width: int, H: int, **settings: Any) -> tuple[Runs, Model[Any, Any]]:
-    model = LSTM(2 * H, width, **settings)
-    model.initialize()
-    X = Ragged(random(sum(lengths), width), np.array(lengths, dtype="i4"))
-    dY = Ragged(random(sum(lengths), 2 * H), X.lengths)
-    return thinc_runs(model, X, dY), model
-
-
-def thinc_runs(model: Any, X: Any, dY: Any) -> Runs:
-    def train() -> None:
-        _, backprop = model.begin_update(X)
-        backprop(dY)
-
-    return {"forward": lambda: model.predict(X), "training": train}
-
-
 def thincs(builder: Any, lengths: list[int], width: int, H: int) -> Runs:
     ops = get_current_ops()
     model = builder(2 * H, width, bi=True)
@@ -134,31 +111,6 @@ def thincs(builder: Any, lengths: list[int], width: int, H: int) -> Runs:
     dY = ops.list2padded([random(n, 2 * H) for n in lengths])
     model.initialize(X=X)
     return thinc_runs(model, X, dY)
-
-
-def torchs(lengths: list[int], width: int, H: int) -> Runs:
-    import torch
-
-    torch.set_num_threads(int(THREADS))
-    model = torch.nn.LSTM(width, H, bidirectional=True)
-    rows = [torch.from_numpy(random(n, width)) for n in lengths]
-    packed = torch.nn.utils.rnn.pack_sequence(rows, enforce_sorted=False)
-    data = packed.data.clone().requires_grad_()
-    dY = torch.from_numpy(random(sum(lengths), 2 * H))
-
-    def inputs(data: Any) -> Any:
-        return torch.nn.utils.rnn.PackedSequence(data, packed.batch_sizes, packed.sorted_indices)
-
-    def forward() -> None:
-        with torch.no_grad():
-            model(inputs(packed.data))
-
-    def train() -> None:
-        model.zero_grad(set_to_none=True)
-        data.grad = None
-        model(inputs(data))[0].data.backward(dY)
-
-    return {"forward": forward, "training": train}
 
 
 def bare_products(lengths: list[int], width: int, H: int, **settings: Any) -> tuple[Runs, Runs]:
@@ -185,28 +137,6 @@ def clock() -> float:
     return time.process_time() if THREADS == "1" else time.perf_counter()
 
 
-def random(*shape: int) -> Any:
-    return np.random.default_rng(0).normal(size=shape).astype("f4")
-
-
-def medians(runs: dict[str, Runs], kind: str, repetitions: int, seconds: float) -> dict[str, float]:
-    """Median seconds of each contestant, who take turns."""
-    contestants = {name: run[kind] for name, run in runs.items() if kind in run}
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for run in contestants.values():
-        run()
-    spent = 0.0
-    while len(next(iter(times.values()))) < repetitions or spent < seconds:
-        for name, run in contestants.items():
-            start = clock()
-            run()
-            times[name].append(clock() - start)
-            spent += times[name][-1]
-        if spent > 10 * seconds:
-            break
-    return {name: float(np.median(values)) for name, values in times.items()}
-
-
 def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
     for width, H in SHAPES[: 1 if args.quick else 2]:
@@ -214,7 +144,7 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
             settings = WINDOW if name == "long document" else {}
             by_step, at_once = bare_products(lengths, width, H, **settings)
             runs = {
-                "ours": ours(lengths, width, H, **settings)[0],
+                "ours": ours(lengths, width, H, **settings),
                 "torch": torchs(lengths, width, H),
                 "PyTorchLSTM": thincs(PyTorchLSTM, lengths, width, H),
                 "thinc LSTM": thincs(ThincLSTM, lengths, width, H),
@@ -222,11 +152,11 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
                 "one_product": at_once,
             }
             if name == "long document":
-                runs["ours, no window"] = ours(lengths, width, H)[0]
+                runs["ours, no window"] = ours(lengths, width, H)
             if args.only_ours:
                 runs = {name: run for name, run in runs.items() if name in ("ours", "torch", "products", "one_product")}
             for kind in ("forward", "training"):
-                seconds = medians(runs, kind, args.repetitions, args.seconds)
+                seconds = medians(runs, kind, args.repetitions, args.seconds, clock)
                 rates = {who: round(sum(lengths) / value) for who, value in seconds.items()}
                 row = {"shape": f"{width} → 2×{H}", "batch": name, "kind": kind, "tokens": sum(lengths), **settings}
                 row |= {"tokens_per_second": rates}
@@ -247,11 +177,7 @@ def targets(row: dict[str, Any]) -> dict[str, float]:
 
 
 def line(row: dict[str, Any]) -> str:
-    parts = []
-    for who, ratio in row["ratios"].items():
-        target = row["targets"].get(who)
-        verdict = "" if target is None else f" (≥ {target}: {'yes' if ratio >= target else 'NO'})"
-        parts.append(f"{who} {ratio}{verdict}")
+    parts = [f"{who} {with_target(ratio, row['targets'].get(who))}" for who, ratio in row["ratios"].items()]
     rate = row["tokens_per_second"]["ours"]
     return f"{row['shape']}  {row['batch']:15} {row['kind']:9} {rate:7,} tokens/s | " + "; ".join(parts)
 
@@ -266,7 +192,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             cells.append("" if ratio is None else f"{ratio}" + (f" (≥ {target})" if target else ""))
         label = f"{row['shape']}, {row['batch']}, {row['kind']}"
         lines.append(f"| {label} | {row['tokens_per_second']['ours']:,} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -279,14 +205,15 @@ def main() -> None:
     args = parser.parse_args()
     if args.gpu:
         shapes = SHAPES[: 1 if args.quick else 2]
-        output = RESULTS / "layers_gpu.json", ROOT / "docs" / "layers.md"
-        layers_gpu.run(gpu_batches(), shapes, args.repetitions, args.seconds, *output, write=not args.quick)
+        layers_gpu.run(gpu_batches(), shapes, args.repetitions, args.seconds, write=not args.quick)
         return
+    import torch
+
+    torch.set_num_threads(int(THREADS))
     rows = measure(args)
     if args.quick or args.only_ours:
         return
     import thinc
-    import torch
 
     about = {
         "lengths": "CoNLL-2003" if DATA.exists() else "stored quantiles",
@@ -298,12 +225,7 @@ def main() -> None:
         "threads": int(THREADS),
         "clock": "process time" if THREADS == "1" else "wall time",
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "layers.json").write_text(json.dumps({**about, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
-    document = ROOT / "docs" / "layers.md"
-    before, _, rest = document.read_text("utf8").partition(MARKERS[0])
-    _, _, after = rest.partition(MARKERS[1])
-    document.write_text(f"{before}{MARKERS[0]}\n{table(rows)}{MARKERS[1]}{after}", "utf8")
+    store("layers", about, rows, table(rows))
 
 
 if __name__ == "__main__":

@@ -316,12 +316,9 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
         RETURNS: the losses. Raises TypeError for anything but Examples, ValueError for a rate out of range, if the
         loss is not a number, and if the model listens to a component that gave it nothing.
         """
-        losses = {} if losses is None else losses
-        losses.setdefault(self.name, 0.0)
-        examples = self._checked(examples, "update")
+        examples, losses = self._begin("update", examples, losses)
         self._require_initialized()
-        if not 0.0 <= drop < 1.0:
-            raise ValueError(f"'{self.name}': drop is {drop}, but must be at least 0 and less than 1")
+        self._check_rate(drop)
         self._watch.updates += 1
         self._keep_tutor()
         self._learn_labels(examples)
@@ -341,9 +338,7 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
         kept = self._rehearsal_loss(examples, scores)
         if kept is not None:
             loss = plus(loss, kept, self.cfg["rehearse_weight"])
-        self._learn(loss, backprop, docs, sgd)
-        losses[self.name] += loss.value
-        return losses
+        return self._learn(loss, backprop, docs, sgd, losses)
 
     def _learn_labels(self, examples: Sequence[Example]) -> None:
         """Add labels that first turn up now, and let tags be predicted that now have an example."""

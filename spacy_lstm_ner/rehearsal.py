@@ -11,7 +11,7 @@ labels, in which nothing is said of labels that came later:
 
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Union, cast
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union, cast
 
 import numpy as np
 from spacy.errors import Errors
@@ -139,12 +139,12 @@ class RehearsingPipe(TrainablePipe):
 
         drop, sgd, losses: as of `update`.
         RETURNS: the losses. They stay as they are without `nlp.resume_training()`, which keeps a copy of the model.
-        Raises TypeError for anything but Examples, and ValueError if the model listens to another component, which has
-        nothing to send then.
+        Raises TypeError for anything but Examples, and ValueError for a rate out of range, and if the model listens to
+        another component, which has nothing to send then.
         """
-        losses = {} if losses is None else losses
-        losses.setdefault(self.name, 0.0)
-        docs = [example.predicted for example in self._checked(examples, "rehearse")]
+        examples, losses = self._begin("rehearse", examples, losses)
+        self._check_rate(drop)
+        docs = [example.predicted for example in examples]
         tutor = self._tutor()
         if tutor is None or not any(len(doc) for doc in docs):
             return losses
@@ -157,9 +157,7 @@ class RehearsingPipe(TrainablePipe):
         set_dropout_rate(self.model, drop)
         scores, backprop = self.model.begin_update(docs)
         loss = rehearsal_loss(self.model, tutor, docs, scores, self.cfg)
-        self._learn(loss, backprop, docs, sgd)
-        losses[self.name] += loss.value
-        return losses
+        return self._learn(loss, backprop, docs, sgd, losses)
 
     def _forget_tutor(self, is_fresh: bool) -> None:
         """To be called when the model has become another: initialized (it is fresh then) or loaded."""
@@ -184,15 +182,32 @@ class RehearsingPipe(TrainablePipe):
         docs = [example.predicted for example in examples]
         return rehearsal_loss(self.model, tutor, docs, scores, self.cfg, annotated)
 
-    def _checked(self, examples: Iterable[Example], method: str) -> List[Example]:
+    def _begin(
+        self, method: str, examples: Iterable[Example], losses: Optional[Dict[str, float]]
+    ) -> Tuple[List[Example], Dict[str, float]]:
+        """What `method` ("update" or "rehearse") was given, checked: the examples, and the record for the loss."""
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
         name = f"LSTMEntityRecognizer.{method}"
         if isinstance(examples, Example) or not isinstance(examples, Iterable):
             raise TypeError(Errors.E978.format(name=name, types={type(examples)}))
         examples = list(examples)
         validate_examples(examples, name)
-        return examples
+        return examples, losses
 
-    def _learn(self, loss: Loss, backprop: Callable[[Any], Any], docs: List[Doc], sgd: Optional[Optimizer]) -> None:
+    def _check_rate(self, drop: float) -> None:
+        if not 0.0 <= drop < 1.0:
+            raise ValueError(f"'{self.name}': drop is {drop}, but must be at least 0 and less than 1")
+
+    def _learn(
+        self,
+        loss: Loss,
+        backprop: Callable[[Any], Any],
+        docs: List[Doc],
+        sgd: Optional[Optimizer],
+        losses: Dict[str, float],
+    ) -> Dict[str, float]:
+        """Send the gradients back, let the optimizer use them, if there is one, and record the loss."""
         lengths = [len(doc) for doc in docs]
         backprop(self.model.ops.unflatten(self.model.ops.asarray(loss.d_emissions), lengths))
         if loss.d_transitions is not None:
@@ -201,6 +216,8 @@ class RehearsingPipe(TrainablePipe):
                 head.inc_grad(name, head.ops.asarray(gradient.astype("float32")))
         if sgd not in (None, False):
             self.finish_update(sgd)
+        losses[self.name] += loss.value
+        return losses
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "RehearsingPipe":
         """Load the component, see spaCy's `TrainablePipe.from_bytes`."""

@@ -16,7 +16,13 @@ from pathlib import Path
 import numpy as np
 
 COMPILER = shutil.which("g++")
-C_TYPES = {"f": ("float", np.float32), "d": ("double", np.float64)}
+C_TYPES = {"f": "float", "d": "double"}
+# All of <cmath> that kernels use; to compile the header takes longer than to compile a kernel.
+DECLARATIONS = """
+#define __device__
+extern "C" { double tanh(double); float tanhf(float); }
+inline float tanh(float x) { return tanhf(x); }
+"""
 
 
 class Array:
@@ -181,7 +187,7 @@ class Kernel:
 
     def _function(self, char):
         if char not in self.compiled:
-            self.compiled[char] = self._compile(C_TYPES[char][0])
+            self.compiled[char] = self._compile(C_TYPES[char])
         return self.compiled[char]
 
     def _compile(self, c_type):
@@ -191,10 +197,9 @@ class Kernel:
             kind = f"{'const ' if k < self.n_in else ''}T *__restrict__" if param[0] == "raw" else "const int"
             declared.append(f"{kind} {param[-1]}")
         source = (
-            "#include <cmath>\n#include <cstddef>\n#define __device__\nusing std::tanh;\n"
-            f"typedef {c_type} T;\n{preamble}\n"
-            f'extern "C" void {self.name}({", ".join(declared)}, ptrdiff_t _size) {{\n'
-            f"for (ptrdiff_t i = 0; i < _size; ++i) {{\n{operation};\n}}\n}}\n"
+            f"{DECLARATIONS}typedef {c_type} T;\n{preamble}\n"
+            f'extern "C" void {self.name}({", ".join(declared)}, __PTRDIFF_TYPE__ _size) {{\n'
+            f"for (__PTRDIFF_TYPE__ i = 0; i < _size; ++i) {{\n{operation};\n}}\n}}\n"
         )
         library = self.module.folder / f"{hashlib.sha1(source.encode()).hexdigest()}.so"
         if not library.exists():

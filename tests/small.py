@@ -1,9 +1,32 @@
-"""Models that are quick to train, for tests of what happens around training."""
+"""Data and models that are quick to train, for tests of the component and of what happens around training."""
+
+from functools import cache
 
 import spacy
-from test_component import CLASSIC, TRAIN, examples_for
+from spacy.training import Example
 from thinc.api import Config, fix_random_seed
 
+TRAIN = [
+    ("Uber blew through $1 million a week", [(0, 4, "ORG")]),
+    ("Android Pay expands to Canada", [(0, 11, "PRODUCT"), (23, 29, "GPE")]),
+    ("I like London and Berlin.", [(7, 13, "LOC"), (18, 24, "LOC")]),
+    ("Who is Shaka Khan?", [(7, 17, "PERSON")]),
+    ("nothing to see here", []),
+]
+CLASSIC = """
+[model]
+@architectures = "spacy-lstm-ner.LSTMTagger.v1"
+head = "softmax"
+scheme = "biluo"
+[model.tok2vec]
+@architectures = "spacy.Tok2Vec.v2"
+[model.tok2vec.embed]
+@architectures = "spacy-lstm-ner.WordEmbed.v1"
+width = 16
+[model.tok2vec.encode]
+@architectures = "spacy-lstm-ner.LSTMEncoder.v1"
+width = 16
+"""
 CRF = """
 [model]
 @architectures = "spacy-lstm-ner.LSTMTagger.v1"
@@ -21,26 +44,43 @@ rows = [500, 500]
 @architectures = "spacy-lstm-ner.LSTMEncoder.v1"
 width = 32
 """
-SMALL = {"crf": Config().from_str(CRF), "classic": Config().from_str(CLASSIC)}
+MODELS = {"default": {}, "classic": Config().from_str(CLASSIC)}
+SMALL = {"crf": Config().from_str(CRF), "classic": MODELS["classic"]}
 
 
-def small_pipeline(model, data=TRAIN, steps=100):
-    """A pipeline with one component, trained on annotated texts."""
+def examples_for(nlp, data=TRAIN):
+    return [Example.from_dict(nlp.make_doc(text), {"entities": entities}) for text, entities in data]
+
+
+def entities(doc):
+    return [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents]
+
+
+def blank(model):
     fix_random_seed(0)
     nlp = spacy.blank("en")
-    nlp.add_pipe("lstm_ner", config=SMALL[model])
+    nlp.add_pipe("lstm_ner", config={**MODELS, **SMALL}[model])
+    return nlp
+
+
+def trained(model="default", steps=40, data=TRAIN):
+    """A pipeline with one component, and the losses of its last update."""
+    nlp = blank(model)
     examples = examples_for(nlp, data)
     optimizer = nlp.initialize(lambda: examples)
     optimizer.learn_rate = 0.01
     for _ in range(steps):
-        nlp.update(examples, sgd=optimizer)
-    return nlp
+        losses = nlp.update(examples, sgd=optimizer)
+    return nlp, losses
 
 
-def small_copy(model, saved):
-    """A pipeline as another process would load it, from what `to_bytes` gave."""
-    fix_random_seed(0)
-    nlp = spacy.blank("en")
-    nlp.add_pipe("lstm_ner", config=SMALL[model])
-    nlp.from_bytes(saved)
-    return nlp, nlp.get_pipe("lstm_ner")
+@cache
+def overfitted(model):
+    """A pipeline that has learnt TRAIN by heart, for all tests, which leave it as it is; its losses; and its bytes."""
+    nlp, losses = trained(model, steps=150)
+    return nlp, losses, nlp.to_bytes()
+
+
+def learned(model="default"):
+    """A copy of the overfitted pipeline as another process would load it, for a test of its own."""
+    return blank(model).from_bytes(overfitted(model)[2])

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 import spacy
+from small import TRAIN, entities, examples_for, learned, trained
 from spacy.cli._util import app as spacy_app
 from spacy.tokens import DocBin
 from spacy.training import Example
-from test_component import TRAIN, entities, examples_for, trained
 from typer.testing import CliRunner
 
 from spacy_lstm_ner.calibration import fit, reliability, score
@@ -30,7 +30,7 @@ def test_reliability_by_hand():
 @pytest.fixture
 def model(tmp_path):
     """A pipeline that is sure of itself, and data that says that it is often wrong."""
-    nlp, _ = trained(steps=150)
+    nlp = learned()
     nlp.to_disk(tmp_path / "model")
     docs = []
     for k in range(40):
@@ -52,7 +52,7 @@ def test_a_model_that_is_too_sure_gets_less_sure(model):
     assert report["temperature"] > 1.5
     assert report["after"]["ece"] < report["before"]["ece"]
     assert report["after"]["brier"] < report["before"]["brier"]
-    nlp, sure = spacy.load(model / "model"), trained(steps=150)[0]
+    nlp, sure = spacy.load(model / "model"), learned()
     assert nlp.get_pipe("lstm_ner").model.get_ref("head").attrs["temperature"] == report["temperature"]
     for text, _ in TRAIN:
         assert entities(nlp(text)) == entities(sure(text))
@@ -86,7 +86,7 @@ def test_the_temperature_is_the_best_of_many():
 
 
 def test_a_label_that_waits_to_be_trained_says_nothing():
-    nlp, _ = trained(steps=60)
+    nlp = learned()
     component = nlp.get_pipe("lstm_ner")
     component.add_label("NEW")
     examples = [*examples_for(nlp), *examples_for(nlp, [("Foo is bar", [(0, 3, "NEW")])])]
@@ -99,7 +99,7 @@ def test_a_label_that_waits_to_be_trained_says_nothing():
 
 
 def test_what_is_found_on_an_entity_of_a_foreign_label_is_wrong():
-    nlp, _ = trained(steps=150)
+    nlp = learned()
     component = nlp.get_pipe("lstm_ner")
     data = [("I like London and Berlin.", [(7, 13, "LOC"), (18, 24, "FOREIGN")])]
     found = score(component.model, examples_for(nlp, data), component.labels, component.cfg)

@@ -5,63 +5,22 @@ import warnings
 
 import numpy as np
 import pytest
+import small
 import spacy
+from small import MODELS, TRAIN, entities, examples_for, learned, trained
 from spacy.tokens import Doc, Span
 from spacy.training import Example
-from thinc.api import Config, fix_random_seed, set_dropout_rate
+from thinc.api import fix_random_seed, set_dropout_rate
 
 from spacy_lstm_ner.annotations import gold_tags
 from spacy_lstm_ner.component import DEFAULT_MODEL
 from spacy_lstm_ner.gold_report import GoldReport
 from spacy_lstm_ner.tags import MISSING
 
-TRAIN = [
-    ("Uber blew through $1 million a week", [(0, 4, "ORG")]),
-    ("Android Pay expands to Canada", [(0, 11, "PRODUCT"), (23, 29, "GPE")]),
-    ("I like London and Berlin.", [(7, 13, "LOC"), (18, 24, "LOC")]),
-    ("Who is Shaka Khan?", [(7, 17, "PERSON")]),
-    ("nothing to see here", []),
-]
-CLASSIC = """
-[model]
-@architectures = "spacy-lstm-ner.LSTMTagger.v1"
-head = "softmax"
-scheme = "biluo"
-[model.tok2vec]
-@architectures = "spacy.Tok2Vec.v2"
-[model.tok2vec.embed]
-@architectures = "spacy-lstm-ner.WordEmbed.v1"
-width = 16
-[model.tok2vec.encode]
-@architectures = "spacy-lstm-ner.LSTMEncoder.v1"
-width = 16
-"""
-MODELS = {"default": {}, "classic": Config().from_str(CLASSIC)}
-
-
-def examples_for(nlp, data=TRAIN):
-    return [Example.from_dict(nlp.make_doc(text), {"entities": entities}) for text, entities in data]
-
-
-def trained(model="default", steps=40, data=TRAIN):
-    fix_random_seed(0)
-    nlp = spacy.blank("en")
-    nlp.add_pipe("lstm_ner", config=MODELS[model])
-    examples = examples_for(nlp, data)
-    optimizer = nlp.initialize(lambda: examples)
-    optimizer.learn_rate = 0.01
-    for _ in range(steps):
-        losses = nlp.update(examples, sgd=optimizer)
-    return nlp, losses
-
 
 @pytest.fixture(scope="module", params=list(MODELS))
 def overfitted(request):
-    return trained(request.param, steps=150)
-
-
-def entities(doc):
-    return [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents]
+    return small.overfitted(request.param)[:2]
 
 
 def test_learns_its_examples_and_keeps_them_when_saved(overfitted, tmp_path):
@@ -134,7 +93,7 @@ def test_not_initialized_is_a_clear_error():
 
 
 def test_entities_that_were_there_stay():
-    nlp, _ = trained()
+    nlp = learned()
     doc = nlp.make_doc("I like London and Berlin.")
     doc.ents = [Span(doc, 2, 4, label="PRESET", kb_id="Q1")]
     doc = nlp.get_pipe("lstm_ner")(doc)
@@ -207,7 +166,7 @@ def test_retokenized_gold_is_aligned():
 
 
 def test_added_label_changes_nothing_until_it_is_trained():
-    nlp, _ = trained()
+    nlp = learned()
     texts = [text for text, _ in TRAIN]
     before = [entities(doc) for doc in nlp.pipe(texts)]
     component = nlp.get_pipe("lstm_ner")
@@ -327,7 +286,7 @@ def test_listener_and_other_components_share_a_tok2vec():
 
 
 def test_scores_count_annotated_tokens_only():
-    nlp, _ = trained()
+    nlp = learned()
     scores = nlp.evaluate(examples_for(nlp))
     assert scores["ents_f"] == scores["ents_token_acc"] == scores["ents_token_acc_in_entities"] == 1.0
     component = nlp.get_pipe("lstm_ner")
@@ -342,7 +301,7 @@ def test_scores_count_annotated_tokens_only():
 
 
 def test_several_processes():
-    nlp, _ = trained()
+    nlp = learned()
     texts = [text for text, _ in TRAIN] * 3
     assert [entities(doc) for doc in nlp.pipe(texts, n_process=2, batch_size=4)] == [
         entities(doc) for doc in nlp.pipe(texts)

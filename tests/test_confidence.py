@@ -6,13 +6,13 @@ import pickle
 import numpy as np
 import pytest
 import spacy
+from small import MODELS, SMALL, TRAIN, entities, examples_for, learned, trained
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
-from test_component import MODELS, TRAIN, entities, examples_for, trained
 from test_crf import CASES, log_sum, paths, random_case, spans_of, split
 from thinc.api import fix_random_seed
 
-from spacy_lstm_ner.component import DEFAULT_MODEL, LSTMEntityRecognizer
+from spacy_lstm_ner.component import LSTMEntityRecognizer
 from spacy_lstm_ner.confidence import as_task
 from spacy_lstm_ner.layers.confidence import soften, span_probabilities
 from spacy_lstm_ner.layers.crf import Moves, forward_backward
@@ -54,7 +54,7 @@ def test_temperature_of_log_odds():
 
 @pytest.fixture(scope="module", params=list(MODELS))
 def nlp(request):
-    return trained(request.param, steps=150)[0]
+    return learned(request.param)
 
 
 TEXTS = [text for text, _ in TRAIN] + ["", " \n", "London and  \n Berlin blew through Uber. Shaka expands"]
@@ -146,10 +146,10 @@ def test_uncertainty_is_that_of_the_analyses():
     assert all(0 <= span["score"] <= 1 for span in task["spans"])
 
 
-def train_with(references, config=None, steps=60):
+def train_with(references, config=None, steps=60, head="crf"):
     fix_random_seed(0)
     nlp = spacy.blank("en")
-    component = nlp.add_pipe("lstm_ner", config=config or {})
+    component = nlp.add_pipe("lstm_ner", config={"model": {**SMALL["crf"]["model"], "head": head}, **(config or {})})
     examples = [Example(nlp.make_doc(reference.text), reference) for reference in references(nlp)]
     for label in ("X", "Y"):
         component.add_label(label)
@@ -171,7 +171,6 @@ def gold(nlp, text, ents=(), wrong=(), missing=False):
 @pytest.mark.parametrize("head", ["crf", "softmax"])
 def test_wrong_spans_are_learnt_not_to_be_found(head):
     """Told only what is wrong of a text, the model gives that no probability, and keeps what it learnt of others."""
-    model = {"model": {**DEFAULT_MODEL, "head": head}}
 
     def references(nlp):
         return [
@@ -181,7 +180,7 @@ def test_wrong_spans_are_learnt_not_to_be_found(head):
             gold(nlp, "g Bar h", wrong=[(1, 2, "O")], missing=True),
         ]
 
-    nlp, _ = train_with(references, {**model, "incorrect_spans_key": "wrong"}, steps=100)
+    nlp, _ = train_with(references, {"incorrect_spans_key": "wrong"}, steps=100, head=head)
     assert entities(nlp("a Foo b")) == [(2, 5, "X")]
     assert (2, 5, "X") not in entities(nlp("e Foo f"))
     assert entities(nlp("g Bar h"))
@@ -303,9 +302,9 @@ def test_scores_stay_in_a_doc_that_comes_again(nlp):
 
 
 def test_two_components_that_share_a_key():
-    first, _ = trained(steps=100)
+    first = learned()
     second, _ = train_with(lambda nlp: [gold(nlp, "a Foo b", [(1, 2, "X")])], steps=60)
-    first.add_pipe("lstm_ner", name="other", source=None, config={"model": DEFAULT_MODEL})
+    first.add_pipe("lstm_ner", name="other", config=SMALL["crf"])
     first.get_pipe("other").from_bytes(second.get_pipe("lstm_ner").to_bytes())
     doc = first("Who is Shaka Khan?")
     assert doc.ents and all(0 <= ent._.score <= 1 for ent in doc.ents)

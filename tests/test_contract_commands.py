@@ -7,12 +7,12 @@ import sys
 
 import pytest
 import spacy
+from small import entities, examples_for, learned
 from spacy.cli import app
 from spacy.cli.find_threshold import find_threshold
 from spacy.tokens import DocBin
 from spacy.training.initialize import init_nlp
 from spacy.util import load_config
-from test_component import entities, examples_for, trained
 from test_contract_training import GOLD, TEXTS
 from thinc.api import Config
 from typer.testing import CliRunner
@@ -29,7 +29,7 @@ def run(*words):
 def folder(tmp_path_factory):
     """A corpus, a trained pipeline, and the configs that `init config` and `init fill-config` make."""
     folder = tmp_path_factory.mktemp("commands")
-    nlp, _ = trained(steps=60)
+    nlp = learned()
     nlp.to_disk(folder / "model")
     docs = [example.reference for example in examples_for(nlp)]
     for doc in docs:

@@ -7,13 +7,13 @@ import pickle
 
 import pytest
 import spacy
+from small import entities, examples_for
 from spacy.attrs import ENT_IOB
 from spacy.lang.en import English
 from spacy.lang.it import Italian
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
-from test_component import entities, examples_for
 from thinc.api import fix_random_seed
 
 from spacy_lstm_ner.inference import n_tags

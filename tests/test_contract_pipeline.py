@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import spacy
+from small import entities, examples_for, learned, trained
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
-from test_component import entities, examples_for, trained
 from test_contract_training import GOLD, TEXTS, parameters, same, shared
 
 from spacy_lstm_ner.component import LSTMEntityRecognizer
@@ -21,7 +21,7 @@ from spacy_lstm_ner.component import LSTMEntityRecognizer
 @pytest.fixture(scope="module")
 def finished():
     """A trained pipeline that the tests leave as it is."""
-    return trained(steps=60)[0]
+    return learned()
 
 
 @pytest.fixture

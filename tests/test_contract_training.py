@@ -7,11 +7,11 @@ import sys
 import numpy as np
 import pytest
 import spacy
+from small import TRAIN, entities, examples_for, trained
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.training.loop import train_while_improving
-from test_component import TRAIN, entities, examples_for, trained
 from thinc.api import Adam, Config, fix_random_seed
 
 LISTENER = Config().from_str(
@@ -257,7 +257,7 @@ def test_same_seed_same_weights_bit_for_bit(model):
 
 DIGEST = """
 import hashlib
-from test_component import trained
+from small import trained
 print(hashlib.sha256(trained(steps=5)[0].to_bytes()).hexdigest())
 """
 

@@ -5,21 +5,14 @@ import sys
 import numpy as np
 import pytest
 from fake_cupy import COMPILER, Array, Module
+from recurrent_models import CELLS, build_for_rows, moved, train
+from recurrent_models import assert_same as assert_same_on
 from thinc.api import NumpyOps
 
-from spacy_lstm_ner.layers import device_run, kernel, layer, occurrences
+from spacy_lstm_ner.layers import device_run, layer, occurrences
 from spacy_lstm_ner.layers.fused import PREAMBLE, STAGES, wide_weights
-from spacy_lstm_ner.layers.layer import CELLS
-from spacy_lstm_ner.layers.recurrent import GRU, LSTM, RNN, encode, encode_distinct, project_distinct
+from spacy_lstm_ner.layers.recurrent import encode, encode_distinct, project_distinct
 
-BUILDERS = {
-    "lstm": (LSTM, {}),
-    "gru": (GRU, {}),
-    "gru_reset_after": (GRU, {"reset_after": True}),
-    "gru_simple": (GRU, {"simple": True}),
-    "rnn": (RNN, {}),
-    "rnn_identity": (RNN, {"identity": True}),
-}
 LENGTHS = [3, 0, 7, 1, 12, 7]
 ALL_STAGES = [stage for both in STAGES.values() for way in both for stage in way]
 SETTINGS = [
@@ -45,7 +38,7 @@ def device(folder, monkeypatch):
     module = Module(folder)
     for name in ("cupy", "cupyx"):
         monkeypatch.setitem(sys.modules, name, module)
-    for user in (kernel, layer, device_run, occurrences):
+    for user in (layer, device_run, occurrences):
         monkeypatch.setattr(user, "get_array_module", lambda x: module if isinstance(x, Array) else np)
     yield module
     for stage in ALL_STAGES:
@@ -63,68 +56,43 @@ class DeviceOps(NumpyOps):
         return Array(self.xp, np.asarray(NumpyOps().get_dropout_mask(shape, drop)))
 
 
-def build(cell, dtype, **settings):
-    builder, own = BUILDERS[cell]
-    model = builder(6 if settings.get("bi", True) else 3, 6, **own, **settings).layers[0]
-    model.initialize()
-    rng = np.random.default_rng(0)
-    for node in model.walk():
-        for name in node.param_names:
-            node.set_param(name, rng.normal(scale=0.5, size=node.get_param(name).shape).astype(dtype))
-    return model
-
-
-def moved(model, module):
-    """A copy of a model whose parameters are on the device."""
-    copied = model.copy()
-    for node in copied.walk():
-        node.ops = DeviceOps(module)
-        for name in node.param_names:
-            node.set_param(name, module.asarray(node.get_param(name)))
-    return copied
+def assert_same(on_device, on_host, tolerance):
+    assert_same_on(on_device, on_host, tolerance, Array, lambda array: array.host)
 
 
 def random(dtype, *shape):
     return np.random.default_rng(sum(shape)).normal(size=shape).astype(dtype)
 
 
-def train(model, X, dY, lengths):
-    """Output, gradient of the input, and those of all parameters."""
-    np.random.seed(3)
-    Y, backprop = encode(model, X, np.array(lengths), True)
-    found = {"Y": Y, "dX": backprop(dY)}
-    for k, node in enumerate(model.walk()):
-        found |= {f"{name} {k}": node.get_grad(name) for name in node.param_names}
-    return found
-
-
-def assert_same(on_device, on_host, tolerance):
-    assert on_device.keys() == on_host.keys()
-    for name, array in on_device.items():
-        assert isinstance(array, Array) and array.dtype == on_host[name].dtype
-        scale = max(1.0, np.abs(on_host[name]).max(initial=0))
-        np.testing.assert_allclose(array.host / scale, on_host[name] / scale, atol=tolerance, rtol=0, err_msg=name)
-
-
 @needs_compiler
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("dtype, tolerance", [("f4", 1e-6), ("f8", 1e-13)])
-@pytest.mark.parametrize("cell", BUILDERS)
+@pytest.mark.parametrize("cell", CELLS)
 def test_training_gives_what_the_cpu_gives(device, cell, dtype, tolerance, settings):
-    model = build(cell, dtype, **settings)
+    model = build_for_rows(cell, dtype, 3, **settings)
     X, dY = random(dtype, sum(LENGTHS), 6), random(dtype, sum(LENGTHS), model.get_dim("nO"))
     expected = train(model.copy(), X, dY, LENGTHS)
-    found = train(moved(model, device), device.asarray(X), device.asarray(dY), LENGTHS)
+    found = train(moved(model, DeviceOps(device)), device.asarray(X), device.asarray(dY), LENGTHS)
     assert np.abs(expected["Y"]).max() > 0.1 and np.abs(expected["dX"]).max() > 0.1
     assert_same(found, expected, tolerance)
 
 
 @needs_compiler
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_second_gradient_goes_back_like_the_first(device, cell):
+    model = moved(build_for_rows(cell, "f8", 3, window=4, context=3), DeviceOps(device))
+    X, dY = (device.asarray(random("f8", sum(LENGTHS), 6)) for _ in range(2))
+    _, backprop = encode(model, X, np.array(LENGTHS), True)
+    first, second = (backprop(dY) for _ in range(2))
+    np.testing.assert_array_equal(first.host, second.host)
+
+
+@needs_compiler
 @pytest.mark.parametrize("by_distinct_rows", [False, True])
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-@pytest.mark.parametrize("cell", BUILDERS)
+@pytest.mark.parametrize("cell", CELLS)
 def test_prediction_gives_what_the_cpu_gives(device, cell, settings, by_distinct_rows):
-    model = build(cell, "f4", **settings)
+    model = build_for_rows(cell, "f4", 3, **settings)
     X = random("f4", 5 if by_distinct_rows else sum(LENGTHS), 6)
     rows = np.random.default_rng(1).integers(5, size=sum(LENGTHS)) if by_distinct_rows else None
 
@@ -133,25 +101,25 @@ def test_prediction_gives_what_the_cpu_gives(device, cell, settings, by_distinct
             return encode(model, X, np.array(LENGTHS), False)[0]
         return encode_distinct(model, project_distinct(model, X), rows, np.array(LENGTHS))
 
-    expected, found = predict(model, X), predict(moved(model, device), device.asarray(X))
+    expected, found = predict(model, X), predict(moved(model, DeviceOps(device)), device.asarray(X))
     assert_same({"Y": found}, {"Y": expected}, 1e-6)
 
 
 @needs_compiler
 @pytest.mark.parametrize("lengths", [[], [0, 0]])
-@pytest.mark.parametrize("cell", BUILDERS)
+@pytest.mark.parametrize("cell", CELLS)
 def test_batches_without_tokens(device, cell, lengths):
-    model = build(cell, "f4", learn_initial_state=True)
+    model = build_for_rows(cell, "f4", 3, learn_initial_state=True)
     X, dY = random("f4", 0, 6), random("f4", 0, 6)
-    found = train(moved(model, device), device.asarray(X), device.asarray(dY), lengths)
+    found = train(moved(model, DeviceOps(device)), device.asarray(X), device.asarray(dY), lengths)
     assert_same(found, train(model.copy(), X, dY, lengths), 0.0)
 
 
 @needs_compiler
-@pytest.mark.parametrize("cell", BUILDERS)
+@pytest.mark.parametrize("cell", CELLS)
 def test_a_step_is_a_product_and_a_kernel_for_each_stage(device, cell):
     """And what else is done, copies to and from the device among it, does not depend on the number of steps."""
-    model = moved(build(cell, "f4", learn_initial_state=True), device)
+    model = moved(build_for_rows(cell, "f4", 3, learn_initial_state=True), DeviceOps(device))
 
     def counts(n_steps, is_train):
         X, dY = (device.asarray(random("f4", 3 * n_steps, 6)) for _ in range(2))
@@ -180,7 +148,7 @@ def test_a_step_is_a_product_and_a_kernel_for_each_stage(device, cell):
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_nothing_goes_to_the_host(device, settings):
     X, dY = (device.asarray(random("f4", sum(LENGTHS), 6)) for _ in range(2))
-    model = moved(build("lstm", "f4", **settings), device)
+    model = moved(build_for_rows("lstm", "f4", 3, **settings), DeviceOps(device))
     encode(model, X, np.array(LENGTHS), True)[1](dY[:, : model.get_dim("nO")])
     encode(model, X, np.array(LENGTHS), False)
     assert device.count["dot"] and not device.count["to host"]
@@ -189,7 +157,7 @@ def test_nothing_goes_to_the_host(device, settings):
 @needs_compiler
 def test_index_arrays_go_to_the_device_once_a_batch(device):
     def copied(depth):
-        model = moved(build("lstm", "f4", depth=depth), device)
+        model = moved(build_for_rows("lstm", "f4", 3, depth=depth), DeviceOps(device))
         X, dY = (device.asarray(random("f4", sum(LENGTHS), 6)) for _ in range(2))
         device.count.clear()
         encode(model, X, np.array(LENGTHS), True)[1](dY)
@@ -200,11 +168,11 @@ def test_index_arrays_go_to_the_device_once_a_batch(device):
 
 
 def test_every_cell_has_its_stages():
-    assert STAGES.keys() == CELLS.keys() == BUILDERS.keys()
+    assert STAGES.keys() == layer.CELLS.keys() == CELLS.keys()
     for name, ways in STAGES.items():
         for stages in ways:
             blocks = [block for stage in stages for block in range(stage.first, stage.last)]
-            assert sorted(blocks) == list(range(len(CELLS[name].blocks)))
+            assert sorted(blocks) == list(range(len(layer.CELLS[name].blocks)))
             assert all(stage.blocks == len(blocks) for stage in stages)
 
 

@@ -5,23 +5,17 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import spacy
+from recurrent_models import CELLS, build_for_rows, gradients, moved, train
+from recurrent_models import assert_same as assert_same_on
 from spacy.training import Example
 from thinc.api import CupyOps, NumpyOps, fix_random_seed, get_current_ops, set_current_ops
 from thinc.compat import has_cupy_gpu
 
 from spacy_lstm_ner.component import DEFAULT_MODEL
-from spacy_lstm_ner.layers.recurrent import GRU, LSTM, RNN, encode, encode_distinct, project_distinct
+from spacy_lstm_ner.layers.recurrent import encode, encode_distinct, project_distinct
 
 pytestmark = pytest.mark.skipif(not has_cupy_gpu, reason="there is no GPU, or CuPy (extra cuda12x) is not installed")
 
-BUILDERS = {
-    "lstm": (LSTM, {}),
-    "gru": (GRU, {}),
-    "gru_reset_after": (GRU, {"reset_after": True}),
-    "gru_simple": (GRU, {"simple": True}),
-    "rnn": (RNN, {}),
-    "rnn_identity": (RNN, {"identity": True}),
-}
 LENGTHS = np.array([3, 0, 70, 1, 25, 25, 8])
 SETTINGS = [
     {"bi": False},
@@ -45,64 +39,29 @@ def gpu_ops():
     set_current_ops(before)
 
 
-def moved(model, ops):
-    """A copy of a model on the GPU. Thinc's own to_gpu would make float32 of all parameters."""
-    copied = model.copy()
-    for node in copied.walk():
-        node.ops = ops
-        for name in node.param_names:
-            node.set_param(name, ops.xp.asarray(node.get_param(name)))
-    return copied
-
-
-def build(cell, dtype, **settings):
-    builder, own = BUILDERS[cell]
-    model = builder(20 if settings.get("bi", True) else 10, 20, **own, **settings).layers[0]
-    model.initialize()
-    rng = np.random.default_rng(0)
-    for node in model.walk():
-        for name in node.param_names:
-            node.set_param(name, rng.normal(scale=0.3, size=node.get_param(name).shape).astype(dtype))
-    return model
-
-
-def train(model, X, dY):
-    Y, backprop = encode(model, X, LENGTHS, True)
-    return {"Y": Y, "dX": backprop(dY), **gradients(model)}
-
-
-def gradients(model):
-    return {f"{name} {k}": node.get_grad(name) for k, node in enumerate(model.walk()) for name in node.grad_names}
-
-
 def assert_same(on_gpu, on_cpu, ops):
-    assert on_gpu.keys() == on_cpu.keys()
-    for name, array in on_gpu.items():
-        expected = on_cpu[name]
-        assert isinstance(array, ops.xp.ndarray) and array.dtype == expected.dtype
-        scale = max(1.0, np.abs(expected).max())
-        np.testing.assert_allclose(ops.to_numpy(array) / scale, expected / scale, atol=TOLERANCE, rtol=0, err_msg=name)
+    assert_same_on(on_gpu, on_cpu, TOLERANCE, ops.xp.ndarray, ops.to_numpy)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("cell", BUILDERS)
+@pytest.mark.parametrize("cell", CELLS)
 def test_layers_agree_with_the_cpu(cell, dtype, settings, gpu_ops):
     set_current_ops(NumpyOps())
-    on_cpu = build(cell, dtype, **settings)
+    on_cpu = build_for_rows(cell, dtype, 10, scale=0.3, **settings)
     on_gpu, xp = moved(on_cpu, gpu_ops), gpu_ops.xp
     rng = np.random.default_rng(1)
     X, dY = rng.normal(size=(LENGTHS.sum(), 20)).astype(dtype), rng.normal(size=(LENGTHS.sum(), 20)).astype(dtype)
     dY = dY[:, : on_cpu.get_dim("nO")].copy()
-    assert_same(train(on_gpu, xp.asarray(X), xp.asarray(dY)), train(on_cpu, X, dY), gpu_ops)
+    assert_same(train(on_gpu, xp.asarray(X), xp.asarray(dY), LENGTHS), train(on_cpu, X, dY, LENGTHS), gpu_ops)
     expected, _ = encode(on_cpu, X, LENGTHS, False)
     assert_same({"Y": encode(on_gpu, xp.asarray(X), LENGTHS, False)[0]}, {"Y": expected}, gpu_ops)
 
 
-@pytest.mark.parametrize("cell", BUILDERS)
+@pytest.mark.parametrize("cell", CELLS)
 def test_prediction_by_distinct_rows(cell, gpu_ops):
     set_current_ops(NumpyOps())
-    on_cpu = build(cell, "f4", window=8, context=5)
+    on_cpu = build_for_rows(cell, "f4", 10, scale=0.3, window=8, context=5)
     rng = np.random.default_rng(1)
     X, rows = rng.normal(size=(9, 20)).astype("f4"), rng.integers(9, size=LENGTHS.sum())
     expected = encode_distinct(on_cpu, project_distinct(on_cpu, X), rows, LENGTHS)

@@ -7,9 +7,8 @@ import warnings
 import numpy as np
 import pytest
 import spacy
-from small import SMALL, small_copy, small_pipeline
+from small import SMALL, TRAIN, blank, entities, examples_for, learned
 from spacy.tokens import Span
-from test_component import TRAIN, entities, examples_for
 from thinc.api import Adam, fix_random_seed
 
 from spacy_lstm_ner.layers.crf import Moves
@@ -19,8 +18,8 @@ LATER = [*TRAIN, ("Foo is bar", [(0, 3, "NEW")])]
 
 
 @pytest.fixture(scope="module", params=list(SMALL))
-def data(request):
-    return request.param, small_pipeline(request.param).to_bytes()
+def model(request):
+    return request.param
 
 
 def scores_of(nlp, texts=TEXTS):
@@ -45,8 +44,9 @@ def test_labels_added_before_training_keep_their_order_and_wait_for_nothing():
     assert [entities(doc) for doc in nlp.pipe(TEXTS)] == [ents for _, ents in TRAIN]
 
 
-def test_predictions_and_scores_stay_as_they_were_until_the_label_is_trained(data):
-    nlp, component = small_copy(*data)
+def test_predictions_and_scores_stay_as_they_were_until_the_label_is_trained(model):
+    nlp = learned(model)
+    component = nlp.get_pipe("lstm_ner")
     before = scores_of(nlp)
     for label in ("NEW", "NEWER"):
         component.add_label(label)
@@ -72,9 +72,10 @@ def before_size(component):
     return 1 + per_label * (len(component.labels) - 2)
 
 
-def test_one_optimizer_goes_on_when_labels_come(data):
+def test_one_optimizer_goes_on_when_labels_come(model):
     """Moments and averages have the new shapes, and the averaged weights know the new label."""
-    nlp, component = small_copy(*data)
+    nlp = learned(model)
+    component = nlp.get_pipe("lstm_ner")
     optimizer = Adam(0.01, use_averages=True)
     for _ in range(5):
         nlp.update(examples_for(nlp), sgd=optimizer)
@@ -97,13 +98,14 @@ def test_one_optimizer_goes_on_when_labels_come(data):
         found = [entities(doc) for doc in nlp.pipe([text for text, _ in LATER])]
     assert found == [ents for _, ents in LATER]
     np.testing.assert_array_equal(component.model.get_ref("output_layer").get_param("W"), last)
-    again, _ = small_copy(data[0], averaged)
+    again = blank(model).from_bytes(averaged)
     assert [entities(doc) for doc in again.pipe([text for text, _ in LATER])] == found
 
 
-def test_a_label_of_the_first_batches_after_a_label_of_update(data):
+def test_a_label_of_the_first_batches_after_a_label_of_update(model):
     """Labels that come one batch after the other, each with one warning; nothing of the others is lost."""
-    nlp, component = small_copy(*data)
+    nlp = learned(model)
+    component = nlp.get_pipe("lstm_ner")
     optimizer, n_old = Adam(0.01), len(component.labels)
     added = [("Foo is bar", [(0, 3, "NEW")]), ("Qux was baz", [(0, 3, "NEWER")])]
     for k, example in enumerate(added):
@@ -118,9 +120,10 @@ def test_a_label_of_the_first_batches_after_a_label_of_update(data):
         assert entities(nlp(text)) == ents
 
 
-def test_prediction_never_changes_the_model(data):
+def test_prediction_never_changes_the_model(model):
     """Not even where documents come with entities of labels that it does not have."""
-    nlp, component = small_copy(*data)
+    nlp = learned(model)
+    component = nlp.get_pipe("lstm_ner")
     before, cfg = component.model.to_bytes(), dict(component.cfg)
     doc = nlp.make_doc(TEXTS[2])
     doc.ents = [Span(doc, 2, 3, label="UNHEARD_OF")]
@@ -133,8 +136,9 @@ def test_prediction_never_changes_the_model(data):
     assert component.model.to_bytes() == before and component.cfg == cfg and "NEW" not in component.labels
 
 
-def test_thresholds_and_weights_of_labels_that_come_later(data):
-    nlp, component = small_copy(*data)
+def test_thresholds_and_weights_of_labels_that_come_later(model):
+    nlp = learned(model)
+    component = nlp.get_pipe("lstm_ner")
     component.cfg["label_thresholds"] = {"NEW": 1.0}
     component.cfg["label_weights"] = {"NEW": 2.0}
     assert [entities(doc) for doc in nlp.pipe(TEXTS)] == [ents for _, ents in TRAIN]
@@ -147,8 +151,9 @@ def test_thresholds_and_weights_of_labels_that_come_later(data):
     assert entities(nlp("Foo is bar")) == [(0, 3, "NEW")]
 
 
-def test_temperatures_of_labels_stay_theirs_when_labels_come(data):
-    nlp, component = small_copy(*data)
+def test_temperatures_of_labels_stay_theirs_when_labels_come(model):
+    nlp = learned(model)
+    component = nlp.get_pipe("lstm_ner")
     component.model.get_ref("head").attrs["label_temperatures"] = [2.0] * len(component.labels)
     before = scores_of(nlp)
     component.add_label("NEW")

@@ -7,9 +7,13 @@ import sys
 import numpy as np
 import pytest
 import spacy
+from spacy.cli._util import app as spacy_app
 from spacy.training.initialize import init_nlp
 from spacy.training.pretrain import pretrain
 from spacy.util import load_config
+from typer.testing import CliRunner
+
+from spacy_lstm_ner.cli import app
 
 TEXTS = ["Sharon flew to Miami last Friday.", "The board of Nokia met in New York.", "He said no."] * 4
 SETTINGS = {"pretraining.component": "lstm_ner", "pretraining.layer": "tok2vec"}
@@ -20,13 +24,14 @@ def paths(tmp_path_factory, root):
     """Raw text, a corpus, and configs with a block for pretraining as spaCy fills it in."""
     folder = tmp_path_factory.mktemp("pretrain")
     (folder / "raw.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS), "utf8")
-    convert = ["lstm-ner", "convert", str(root / "assets/embedded/dev.txt"), str(folder / "dev.spacy")]
+    convert = ["convert", str(root / "assets/embedded/dev.txt"), str(folder / "dev.spacy")]
     fill = [
         ["init", "fill-config", str(root / f"configs/{name}.cfg"), str(folder / f"{name}.cfg"), "--pretraining"]
         for name in ("default", "accuracy")
     ]
-    for command in (convert, *fill):
-        subprocess.run([sys.executable, "-m", "spacy", *command], check=True, capture_output=True)
+    for commands, arguments in ((app, convert), *((spacy_app, arguments) for arguments in fill)):
+        result = CliRunner().invoke(commands, arguments)
+        assert result.exit_code == 0, result.output
     return folder
 
 
@@ -38,8 +43,18 @@ def vectors(folder):
     return str(folder)
 
 
-@pytest.mark.parametrize("name", ["default", "accuracy"])
-@pytest.mark.parametrize("objective", ["spacy.PretrainCharacters.v1", "spacy.PretrainVectors.v1"])
+CHARACTERS, VECTORS = "spacy.PretrainCharacters.v1", "spacy.PretrainVectors.v1"
+
+
+@pytest.mark.parametrize(
+    "name, objective",
+    [
+        ("default", CHARACTERS),
+        ("accuracy", VECTORS),
+        pytest.param("default", VECTORS, marks=pytest.mark.slow),
+        pytest.param("accuracy", CHARACTERS, marks=pytest.mark.slow),
+    ],
+)
 def test_pretrained_weights_are_learned_and_taken_over(name, objective, paths, tmp_path):
     overrides = {
         **SETTINGS,

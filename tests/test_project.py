@@ -12,7 +12,9 @@ from spacy.training import Corpus, Example
 from spacy.training.initialize import init_nlp
 from spacy.util import load_config
 from thinc.api import Config
+from typer.testing import CliRunner
 
+from spacy_lstm_ner.cli import app
 from spacy_lstm_ner.component import DEFAULT_MODEL
 
 CONFIGS = ["default", "classic", "vectors", "accuracy", "transformer"]
@@ -36,8 +38,8 @@ def small_transformer():
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory, root):
     path = tmp_path_factory.mktemp("corpus") / "dev.spacy"
-    command = [sys.executable, "-m", "spacy", "lstm-ner", "convert", str(root / "assets/embedded/dev.txt"), str(path)]
-    subprocess.run(command, check=True, capture_output=True)
+    result = CliRunner().invoke(app, ["convert", str(root / "assets/embedded/dev.txt"), str(path)])
+    assert result.exit_code == 0, result.output
     return path
 
 

@@ -9,38 +9,15 @@ from itertools import product
 
 import numpy as np
 import pytest
+from recurrent_models import CELLS, build, params
 from thinc.api import Ragged, get_current_ops, set_dropout_rate
 from thinc.types import Padded
 
 from spacy_lstm_ner.layers import kernel, recurrent
 from spacy_lstm_ner.layers.recurrent import GRU, LSTM, RNN, encode, encode_distinct, project_distinct
 
-CELLS = {
-    "lstm": (LSTM, {}),
-    "gru": (GRU, {}),
-    "gru_reset_after": (GRU, {"reset_after": True}),
-    "gru_simple": (GRU, {"simple": True}),
-    "rnn": (RNN, {}),
-    "rnn_identity": (RNN, {"identity": True}),
-}
 LENGTHS = (3, 0, 7, 1, 5)
 WIDTH, INPUT = 4, 3
-
-
-def build(cell, dtype="f4", seed=0, nI=INPUT, width=WIDTH, **settings):
-    """A model with random parameters of a type."""
-    builder, own = CELLS[cell]
-    model = builder(width, nI, **own, **settings)
-    model.initialize()
-    rng = np.random.default_rng(seed)
-    for node, name in params(model):
-        value = node.get_param(name)
-        node.set_param(name, rng.normal(scale=0.5, size=value.shape).astype(dtype))
-    return model
-
-
-def params(model):
-    return [(node, name) for node in model.walk() for name in node.param_names if node.has_param(name)]
 
 
 def batch(dtype="f4", lengths=LENGTHS, nI=INPUT, seed=1):
@@ -441,6 +418,41 @@ def test_inputs_stay_as_they_are(cell):
 
 
 @pytest.mark.parametrize("cell", CELLS)
+def test_a_second_gradient_goes_back_like_the_first(cell):
+    model = build(cell, depth=2, learn_initial_state=True, window=3, context=2)
+    Ys, backprop = model.begin_update(batch())
+    dYs = [np.cos(Y) for Y in Ys]
+    first = backprop(dYs)
+    gradients = [node.get_grad(name).copy() for node, name in params(model)]
+    same(backprop(dYs), first, 0)
+    for (node, name), gradient in zip(params(model), gradients, strict=True):
+        np.testing.assert_allclose(node.get_grad(name), 2 * gradient, rtol=1e-6, atol=1e-6)
+
+
+def test_data_that_do_not_fit_are_an_error():
+    """No row is taken for another one."""
+    model, Xs = build("lstm"), batch()
+    for lengths in ([3, 7, 1, 4], [3, 7, 1, 6], [16, 0, 1]):
+        with pytest.raises(ValueError, match=r"input has the shape \(16, 3\), but must have \(1[57], 3\)"):
+            model.predict(Ragged(np.concatenate(Xs), np.array(lengths, dtype="i4")))
+    with pytest.raises(ValueError, match="a length is -1"):
+        model.predict(Ragged(np.concatenate(Xs), np.array([17, -1], dtype="i4")))
+    with pytest.raises(ValueError, match=r"input has the shape \(4, 5\), but must have \(4, 3\)"):
+        model.predict(batch(lengths=[4], nI=5))
+    with pytest.raises(ValueError, match=r"input has the shape \(3,\), but must have \(3, 3\)"):
+        model.predict([np.zeros(3, dtype="f4")])
+    Ys, backprop = model.begin_update(Xs)
+    for dYs in (Ys[:-1], Ys[::-1], [*Ys, Ys[0]]):
+        with pytest.raises(ValueError, match="gradients do not have the lengths of the 5 outputs"):
+            backprop(dYs)
+    with pytest.raises(ValueError, match=r"gradient has the shape \(16, 5\), but must have \(16, 4\)"):
+        backprop([np.zeros((len(Y), 5), dtype="f4") for Y in Ys])
+    Y, backprop = model.begin_update(ragged(Xs))
+    with pytest.raises(ValueError, match=r"gradient has the shape \(12, 4\), but must have \(16, 4\)"):
+        backprop(Ragged(Y.data[:12], Y.lengths))
+
+
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("which", ["dropout", "recurrent_dropout"])
 def test_dropout_in_training_only(cell, which):
     plain, dropped = build(cell), build(cell, **{which: 0.5})
@@ -489,6 +501,12 @@ def test_set_dropout_rate_reaches_the_layer():
         ("recurrent_dropout", {"recurrent_dropout": -0.1}),
         ("window", {"window": -1}),
         ("context", {"context": -1}),
+        ("width", {"nO": "4"}),
+        ("width", {"nO": 4.0}),
+        ("depth", {"depth": 1.5}),
+        ("window", {"window": 2.5}),
+        ("window", {"window": None}),
+        ("context", {"context": "1"}),
     ],
 )
 def test_settings_out_of_range(builder, name, settings):
@@ -503,6 +521,12 @@ def test_simple_and_reset_after_exclude_each_other():
 
 def test_an_odd_width_is_fine_for_one_direction():
     assert build("lstm", bi=False, width=5).predict(batch())[0].shape == (3, 5)
+
+
+def test_an_input_without_width_is_an_error():
+    for nI in (0, -1):
+        with pytest.raises(ValueError, match=f"width of the input is {nI}, but must be at least 1"):
+            LSTM(4, nI).initialize()
 
 
 def test_widths_from_data():

@@ -5,10 +5,9 @@ import pickle
 import numpy as np
 import pytest
 import spacy
-from small import SMALL, small_copy, small_pipeline
+from small import SMALL, TRAIN, entities, examples_for, learned, trained
 from spacy.tokens import Doc, Span
 from spacy.training import Example
-from test_component import TRAIN, entities, examples_for
 from thinc.api import Adam, Config, fix_random_seed
 
 from spacy_lstm_ner.component import LSTMEntityRecognizer
@@ -25,12 +24,13 @@ CONTRARY = [
 
 
 @pytest.fixture(scope="module", params=list(SMALL))
-def data(request):
-    return request.param, small_pipeline(request.param).to_bytes()
+def model(request):
+    return request.param
 
 
-def loaded(data, weight=0.0):
-    nlp, component = small_copy(*data)
+def loaded(model, weight=0.0):
+    nlp = learned(model)
+    component = nlp.get_pipe("lstm_ner")
     component.cfg["rehearse_weight"] = weight
     return nlp, component
 
@@ -45,10 +45,10 @@ def go_on(nlp, annotated=CONTRARY, steps=40, rehearse=()):
 
 
 @pytest.mark.filterwarnings("ignore:.*first seen in update")
-def test_rehearsal_keeps_what_other_data_would_unlearn(data):
-    forgetful = go_on(loaded(data)[0])
+def test_rehearsal_keeps_what_other_data_would_unlearn(model):
+    forgetful = go_on(loaded(model)[0])
     assert forgetful[2] == [] and forgetful[3] == []
-    nlp, component = loaded(data, weight=5.0)
+    nlp, component = loaded(model, weight=5.0)
     kept = go_on(nlp, steps=100)
     assert kept[2:] == OLD[2:]
     assert kept[0] == sorted([*OLD[0], (18, 28, "MONEY")])
@@ -56,9 +56,9 @@ def test_rehearsal_keeps_what_other_data_would_unlearn(data):
 
 
 @pytest.mark.filterwarnings("ignore:.*first seen in update")
-def test_nlp_rehearse(data):
+def test_nlp_rehearse(model):
     """spaCy's own way: updates with the new data, and between them raw texts."""
-    nlp, _ = loaded(data)
+    nlp, _ = loaded(model)
     nlp.resume_training()
     kept = go_on(nlp, [CONTRARY[2]], rehearse=TEXTS[1:])
     assert kept[1:] == OLD[1:] and (18, 28, "MONEY") in kept[0]
@@ -85,16 +85,16 @@ def test_nothing_is_rehearsed_by_a_model_that_is_new():
     assert component.model.to_bytes() == before
 
 
-def test_without_a_copy_there_is_no_rehearsal(data):
-    nlp, component = loaded(data)
+def test_without_a_copy_there_is_no_rehearsal(model):
+    nlp, component = loaded(model)
     before = component.model.to_bytes()
     assert nlp.rehearse(examples_for(nlp)) == {"lstm_ner": 0.0}
     assert component.rehearse(examples_for(nlp), losses={"lstm_ner": 2.0}) == {"lstm_ner": 2.0}
     assert component.model.to_bytes() == before
 
 
-def test_the_copy_stays_out_of_files_and_can_be_pickled(data):
-    nlp, component = loaded(data, weight=1.0)
+def test_the_copy_stays_out_of_files_and_can_be_pickled(model):
+    nlp, component = loaded(model, weight=1.0)
     size = len(component.to_bytes())
     nlp.update(examples_for(nlp), losses={})
     tutor = component._rehearsal_model.to_bytes()
@@ -121,8 +121,8 @@ def random_step(nlp, component, scale=0.3):
 
 
 @pytest.mark.parametrize("grown", [False, True])
-def test_gradient_for_the_scores_is_numeric(data, grown):
-    nlp, component = loaded(data)
+def test_gradient_for_the_scores_is_numeric(model, grown):
+    nlp, component = loaded(model)
     tutor = make_tutor(component.model)
     if grown:
         component.add_label("MONEY")
@@ -134,28 +134,23 @@ def test_gradient_for_the_scores_is_numeric(data, grown):
     annotated[2] = True
     scores = [array.astype("float64") for array in component.model.predict(docs)]
 
-    def loss():
+    def loss(scores):
         return rehearsal_loss(component.model, tutor, docs, scores, component.cfg, annotated)
 
-    result = loss()
+    result = loss(scores)
     assert result.value > 0.1
-    gradient = component.model.ops.unflatten(result.d_emissions, [len(doc) for doc in docs])
-    for array, ours in zip(scores, gradient, strict=True):
-        for at in np.ndindex(array.shape):
-            if not np.isfinite(array[at]):
-                continue
-            kept = array[at]
-            array[at] = kept + 1e-5
-            upper = loss().value
-            array[at] = kept - 1e-5
-            assert ours[at] == pytest.approx((upper - loss().value) / 2e-5, abs=1e-5)
-            array[at] = kept
+    flat = np.concatenate(scores)
+    sizes, rng = np.cumsum([len(doc) for doc in docs])[:-1], np.random.default_rng(1)
+    for _ in range(20):
+        direction = np.where(np.isfinite(flat), rng.normal(size=flat.shape), 0.0)
+        upper, lower = (loss(np.split(flat + step * direction, sizes)).value for step in (1e-5, -1e-5))
+        assert (result.d_emissions * direction).sum() == pytest.approx((upper - lower) / 2e-5, abs=1e-5)
 
 
-def test_gold_entities_are_left_to_the_annotation(data):
+def test_gold_entities_are_left_to_the_annotation(model):
     """At tokens of gold entities rehearsal asks for nothing, and nowhere for or against new labels the tutor is not
     in the way of."""
-    nlp, component = loaded(data)
+    nlp, component = loaded(model)
     tutor = make_tutor(component.model)
     component.add_label("MONEY")
     component.model.get_ref("head").attrs["unseen"] = []
@@ -173,8 +168,8 @@ def test_gold_entities_are_left_to_the_annotation(data):
     assert not left_out[2].any() and left_out[4].any()
 
 
-def test_no_divergence_at_the_start(data):
-    nlp, component = loaded(data)
+def test_no_divergence_at_the_start(model):
+    nlp, component = loaded(model)
     tutor = make_tutor(component.model)
     docs = [nlp.make_doc(text) for text in TEXTS]
     loss = rehearsal_loss(component.model, tutor, docs, component.model.predict(docs), component.cfg)
@@ -182,8 +177,8 @@ def test_no_divergence_at_the_start(data):
     np.testing.assert_allclose(loss.d_emissions, 0.0, atol=1e-4)
 
 
-def test_a_plain_function_serves_as_optimizer(data):
-    nlp, component = loaded(data)
+def test_a_plain_function_serves_as_optimizer(model):
+    nlp, component = loaded(model)
     nlp.resume_training()
     random_step(nlp, component)
     seen = {}
@@ -198,9 +193,9 @@ def test_a_plain_function_serves_as_optimizer(data):
         component.rehearse(examples_for(nlp)[0])
 
 
-def test_beside_other_components_no_rehearsal_is_lost(data):
+def test_beside_other_components_no_rehearsal_is_lost(model):
     """spaCy applies the gradients of one component a call, in an order of chance; ours wait for their turn."""
-    nlp, component = loaded(data)
+    nlp, component = loaded(model)
     nlp.add_pipe("tagger")
     nlp.get_pipe("tagger").add_label("X")
     nlp.get_pipe("tagger").initialize(lambda: [Example(nlp.make_doc("a"), Doc(nlp.vocab, words=["a"], tags=["X"]))])
@@ -213,7 +208,9 @@ def test_beside_other_components_no_rehearsal_is_lost(data):
     assert after < 0.2 * before
 
 
+@pytest.fixture(scope="module")
 def shared_tok2vec():
+    """A tok2vec and a component that listens to it, trained; for each test a copy."""
     config = {
         "model": {
             "@architectures": "spacy-lstm-ner.LSTMTagger.v1",
@@ -228,13 +225,13 @@ def shared_tok2vec():
     optimizer = nlp.initialize(lambda: examples)
     for _ in range(60):
         nlp.update(examples, sgd=optimizer)
-    return nlp
+    data = nlp.to_bytes()
+    return lambda: spacy.blank("en").from_config(nlp.config).from_bytes(data)
 
 
 @pytest.mark.filterwarnings("ignore:.*first seen in update")
-def test_rehearsal_over_a_frozen_tok2vec():
-    trained_nlp = shared_tok2vec()
-    nlp = spacy.blank("en").from_config(trained_nlp.config).from_bytes(trained_nlp.to_bytes())
+def test_rehearsal_over_a_frozen_tok2vec(shared_tok2vec):
+    nlp = shared_tok2vec()
     component = nlp.get_pipe("lstm_ner")
     component.cfg["rehearse_weight"] = 10.0
     optimizer = nlp.resume_training(sgd=Adam(0.001))
@@ -246,7 +243,7 @@ def test_rehearsal_over_a_frozen_tok2vec():
     assert [entities(doc) for doc in nlp.pipe(TEXTS[2:])] == OLD[2:]
 
 
-def test_rehearsal_over_a_tok2vec_that_trains_too():
+def test_rehearsal_over_a_tok2vec_that_trains_too(shared_tok2vec):
     """The copy judges what tok2vec makes of the text now; raw texts alone cannot be rehearsed."""
     nlp = shared_tok2vec()
     component = nlp.get_pipe("lstm_ner")
@@ -258,6 +255,16 @@ def test_rehearsal_over_a_tok2vec_that_trains_too():
     assert [entities(doc) for doc in nlp.pipe(TEXTS)] == OLD
     with pytest.raises(ValueError, match=r"nlp\.replace_listeners\(\.\.\., 'lstm_ner', \['model\.tok2vec'\]\)"):
         nlp.rehearse(examples)
+
+
+def test_a_rate_of_dropout_out_of_range_is_an_error(model):
+    nlp, component = loaded(model)
+    nlp.resume_training()
+    before = component.model.to_bytes()
+    for drop in (-0.1, 1.0, float("nan")):
+        with pytest.raises(ValueError, match=f"'lstm_ner': drop is {drop}, but must be at least 0 and less than 1"):
+            component.rehearse(examples_for(nlp), drop=drop, sgd=Adam(0.1))
+    assert component.model.to_bytes() == before
 
 
 @pytest.mark.parametrize("weight", [-1.0, float("inf"), float("nan")])
@@ -279,7 +286,7 @@ def sourced(folder, component="lstm_ner", **settings):
 
 
 def test_a_config_turns_rehearsal_on_for_a_component_with_a_source(tmp_path):
-    trained_nlp = small_pipeline("crf", steps=5)
+    trained_nlp = trained("crf", steps=5)[0]
     trained_nlp.to_disk(tmp_path)
     nlp = sourced(tmp_path, rehearse_weight=2.0)
     component = nlp.get_pipe("lstm_ner")

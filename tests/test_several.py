@@ -7,10 +7,9 @@ import pytest
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
-from small import SMALL
+from small import SMALL, entities, examples_for
 from spacy.tokens import Doc, Span
 from spacy.training import Example
-from test_component import entities, examples_for
 from thinc.api import fix_random_seed
 
 from spacy_lstm_ner.annotations import write_entities

@@ -32,7 +32,6 @@ Array = Any  # a numpy or cupy array; cupy need not be installed
 class Step:
     """Views into the buffers of a run, for the rows of one step. h_before and c_before belong to the step before."""
 
-    xp: Any
     inputs: Array  # (K, b, D, H) x·W + β, to be read only, and only on the way forward
     gates: Array  # (K, b, D, H) activations; to be read only on the way back
     h: Array  # (b, D, H)
@@ -52,6 +51,7 @@ class Cell:
     sigmoids: how many of the first blocks are gates under a σ.
     keeps: whether it keeps a second array beside h for each row.
     carries: whether that array is a state, handed from step to step.
+    overwrites_kept: whether its back-step leaves something else in that array.
     recurrent_bias: whether a bias β_h (H,) is added to the product of the last block with the state.
     """
 
@@ -60,6 +60,7 @@ class Cell:
     sigmoids: int
     keeps = False
     carries = False
+    overwrites_kept = False
     recurrent_bias = False
     recurrent_init = "orthogonal"
 
@@ -84,46 +85,46 @@ class Cell:
         return xp.matmul(h_before.swapaxes(1, 2), d_inputs)
 
 
-def _sigmoid_of_tanh(xp: Any, gates: Array) -> None:
+def _sigmoid_of_tanh(gates: Array) -> None:
     """½ + ½ t in place, where t = tanh(z/2)."""
-    xp.multiply(gates, 0.5, out=gates)
-    xp.add(gates, 0.5, out=gates)
+    np.multiply(gates, 0.5, out=gates)
+    np.add(gates, 0.5, out=gates)
 
 
-def _times_sigmoid_slope(xp: Any, gates: Array, d_gates: Array, scratch: Array) -> None:
+def _times_sigmoid_slope(gates: Array, d_gates: Array, scratch: Array) -> None:
     """d_gates <- d_gates ⊙ g ⊙ (1 - g): the way back through σ."""
-    xp.subtract(1.0, gates, out=scratch)
-    xp.multiply(d_gates, gates, out=d_gates)
-    xp.multiply(d_gates, scratch, out=d_gates)
+    np.subtract(1.0, gates, out=scratch)
+    np.multiply(d_gates, gates, out=d_gates)
+    np.multiply(d_gates, scratch, out=d_gates)
 
 
-def _times_tanh_slope(xp: Any, n: Array, dn: Array, scratch: Array) -> None:
+def _times_tanh_slope(n: Array, dn: Array, scratch: Array) -> None:
     """dn <- dn ⊙ (1 - n²): the way back through tanh."""
-    xp.multiply(n, n, out=scratch)
-    xp.subtract(1.0, scratch, out=scratch)
-    xp.multiply(dn, scratch, out=dn)
+    np.multiply(n, n, out=scratch)
+    np.subtract(1.0, scratch, out=scratch)
+    np.multiply(dn, scratch, out=dn)
 
 
-def _multiply(xp: Any, left: Array, R: Array, out: Array) -> None:
+def _multiply(left: Array, R: Array, out: Array) -> None:
     """out ([K,] b, D, H) = left ([K,] b, D, H) times each block of R ([K,] D, H, H)."""
-    xp.matmul(left.swapaxes(-3, -2), R, out=out.swapaxes(-3, -2))
+    np.matmul(left.swapaxes(-3, -2), R, out=out.swapaxes(-3, -2))
 
 
 def _before_tanh(s: Step, R: Array) -> None:
     """All blocks of s.inputs + h_before·R, to s.work."""
-    _multiply(s.xp, s.h_before, R, s.work)
-    s.xp.add(s.work, s.inputs, out=s.work)
+    _multiply(s.h_before, R, s.work)
+    np.add(s.work, s.inputs, out=s.work)
 
 
-def _through_products(xp: Any, d_blocks: Array, R: Array, products: Array, out: Array) -> None:
+def _through_products(d_blocks: Array, R: Array, products: Array, out: Array) -> None:
     """out (b, D, H) = the sum over the blocks of d_blocks·R, where each block of R is transposed."""
     if len(R) == 1:
-        _multiply(xp, d_blocks[0], R[0], out)
+        _multiply(d_blocks[0], R[0], out)
         return
-    _multiply(xp, d_blocks, R, products)
-    xp.add(products[0], products[1], out=out)
+    _multiply(d_blocks, R, products)
+    np.add(products[0], products[1], out=out)
     for product in products[2:]:
-        xp.add(out, product, out=out)
+        np.add(out, product, out=out)
 
 
 class LSTMCell(Cell):
@@ -144,33 +145,33 @@ class LSTMCell(Cell):
     carries = True
 
     def forward(self, s: Step, R: Array) -> None:
-        xp, gates = s.xp, s.gates
+        gates = s.gates
         _before_tanh(s, R)
-        xp.tanh(s.work, out=gates)
-        _sigmoid_of_tanh(xp, gates[:3])
+        np.tanh(s.work, out=gates)
+        _sigmoid_of_tanh(gates[:3])
         i, f, o, g = gates
-        xp.multiply(f, s.c_before, out=s.c)
-        xp.multiply(i, g, out=s.spare)
-        xp.add(s.c, s.spare, out=s.c)
-        xp.tanh(s.c, out=s.spare)
-        xp.multiply(o, s.spare, out=s.h)
+        np.multiply(f, s.c_before, out=s.c)
+        np.multiply(i, g, out=s.spare)
+        np.add(s.c, s.spare, out=s.c)
+        np.tanh(s.c, out=s.spare)
+        np.multiply(o, s.spare, out=s.h)
 
     def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
-        xp, spare = s.xp, s.spare
+        spare = s.spare
         i, f, o, g = s.gates
         di, df, do, dg = s.work
-        xp.tanh(s.c, out=spare)
-        xp.multiply(dh, spare, out=do)
-        xp.multiply(dh, o, out=dh)
-        _times_tanh_slope(xp, spare, dh, spare)
-        xp.add(dc, dh, out=dc)
-        xp.multiply(dc, g, out=di)
-        xp.multiply(dc, s.c_before, out=df)
-        xp.multiply(dc, i, out=dg)
-        xp.multiply(dc, f, out=dc)
-        _times_sigmoid_slope(xp, s.gates[:3], s.work[:3], s.product[:3])
-        _times_tanh_slope(xp, g, dg, spare)
-        _through_products(xp, s.work, R, s.product, dh)
+        np.tanh(s.c, out=spare)
+        np.multiply(dh, spare, out=do)
+        np.multiply(dh, o, out=dh)
+        _times_tanh_slope(spare, dh, spare)
+        np.add(dc, dh, out=dc)
+        np.multiply(dc, g, out=di)
+        np.multiply(dc, s.c_before, out=df)
+        np.multiply(dc, i, out=dg)
+        np.multiply(dc, f, out=dc)
+        _times_sigmoid_slope(s.gates[:3], s.work[:3], s.product[:3])
+        _times_tanh_slope(g, dg, spare)
+        _through_products(s.work, R, s.product, dh)
 
 
 class SimpleGRUCell(Cell):
@@ -187,22 +188,22 @@ class SimpleGRUCell(Cell):
 
     def forward(self, s: Step, R: Array) -> None:
         _before_tanh(s, R)
-        s.xp.tanh(s.work, out=s.gates)
+        np.tanh(s.work, out=s.gates)
         z, n = s.gates
-        _sigmoid_of_tanh(s.xp, z)
+        _sigmoid_of_tanh(z)
         _interpolate(s, z, n)
 
     def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
         _interpolate_back(s, dh)
-        _through_products(s.xp, s.work, R, s.product, s.spare)
-        s.xp.add(dh, s.spare, out=dh)
+        _through_products(s.work, R, s.product, s.spare)
+        np.add(dh, s.spare, out=dh)
 
 
 def _interpolate(s: Step, z: Array, n: Array) -> None:
     """h = n + z ⊙ (h_before - n)."""
-    s.xp.subtract(s.h_before, n, out=s.spare)
-    s.xp.multiply(z, s.spare, out=s.spare)
-    s.xp.add(n, s.spare, out=s.h)
+    np.subtract(s.h_before, n, out=s.spare)
+    np.multiply(z, s.spare, out=s.spare)
+    np.add(n, s.spare, out=s.h)
 
 
 def _interpolate_back(s: Step, dh: Array) -> None:
@@ -210,15 +211,15 @@ def _interpolate_back(s: Step, dh: Array) -> None:
 
     Leaves z ⊙ dh in dh.
     """
-    xp, z, n = s.xp, s.gates[0], s.gates[-1]
+    z, n = s.gates[0], s.gates[-1]
     dz, dn = s.work[0], s.work[-1]
-    xp.subtract(s.h_before, n, out=s.spare)
-    xp.multiply(dh, s.spare, out=dz)
-    _times_sigmoid_slope(xp, z, dz, s.spare)
-    xp.subtract(1.0, z, out=s.spare)
-    xp.multiply(dh, s.spare, out=dn)
-    _times_tanh_slope(xp, n, dn, s.spare)
-    xp.multiply(dh, z, out=dh)
+    np.subtract(s.h_before, n, out=s.spare)
+    np.multiply(dh, s.spare, out=dz)
+    _times_sigmoid_slope(z, dz, s.spare)
+    np.subtract(1.0, z, out=s.spare)
+    np.multiply(dh, s.spare, out=dn)
+    _times_tanh_slope(n, dn, s.spare)
+    np.multiply(dh, z, out=dh)
 
 
 class GRUCell(Cell):
@@ -238,27 +239,26 @@ class GRUCell(Cell):
     keeps = True
 
     def forward(self, s: Step, R: Array) -> None:
-        xp = s.xp
         _gates_of_gru(s, R)
         z, r, n = s.gates
-        xp.multiply(r, s.h_before, out=s.c)
-        _multiply(xp, s.c, R[2], s.spare)
-        xp.add(s.inputs[2], s.spare, out=s.spare)
-        xp.tanh(s.spare, out=n)
+        np.multiply(r, s.h_before, out=s.c)
+        _multiply(s.c, R[2], s.spare)
+        np.add(s.inputs[2], s.spare, out=s.spare)
+        np.tanh(s.spare, out=n)
         _interpolate(s, z, n)
 
     def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
-        xp, r = s.xp, s.gates[1]
+        r = s.gates[1]
         _, dr, dn = s.work
         _interpolate_back(s, dh)
         d_kept = s.product[2]
-        _multiply(xp, dn, R[2], d_kept)
-        xp.multiply(d_kept, s.h_before, out=dr)
-        xp.multiply(d_kept, r, out=d_kept)
-        xp.add(dh, d_kept, out=dh)
-        _times_sigmoid_slope(xp, r, dr, s.spare)
-        _through_products(xp, s.work[:2], R[:2], s.product[:2], s.spare)
-        xp.add(dh, s.spare, out=dh)
+        _multiply(dn, R[2], d_kept)
+        np.multiply(d_kept, s.h_before, out=dr)
+        np.multiply(d_kept, r, out=d_kept)
+        np.add(dh, d_kept, out=dh)
+        _times_sigmoid_slope(r, dr, s.spare)
+        _through_products(s.work[:2], R[:2], s.product[:2], s.spare)
+        np.add(dh, s.spare, out=dh)
 
     def recurrent_gradient(self, xp: Any, d_inputs: Array, h_before: Array, kept: Array) -> Array:
         H = h_before.shape[-1]
@@ -270,10 +270,10 @@ class GRUCell(Cell):
 def _gates_of_gru(s: Step, R: Array) -> None:
     """The first two blocks, update and relevance, to s.gates."""
     work, gates = s.work[:2], s.gates[:2]
-    _multiply(s.xp, s.h_before, R[:2], work)
-    s.xp.add(work, s.inputs[:2], out=work)
-    s.xp.tanh(work, out=gates)
-    _sigmoid_of_tanh(s.xp, gates)
+    _multiply(s.h_before, R[:2], work)
+    np.add(work, s.inputs[:2], out=work)
+    np.tanh(work, out=gates)
+    _sigmoid_of_tanh(gates)
 
 
 class ResetAfterGRUCell(Cell):
@@ -291,30 +291,30 @@ class ResetAfterGRUCell(Cell):
     blocks = ("update", "relevance", "candidate")
     sigmoids = 2
     keeps = True
+    overwrites_kept = True
     recurrent_bias = True
 
     def forward(self, s: Step, R: Array) -> None:
-        xp = s.xp
         _gates_of_gru(s, R)
         z, r, n = s.gates
-        _multiply(xp, s.h_before, R[2], s.c)
-        xp.add(s.c, s.bias, out=s.c)
-        xp.multiply(r, s.c, out=s.spare)
-        xp.add(s.inputs[2], s.spare, out=s.spare)
-        xp.tanh(s.spare, out=n)
+        _multiply(s.h_before, R[2], s.c)
+        np.add(s.c, s.bias, out=s.c)
+        np.multiply(r, s.c, out=s.spare)
+        np.add(s.inputs[2], s.spare, out=s.spare)
+        np.tanh(s.spare, out=n)
         _interpolate(s, z, n)
 
     def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
-        xp, r = s.xp, s.gates[1]
+        r = s.gates[1]
         _, dr, dn = s.work
         _interpolate_back(s, dh)
-        xp.multiply(dn, s.c, out=dr)
-        _times_sigmoid_slope(xp, r, dr, s.spare)
-        xp.multiply(dn, r, out=s.c)
-        _multiply(xp, s.c, R[2], s.spare)
-        xp.add(dh, s.spare, out=dh)
-        _through_products(xp, s.work[:2], R[:2], s.product[:2], s.spare)
-        xp.add(dh, s.spare, out=dh)
+        np.multiply(dn, s.c, out=dr)
+        _times_sigmoid_slope(r, dr, s.spare)
+        np.multiply(dn, r, out=s.c)
+        _multiply(s.c, R[2], s.spare)
+        np.add(dh, s.spare, out=dh)
+        _through_products(s.work[:2], R[:2], s.product[:2], s.spare)
+        np.add(dh, s.spare, out=dh)
 
     def recurrent_gradient(self, xp: Any, d_inputs: Array, h_before: Array, kept: Array) -> Array:
         H = h_before.shape[-1]
@@ -334,12 +334,12 @@ class RNNCell(Cell):
 
     def forward(self, s: Step, R: Array) -> None:
         _before_tanh(s, R)
-        s.xp.tanh(s.work[0], out=s.h)
+        np.tanh(s.work[0], out=s.h)
 
     def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
-        _times_tanh_slope(s.xp, s.h, dh, s.spare)
+        _times_tanh_slope(s.h, dh, s.spare)
         s.work[0] = dh
-        _through_products(s.xp, s.work, R, s.product, dh)
+        _through_products(s.work, R, s.product, dh)
 
 
 class IdentityRNNCell(Cell):
@@ -355,8 +355,8 @@ class IdentityRNNCell(Cell):
 
     def forward(self, s: Step, R: Array) -> None:
         _before_tanh(s, R)
-        s.xp.maximum(s.work[0], 0.0, out=s.h)
+        np.maximum(s.work[0], 0.0, out=s.h)
 
     def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
-        s.xp.multiply(dh, s.h > 0, out=s.work[0])
-        _through_products(s.xp, s.work, R, s.product, dh)
+        np.multiply(dh, s.h > 0, out=s.work[0])
+        _through_products(s.work, R, s.product, dh)

@@ -111,10 +111,11 @@ def run_backward(
     carried = xp.zeros((B, D, H), dtype=dtype)
     stages = [_ready_back(xp, stage, R, B) for stage in STAGES[cell.name][1]]
     product = last_product = stages[-1][3]
+    all_kept = run.kept.copy() if cell.overwrites_kept else run.kept
     for first, b, before in reversed(packed.steps):
         for stage, wide, work, out in stages:
             numbers = (N, D, H, first, N if before < 0 else before)
-            arrays = (carried, run.kept, work, d_inputs)
+            arrays = (carried, all_kept, work, d_inputs)
             stage.kernel(d_h, product, run.gates, run.states, *numbers, *arrays, size=b * D * H)
             xp.dot(work[:b], wide, out=out[:b])
             product = out
@@ -128,7 +129,7 @@ def run_backward(
             carried[:] = 0.0
             last_product[:] = 0.0
     states = take_rows(xp, run.states, packed.on(xp, "previous_or_start")).swapaxes(0, 1)
-    kept = run.kept[:N].swapaxes(0, 1) if cell.keeps else run.kept
+    kept = all_kept[:N].swapaxes(0, 1) if cell.keeps else all_kept
     receiver.hand_on(0, N, d_inputs, states, kept)
     return dh0, dc0
 

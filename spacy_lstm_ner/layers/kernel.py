@@ -1,6 +1,6 @@
-"""The run of a cell through packed sequences, forward and back.
+"""The run of a cell through packed sequences on a CPU, forward and back, and what it shares with `device_run`.
 
-Notation as in `packed` and `cells`; n is the number of rows of inputs, O = D·H the output width.
+Notation as in `packed` and `cells`. What takes an `xp` (NumPy or CuPy) works on a GPU too.
 """
 
 from bisect import bisect_left, bisect_right
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, List, Optional, Protocol, cast
 
 import numpy as np
-from thinc.api import get_array_module
 from thinc.types import Floats2d
 
 from .cells import Array, Cell, Step
@@ -103,8 +102,8 @@ class _Blocks:
         return self.memory[first * self.width : (first + b) * self.width].reshape(K, b, D, H)
 
 
-def _scratch(xp: Any, K: int, n: int, D: int, H: int, dtype: Any) -> _Blocks:
-    return _Blocks(xp.empty(n * K * D * H, dtype=dtype), K, D, H)
+def _scratch(K: int, n: int, D: int, H: int, dtype: Any) -> _Blocks:
+    return _Blocks(np.empty(n * K * D * H, dtype=dtype), K, D, H)
 
 
 def run_forward(
@@ -120,26 +119,24 @@ def run_forward(
     RETURNS the run. While predicting, only its `h` means anything.
     """
     R = weights.R
-    xp = get_array_module(R)
     K, D, H, _ = R.shape
     N, dtype = packed.n_rows, R.dtype
     B = int(packed.batch_sizes.max(initial=0))
     # One piece of memory for all that is as long as the batch: the allocator gives it back to the next batch, where it
     # would give many large pieces back to the system, and have their pages made anew.
     n_kept = (N if is_train else B) if cell.keeps else 0
-    memory = xp.empty((N + n_kept + (N * K if is_train else 0)) * D * H, dtype=dtype)
+    memory = np.empty((N + n_kept + (N * K if is_train else 0)) * D * H, dtype=dtype)
     h = memory[: N * D * H].reshape(N, D, H)
     kept = memory[N * D * H : (N + n_kept) * D * H].reshape(n_kept, D, H)
     gates = _Blocks(memory[(N + n_kept) * D * H :], K, D, H)
-    work_memory, spare_memory = _scratch(xp, K, B, D, H, dtype), xp.empty((B, D, H), dtype=dtype)
-    h_start, c_start = _start_states(xp, weights, D, B, H, dtype)
-    chunk = CHUNK if xp is np else N
-    chunk_memory = xp.empty(min(chunk + B, N) * D * K * H, dtype=dtype)
+    work_memory, spare_memory = _scratch(K, B, D, H, dtype), np.empty((B, D, H), dtype=dtype)
+    h_start, c_start = _start_states(weights, D, B, H, dtype)
+    chunk_memory = np.empty(min(CHUNK + B, N) * D * K * H, dtype=dtype)
     start, end, b_before = 0, 0, -1
     for first, b, before in packed.steps:
         last = first + b
         if last > end:
-            start, end = first, _end_of_chunk(packed, first, chunk)
+            start, end = first, _end_of_chunk(packed, first, CHUNK)
             projected = chunk_memory[: (end - start) * D * K * H].reshape(D, end - start, K * H)
             project(start, end, projected)
             inputs = projected.reshape(D, end - start, K, H).transpose(2, 1, 0, 3)
@@ -153,7 +150,7 @@ def run_forward(
             c_before = c_start[:b] if before < 0 else c
         h_before = h_start[:b] if before < 0 else h[before : before + b]
         step_inputs = inputs[:, first - start : last - start]
-        step = Step(xp, step_inputs, step_gates, h[first:last], h_before, c, c_before, work, None, spare, weights.bias)
+        step = Step(step_inputs, step_gates, h[first:last], h_before, c, c_before, work, None, spare, weights.bias)
         cell.forward(step, R)
     return Run(h, gates, kept)
 
@@ -164,8 +161,8 @@ def _end_of_chunk(packed: Packed, first: int, size: int) -> int:
     return offsets[min(bisect_left(offsets, first + size), len(offsets) - 1)]
 
 
-def _start_states(xp: Any, weights: Weights, D: int, B: int, H: int, dtype: Any) -> tuple[Array, Array]:
-    h0, c0 = (xp.zeros((B, D, H), dtype=dtype) for _ in range(2))
+def _start_states(weights: Weights, D: int, B: int, H: int, dtype: Any) -> tuple[Array, Array]:
+    h0, c0 = (np.zeros((B, D, H), dtype=dtype) for _ in range(2))
     for state, learned in ((h0, weights.h0), (c0, weights.c0)):
         if learned is not None:
             state[:] = learned
@@ -188,27 +185,27 @@ class Receiver(Protocol):
 def run_backward(cell: Cell, run: Run, packed: Packed, weights: Weights, receiver: Receiver) -> tuple[Array, Array]:
     """All steps back, by chunks of steps, from the last to the first. The R of the weights is unscaled here.
 
-    RETURNS the gradients of h0 and c0. Uses up `run.kept`.
+    RETURNS the gradients of h0 and c0.
     """
     R = weights.R
-    xp = get_array_module(R)
     K, D, H, _ = R.shape
     N, dtype = packed.n_rows, R.dtype
-    R = xp.ascontiguousarray(R.swapaxes(2, 3))
+    R = np.ascontiguousarray(R.swapaxes(2, 3))
     B = int(packed.batch_sizes.max(initial=0))
-    chunk = BACK_CHUNK if xp is np else N
-    chunk_memory = xp.empty(min(chunk + B, N) * D * K * H, dtype=dtype)
-    work_memory, product_memory = (_scratch(xp, K, B, D, H, dtype) for _ in range(2))
-    spare_memory = xp.empty((B, D, H), dtype=dtype)
-    h_start, c_start = _start_states(xp, weights, D, B, H, dtype)
+    chunk_memory = np.empty(min(BACK_CHUNK + B, N) * D * K * H, dtype=dtype)
+    work_memory, product_memory = (_scratch(K, B, D, H, dtype) for _ in range(2))
+    spare_memory = np.empty((B, D, H), dtype=dtype)
+    h_start, c_start = _start_states(weights, D, B, H, dtype)
     # The gradients that a step hands to the one before. Rows of segments that end there are still zero.
-    dh_carried, dc_carried = (xp.zeros((B, D, H), dtype=dtype) for _ in range(2))
-    dh0, dc0 = xp.zeros((D, H), dtype=dtype), xp.zeros((D, H), dtype=dtype)
+    dh_carried, dc_carried = (np.zeros((B, D, H), dtype=dtype) for _ in range(2))
+    dh0, dc0 = np.zeros((D, H), dtype=dtype), np.zeros((D, H), dtype=dtype)
+    # The run stays as it is: another gradient may come back through it.
+    all_kept = run.kept.copy() if cell.overwrites_kept else run.kept
     b_before, start = -1, N
     for first, b, before in reversed(packed.steps):
         last = first + b
         if last <= start:
-            start, end = _start_of_chunk(packed, last, chunk), last
+            start, end = _start_of_chunk(packed, last, BACK_CHUNK), last
             dh = receiver.receive(start, end)
             d_inputs = chunk_memory[: (end - start) * D * K * H].reshape(D, end - start, K * H)
             d_blocks = d_inputs.reshape(D, end - start, K, H).transpose(2, 1, 0, 3)
@@ -218,10 +215,10 @@ def run_backward(cell: Cell, run: Run, packed: Packed, weights: Weights, receive
         if before < 0:
             h_before, c_before = h_start[:b], c_start[:b]
         else:
-            h_before, c_before = run.h[before : before + b], run.kept[before : before + b]
-        gates, h, c = run.gates.view(first, b), run.h[first:last], run.kept[first:last]
-        xp.add(dh_step, dh[first - start : last - start], out=dh_step)
-        step = Step(xp, None, gates, h, h_before, c, c_before, work, product, spare, weights.bias)
+            h_before, c_before = run.h[before : before + b], all_kept[before : before + b]
+        gates, h, c = run.gates.view(first, b), run.h[first:last], all_kept[first:last]
+        np.add(dh_step, dh[first - start : last - start], out=dh_step)
+        step = Step(None, gates, h, h_before, c, c_before, work, product, spare, weights.bias)
         cell.backward(step, dh_step, dc, R)
         d_blocks[:, first - start : last - start] = work
         if before < 0:
@@ -230,8 +227,8 @@ def run_backward(cell: Cell, run: Run, packed: Packed, weights: Weights, receive
             dh_carried[:] = 0.0
             dc_carried[:] = 0.0
         if first == start:
-            states = _states_before(xp, run.h, packed, weights.h0, start, end).swapaxes(0, 1)
-            receiver.hand_on(start, end, d_inputs, states, run.kept[start:end].swapaxes(0, 1))
+            states = _states_before(run.h, packed, weights.h0, start, end).swapaxes(0, 1)
+            receiver.hand_on(start, end, d_inputs, states, all_kept[start:end].swapaxes(0, 1))
     return dh0, dc0
 
 
@@ -240,9 +237,9 @@ def _start_of_chunk(packed: Packed, last: int, size: int) -> int:
     return packed.offsets[max(bisect_right(packed.offsets, last - size) - 1, 0)]
 
 
-def _states_before(xp: Any, h: Array, packed: Packed, h0: Optional[Array], start: int, end: int) -> Array:
+def _states_before(h: Array, packed: Packed, h0: Optional[Array], start: int, end: int) -> Array:
     """(end - start, D, H) The hidden state that each row from `start` to `end` started from."""
-    states = take_rows(xp, h, packed.previous[start:end])
+    states = take_rows(np, h, packed.previous[start:end])
     low, high = np.searchsorted(packed.first_rows, (start, end))
-    states[xp.asarray(packed.first_rows[low:high] - start)] = 0.0 if h0 is None else h0
+    states[packed.first_rows[low:high] - start] = 0.0 if h0 is None else h0
     return states

@@ -126,6 +126,8 @@ def _sequences_forward(model: Model[Any, Any], X: ListOrRagged, is_train: bool) 
     Y, backprop_rows = encode(layer, flat, lengths, is_train)
 
     def backprop(dYs: List[Floats2d]) -> List[Floats2d]:
+        if [len(dY) for dY in dYs] != lengths.tolist():
+            raise ValueError(f"{layer.name}: the gradients do not have the lengths of the {len(lengths)} outputs")
         dY = ops.flatten(dYs) if n_tokens else ops.alloc2f(0, layer.get_dim("nO"))
         return split_rows(backprop_rows(dY), lengths)
 
@@ -179,6 +181,10 @@ def _check_settings(
     window: int,
     context: int,
 ) -> None:
+    numbers = {"depth": depth, "window": window, "context": context}
+    for name, number in (numbers if width is None else {"width": width, **numbers}).items():
+        if not isinstance(number, (int, np.integer)):
+            raise ValueError(f"{name} is {number!r}, but must be a whole number")
     if width is not None and (width < n_directions or width % n_directions):
         even = "an even number of at least 2 (it is shared by two directions)"
         raise ValueError(f"width is {width}, but must be {even if n_directions == 2 else 'at least 1'}")
@@ -197,6 +203,8 @@ def _init(model: Model[Ragged, Ragged], X: Optional[Ragged] = None, Y: Optional[
         model.set_dim("nI", X.data.shape[1])
     if Y is not None and Y.data.shape[0]:
         model.set_dim("nO", Y.data.shape[1])
+    if model.get_dim("nI") < 1:
+        raise ValueError(f"{model.name}: the width of the input is {model.get_dim('nI')}, but must be at least 1")
     n_directions = model.attrs["n_directions"]
     _check_settings(model.get_dim("nO"), n_directions, len(model.layers), 0.0, 0.0, 0, 0)
     for k, layer in enumerate(model.layers):
@@ -221,7 +229,10 @@ def encode(model: Model[Ragged, Ragged], X: Floats2d, lengths: Ints1d, is_train:
 
     X (n_tokens, I): one row a token. lengths (n_sequences,): tokens of each sequence.
     RETURNS: the output (n_tokens, O), and the callback from its gradient to that of X.
+    Raises ValueError if X has another shape than lengths and model ask for, or the gradient another than the output.
     """
+    lengths = model.ops.to_numpy(lengths)
+    _check_shape(model.name, "input", X, (_n_tokens(model.name, lengths), model.get_dim("nI")))
     packed = _packed(model, lengths, isinstance(X, np.ndarray))
     rate = model.attrs["dropout_rate"] if is_train else 0.0
     Y, drop_output_back = _locked_dropout(model.ops, X, packed, rate)
@@ -235,7 +246,10 @@ def encode(model: Model[Ragged, Ragged], X: Floats2d, lengths: Ints1d, is_train:
         Y, drop_back = _locked_dropout(model.ops, Y, packed, rate)
         backprops.append((backprop_layer, residual, drop_back))
 
+    shape = Y.shape
+
     def backprop(dY: Floats2d) -> Floats2d:
+        _check_shape(model.name, "gradient", dY, shape)
         for backprop_layer, residual, drop_back in reversed(backprops):
             dY = drop_back(dY)
             dX = backprop_layer(dY)
@@ -245,10 +259,21 @@ def encode(model: Model[Ragged, Ragged], X: Floats2d, lengths: Ints1d, is_train:
     return Y, backprop
 
 
-def _packed(model: Model[Any, Any], lengths: Ints1d, on_cpu: bool) -> Packed:
+def _n_tokens(name: str, lengths: Rows) -> int:
+    if lengths.min(initial=0) < 0:
+        raise ValueError(f"{name}: a length is {lengths.min()}, but must be at least 0")
+    return int(lengths.sum())
+
+
+def _check_shape(name: str, what: str, array: FloatsXd, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ValueError(f"{name}: the {what} has the shape {array.shape}, but must have {shape} (tokens, width)")
+
+
+def _packed(model: Model[Any, Any], lengths: Rows, on_cpu: bool) -> Packed:
     attrs = model.attrs
     return pack(
-        model.ops.to_numpy(lengths),
+        lengths,
         n_directions=attrs["n_directions"],
         window=attrs["window"],
         context=attrs["context"],
