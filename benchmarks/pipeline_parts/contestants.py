@@ -30,7 +30,7 @@ class Contestant(NamedTuple):
 
 CONTESTANTS = {
     "default": Contestant("spacy", "configs/default.cfg"),
-    "accuracy": Contestant("spacy", "configs/accuracy.cfg: CRF, characters, static vectors, scores; 2 layers of 2×100"),
+    "accuracy": Contestant("spacy", "configs/accuracy.cfg: CRF, characters, static vectors, scores; 2×100 hidden units"),
     "spacy_ner": Contestant("spacy", "spaCy's `ner`, efficiency config (hash features)", {"pipe": "ner"}),
     "en_core_web_sm": Contestant("ready", "`ner` of en_core_web_sm (OntoNotes), with its own tok2vec, alone"),
     "spacy_ner_bilstm": Contestant(
@@ -44,13 +44,13 @@ CONTESTANTS = {
     ),
     **{
         f"{library}_{hidden}": Contestant(
-            library, f"{about}, {layers} of 2×{hidden}, random weights", {"hidden": hidden, "depth": depth}, library
+            library, f"{about}, 2×{hidden}, random weights", {"hidden": hidden}, library
         )
         for library, about in (
             ("flair", "Flair's SequenceTagger with CRF over trainable word vectors"),
             ("stanza", "Stanza's NER tagger with CRF, word vectors and character LSTM"),
         )
-        for hidden, depth, layers in ((64, 1, "1 layer"), (100, 2, "2 layers"))
+        for hidden in (64, 100)
     },
 }
 

@@ -22,7 +22,7 @@ MINI_BATCH = 32
 SURE = 100.0
 
 
-def build(target: str, train: str, hidden: int, depth: int) -> None:
+def build(target: str, train: str, hidden: int) -> None:
     """Write a tagger for the words and labels of the training data."""
     words, labels = Dictionary(), Dictionary(add_unk=True)
     labels.span_labels = True
@@ -37,7 +37,7 @@ def build(target: str, train: str, hidden: int, depth: int) -> None:
         tag_dictionary=labels,
         tag_type="ner",
         hidden_size=hidden,
-        rnn_layers=depth,
+        rnn_layers=1,
         use_crf=True,
         reproject_embeddings=False,
     )

@@ -23,7 +23,7 @@ WIDTH = 100
 SURE = 100.0
 
 
-def build(target: str, train: str, hidden: int, depth: int) -> None:
+def build(target: str, train: str, hidden: int) -> None:
     """Write a tagger for the words and labels of the training data."""
     folder = Path(target)
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def build(target: str, train: str, hidden: int, depth: int) -> None:
     pretrain = Pretrain(str(folder / "pretrain.pt"))
     pretrain._vocab, pretrain._emb = words, torch.randn(len(words), WIDTH)
     pretrain.save(pretrain.filename)
-    arguments = ["--hidden_dim", str(hidden), "--num_layers", str(depth), "--shorthand", "en_none"]
+    arguments = ["--hidden_dim", str(hidden), "--num_layers", "1", "--shorthand", "en_none"]
     args = {**ner_tagger.parse_args([*arguments, "--save_dir", target]), "charlm": False}
     loader = DataLoader(Document([_entries(sent) for doc in docs for sent in doc.sents]), 32, args, pretrain)
     trainer = Trainer(args, loader.vocab, pretrain, device="cpu")
