@@ -30,7 +30,7 @@ class Contestant(NamedTuple):
 
 CONTESTANTS = {
     "default": Contestant("spacy", "configs/default.cfg"),
-    "accuracy": Contestant("spacy", "configs/accuracy.cfg: CRF, characters, static vectors, scores; 2×100 hidden units"),
+    "accuracy": Contestant("spacy", "configs/accuracy.cfg: CRF, characters, static vectors, scores; 2×100"),
     "spacy_ner": Contestant("spacy", "spaCy's `ner`, efficiency config (hash features)", {"pipe": "ner"}),
     "en_core_web_sm": Contestant("ready", "`ner` of en_core_web_sm (OntoNotes), with its own tok2vec, alone"),
     "spacy_ner_bilstm": Contestant(
