@@ -81,7 +81,7 @@ def _shape(text: str) -> str:
     return "".join(out)
 
 
-@lru_cache(maxsize=2**16)
+@lru_cache(maxsize=2**15)
 def _feature_keys(text: str, names: tuple[str, ...]) -> bytes:
     # A pure function of the text, so that the cache can be shared by all models and never grows stale. As bytes, for
     # which a word of the cache takes half the memory that it takes as numbers.
