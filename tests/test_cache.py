@@ -12,6 +12,7 @@ from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 
 from spacy_lstm_ner.architectures import build_lexeme_embed, build_lexeme_tok2vec, build_lstm_encoder, build_tagger
+from spacy_lstm_ner.layers import cache as cache_module
 from spacy_lstm_ner.layers import tok2vec as tok2vec_module
 from spacy_lstm_ner.layers.cache import LexemeCache
 from spacy_lstm_ner.layers.embed import Lexemes
@@ -97,6 +98,16 @@ def test_a_full_cache_keeps_its_memory_unless_someone_reads_it():
             assert other is not first and other[0, theirs, 0].tolist() == [8, 9]
         assert again[0, rows, 0].tolist() == [5, 7]
     assert len(cache) == 2
+
+
+@pytest.mark.parametrize("capacity", [0, 3, 1000])
+def test_new_words_are_computed_some_at_a_time(capacity, monkeypatch):
+    expected = tok2vec(cache=0).predict(docs())
+    monkeypatch.setattr(cache_module, "WORDS_AT_ONCE", 3)
+    sizes, real = [], tok2vec_module.project_distinct
+    monkeypatch.setattr(tok2vec_module, "project_distinct", lambda model, X: sizes.append(len(X)) or real(model, X))
+    same(tok2vec(capacity).predict(docs()), expected)
+    assert sizes == [3, 3, 3, 1]
 
 
 @pytest.mark.parametrize("trained", [False, True])

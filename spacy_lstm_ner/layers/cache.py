@@ -20,6 +20,9 @@ Compute = Callable[[Lexemes], tuple[Array, ...]]
 SAMPLE = 512
 """So many numbers of a parameter are looked at to see whether it was changed in place."""
 
+WORDS_AT_ONCE = 1024
+"""So many words are computed at a time, so that what it takes does not depend on how many of a batch are new."""
+
 
 class LexemeCache:
     """The rows of the words seen so far, for one state of the parameters that they are computed from.
@@ -78,14 +81,14 @@ class LexemeCache:
         if not len(missing):
             return arrays, rows
         if len(lexemes.orths) > self.capacity:
-            return compute(lexemes), np.arange(len(lexemes.orths))
-        computed = compute(lexemes.some(missing))
+            return _in_parts(compute, lexemes), np.arange(len(lexemes.orths))
+        computed = _in_parts(compute, lexemes.some(missing))
         with self._lock:
             if table is self._table and len(table.numbers) + len(missing) <= self.capacity:
                 table.add(lexemes.orths[missing], computed, self.capacity)
                 return table.arrays, table.find(lexemes)
         # Full, or emptied meanwhile by another thread.
-        arrays = computed if len(missing) == len(rows) else compute(lexemes)
+        arrays = computed if len(missing) == len(rows) else _in_parts(compute, lexemes)
         with self._lock:
             if table is self._table:
                 if table.readers == 1:
@@ -95,6 +98,16 @@ class LexemeCache:
                     self._table = _Table()
                 self._table.add(lexemes.orths, arrays, self.capacity)
         return arrays, np.arange(len(rows))
+
+
+def _in_parts(compute: Compute, lexemes: Lexemes) -> tuple[Array, ...]:
+    n = len(lexemes.orths)
+    if n <= WORDS_AT_ONCE:
+        return compute(lexemes)
+    chosen = (np.arange(first, min(first + WORDS_AT_ONCE, n)) for first in range(0, n, WORDS_AT_ONCE))
+    parts = [compute(lexemes.some(rows)) for rows in chosen]
+    xp = get_array_module(parts[0][0])
+    return tuple(xp.concatenate(arrays, axis=-2) for arrays in zip(*parts, strict=True))
 
 
 class _State:
