@@ -79,7 +79,8 @@ def test_a_full_cache_starts_anew_and_never_holds_more(capacity):
 
 def found(cache, words):
     """Look words up in a cache of their own numbers."""
-    lexemes = Lexemes(None, np.array(words, dtype="uint64"), np.array(words, dtype="uint64"), np.arange(0), np.arange(0))
+    orths, none = np.array(words, dtype="uint64"), np.arange(0)
+    lexemes = Lexemes(None, orths, orths, none, none)
     return cache.look_up(lexemes, lambda some: (some.orths.astype("f")[None, :, None],))
 
 
