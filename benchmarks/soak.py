@@ -1,12 +1,14 @@
 """Memory of one process that annotates millions of words in rounds, and four threads that share one pipeline.
 
-Usage: python benchmarks/soak.py [--words 5000000] [--rounds 20] [--variants bounded zone growing]
+Usage: python benchmarks/soak.py [--words 5000000] [--rounds 20] [--variants bounded zone ...]
 
 bounded  a fifth of the words is made up, of a pool that the first three rounds use up and the others repeat. There are
          more than the component's cache holds, so that it fills and starts anew. Passes if the memory after the last
          round is within 2 % of that after the third
 zone     made-up words are new in every round, and each round is in `nlp.memory_zone()`. Passes likewise
 growing  the same without a zone: spaCy keeps every new word in its StringStore and Vocab. Reported, not judged
+
+Before each there is `blank-...`, the same loop with spaCy's tokenizer alone, so that it can be told what spaCy keeps.
 
 Each variant is a process of its own, the other words are those of LSTM_NER_DATA's CoNLL-2003 testa or, where that is
 absent, of the embedded corpus. Beside memory, `bounded` lets four threads call its pipeline on the same texts at once
@@ -36,7 +38,8 @@ from spacy_lstm_ner.corpus import read_docs
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("LSTM_NER_DATA", ROOT.parent / "shared" / "data")) / "conll03" / "eng.testa"
-VARIANTS = ("bounded", "zone", "growing")
+LOOPS = ("bounded", "zone", "growing")
+VARIANTS = tuple(name for loop in LOOPS for name in (f"blank-{loop}", loop))
 MADE_UP, SHARE, WORDS_A_TEXT, TOLERANCE = 20_000, 0.2, 200, 0.02
 
 
@@ -100,11 +103,14 @@ def four_threads(nlp: Language, batch: list[str]) -> bool:
 def run(variant: str, words: int, rounds: int) -> dict[str, Any]:
     """One variant, in this process."""
     nlp, known = pipeline()
+    loop, is_blank = variant.removeprefix("blank-"), variant.startswith("blank-")
+    if is_blank:
+        nlp = spacy.blank("en")
     memory, done, start = [], 0, time.perf_counter()
     for number in range(rounds):
-        first = (number % 3 if variant == "bounded" else number) * MADE_UP
+        first = (number % 3 if loop == "bounded" else number) * MADE_UP
         batch = texts(known, first, words // rounds, number)
-        with nlp.memory_zone() if variant == "zone" else nullcontext():
+        with nlp.memory_zone() if loop == "zone" else nullcontext():
             done += sum(len(doc) for doc in nlp.pipe(batch))
         del batch
         memory.append(round(rss() / 2**20, 1))

@@ -237,7 +237,9 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
         self.model.get_ref("output_layer").set_dim("nO", size, force=True)
         set_head_size(self._head, size)
         self._head.attrs.update(unseen=[], temperature=1.0, label_temperatures=[])
-        self.model.initialize(X=[example.x for example in data.sample])
+        docs = [example.x for example in data.sample]
+        # Of docs without tokens, no layer could tell the width of what it will get.
+        self.model.initialize(X=docs if any(len(doc) for doc in docs) else [Doc(self.vocab, words=["a"])])
         self._forget_tutor(is_fresh=True)
 
     def _is_initialized(self) -> bool:

@@ -3,7 +3,7 @@
 Notation as in `layers.crf` and `annotations`: M tokens that get tags, T tags.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -18,6 +18,10 @@ from .layers.decode import decode, n_best
 from .layers.head import head_scheme, head_transitions
 from .settings import writes_spans
 from .tags import Bools, Floats, Spans, tags_to_spans
+
+TOKENS_AT_ONCE = 20_000
+"""Entities are found in docs of about so many tokens at a time: enough for fast steps, and few enough that what a batch
+of any size takes is memory which the allocator keeps for the next part, and does not give back and ask for anew."""
 
 Analysis = Tuple[List[Tuple[int, int, str]], float]
 """Entities (start token, end token, label), and the probability that these are all and no others."""
@@ -95,6 +99,26 @@ def find_entities(
     model: Model[Any, Any], docs: List[Doc], labels: Sequence[str], cfg: Dict[str, Any]
 ) -> List[Prediction]:
     """The entities of each doc that reach their threshold; with scores, if a setting asks for them."""
+    return [found for part in _parts(model, docs) for found in _find_entities(model, part, labels, cfg)]
+
+
+def _parts(model: Model[Any, Any], docs: List[Doc]) -> Iterator[List[Doc]]:
+    """The docs, as many at a time as have TOKENS_AT_ONCE; all of them where a listener may want the whole batch."""
+    if model.get_ref("tok2vec").name != "lexeme_tok2vec":
+        yield docs
+        return
+    first, n_tokens = 0, 0
+    for k, doc in enumerate(docs):
+        if k > first and n_tokens + len(doc) > TOKENS_AT_ONCE:
+            yield docs[first:k]
+            first, n_tokens = k, 0
+        n_tokens += len(doc)
+    yield docs[first:]
+
+
+def _find_entities(
+    model: Model[Any, Any], docs: List[Doc], labels: Sequence[str], cfg: Dict[str, Any]
+) -> List[Prediction]:
     chains = read_chains(model, docs, labels, cfg)
     spans, tokens = find_spans(chains), chains.tokens
     scores = None

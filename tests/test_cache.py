@@ -12,7 +12,10 @@ from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 
 from spacy_lstm_ner.architectures import build_lexeme_embed, build_lexeme_tok2vec, build_lstm_encoder, build_tagger
+from spacy_lstm_ner.layers import cache as cache_module
 from spacy_lstm_ner.layers import tok2vec as tok2vec_module
+from spacy_lstm_ner.layers.cache import LexemeCache
+from spacy_lstm_ner.layers.embed import Lexemes
 
 NLP = spacy.blank("en")
 TEXTS = ["China beat Japan in Paris .", "", "China lost in Paris", "a b a b a B"]
@@ -72,6 +75,40 @@ def test_a_full_cache_starts_anew_and_never_holds_more(capacity):
             same(model.predict([doc]), plain.predict([doc]))
             assert kept(model) <= capacity
     same(model.predict(docs()), plain.predict(docs()))
+
+
+def found(cache, words):
+    """Look words up in a cache of their own numbers."""
+    orths, none = np.array(words, dtype="uint64"), np.arange(0)
+    lexemes = Lexemes(None, orths, orths, none, none)
+    return cache.look_up(lexemes, lambda some: (some.orths.astype("f")[None, :, None],))
+
+
+def test_a_full_cache_keeps_its_memory_unless_someone_reads_it():
+    cache = LexemeCache(4)
+    with found(cache, [1, 2, 3, 4]) as ((first,), _):
+        pass
+    with found(cache, [5, 6, 7]):
+        assert len(cache) == 3
+    with found(cache, [5, 7]) as ((again,), rows):
+        assert again is first and again[0, rows, 0].tolist() == [5, 7]
+        # As another thread would.
+        with found(cache, [8, 9]) as ((other,), theirs):
+            assert other[0, theirs, 0].tolist() == [8, 9]
+        with found(cache, [8, 9]) as ((other,), theirs):
+            assert other is not first and other[0, theirs, 0].tolist() == [8, 9]
+        assert again[0, rows, 0].tolist() == [5, 7]
+    assert len(cache) == 2
+
+
+@pytest.mark.parametrize("capacity", [0, 3, 1000])
+def test_new_words_are_computed_some_at_a_time(capacity, monkeypatch):
+    expected = tok2vec(cache=0).predict(docs())
+    monkeypatch.setattr(cache_module, "WORDS_AT_ONCE", 3)
+    sizes, real = [], tok2vec_module.project_distinct
+    monkeypatch.setattr(tok2vec_module, "project_distinct", lambda model, X: sizes.append(len(X)) or real(model, X))
+    same(tok2vec(capacity).predict(docs()), expected)
+    assert sizes == [3, 3, 3, 1]
 
 
 @pytest.mark.parametrize("trained", [False, True])

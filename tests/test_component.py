@@ -12,6 +12,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from thinc.api import fix_random_seed, set_dropout_rate
 
+from spacy_lstm_ner import inference
 from spacy_lstm_ner.annotations import gold_tags
 from spacy_lstm_ner.component import DEFAULT_MODEL
 from spacy_lstm_ner.gold_report import GoldReport
@@ -55,6 +56,23 @@ def test_a_batch_gives_what_its_documents_give(overfitted):
         np.testing.assert_allclose(scores, model.predict([doc])[0], atol=1e-5)
     for size in (1, 2, 100):
         assert [entities(doc) for doc in nlp.pipe(texts, batch_size=size)] == [entities(nlp(t)) for t in texts]
+
+
+@pytest.mark.parametrize("tokens", [1, 12, 1000])
+def test_a_batch_is_worked_through_in_parts(overfitted, tokens, monkeypatch):
+    nlp, _ = overfitted
+    docs = [nlp.make_doc(text) for text in ["", *[text for text, _ in TRAIN], "", "London", ""]]
+    ner, sizes = nlp.get_pipe("lstm_ner"), []
+    whole, real = ner.predict(docs), inference.read_chains
+    monkeypatch.setattr(inference, "TOKENS_AT_ONCE", tokens)
+    monkeypatch.setattr(inference, "read_chains", lambda *args: sizes.append(len(args[1])) or real(*args))
+    for one, other in zip(ner.predict(docs), whole, strict=True):
+        assert one[:3] == other[:3]
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+    # Another tok2vec may be a listener, which gets its vectors for the whole batch.
+    is_our_own = ner.model.get_ref("tok2vec").name == "lexeme_tok2vec"
+    assert sum(sizes) == len(docs) and (len(sizes) > 1) == (is_our_own and tokens < 1000)
+    assert ner.predict([]) == []
 
 
 def test_training_and_prediction_compute_the_same(overfitted):

@@ -4,12 +4,16 @@ import io
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 import warnings
+from collections import Counter
 
 import pytest
 import spacy
+from spacy.cli.train import train as spacy_train
+from spacy.language import Language
 from spacy.tokens import DocBin
 from test_resume import corpus, make_config, run, weights  # noqa: F401
 from test_saving import make
@@ -127,3 +131,95 @@ def test_killed_while_training(moments, corpus, tmp_path):  # noqa: F811
             if intact(output / name).exists():
                 spacy.load(intact(output / name))
         print(f"killed after {left:.2f} s: {steps}")
+
+
+# The command line
+
+
+def command(output, *arguments):
+    """Start a command in a process of its own, and wait for its training to begin. RETURNS the process."""
+    line = [sys.executable, "-m", "spacy", *map(str, arguments), "-o", str(output)]
+    # In meta.json, spaCy's scores by label are in the order of a set of strings.
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
+    child = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    log = ""
+    while "LOSS" not in log:
+        read = child.stdout.readline()
+        assert read, f"ended before training began: {log}"
+        log += read
+    return child
+
+
+def killed_after(child, seconds):
+    """Kill a command after so many seconds. RETURNS whether it had ended."""
+    try:
+        child.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
+    assert child.returncode in (0, -signal.SIGKILL)
+    return child.returncode == 0
+
+
+def weights_in(folder):
+    return spacy.load(folder).get_pipe("lstm_ner").model.to_bytes()
+
+
+@pytest.mark.slow
+def test_spacy_train_killed(corpus, tmp_path, monkeypatch):  # noqa: F811
+    """What `spacy train` leaves is refused, or is what it saved at some moment."""
+    chance, path, saved = random.Random(4), tmp_path / "config.cfg", set()
+    make_config(corpus, {"training.eval_frequency": 1, "training.max_steps": 60}).to_disk(path)
+    with monkeypatch.context() as patch:
+        real = Language.to_disk
+        patch.setattr(Language, "to_disk", lambda self, to, **kwargs: (real(self, to), saved.add(weights_in(to))))
+        spacy_train(path, tmp_path / "whole")
+    seconds = timed(command(tmp_path / "timed", "train", path).communicate)
+    outcomes = Counter()
+    for k in range(10):
+        output = tmp_path / str(k)
+        ended = killed_after(command(output, "train", path), seconds * chance.random())
+        outcomes["ended"] += ended
+        for name in ("model-last", "model-best"):
+            if not (output / name).exists():
+                outcomes[f"{name} absent"] += 1
+                continue
+            try:
+                found = weights_in(output / name)
+            except (ValueError, OSError) as error:
+                assert not ended
+                outcomes[f"{name} refused"] += 1
+                print(f"{name}: {type(error).__name__}: {error}")
+                continue
+            assert found in saved
+            outcomes[f"{name} loaded"] += 1
+    print(dict(outcomes))
+    assert outcomes["ended"] < 10 and outcomes["model-last loaded"]
+
+
+@pytest.mark.slow
+def test_lstm_ner_train_killed(corpus, tmp_path):  # noqa: F811
+    """A checkpoint that is there is whole, and so are the pipelines; what goes on comes to what one run comes to."""
+    chance, path, output = random.Random(5), tmp_path / "config.cfg", tmp_path / "killed"
+    make_config(corpus, {"training.eval_frequency": 4, "training.max_steps": 60}).to_disk(path)
+    arguments = ["lstm-ner", "train", path, "--checkpoint-every", 3]
+    seconds = timed(command(tmp_path / "whole", *arguments).communicate)
+    expected, outcomes = weights(tmp_path / "whole"), Counter()
+    for _ in range(10):
+        if killed_after(command(output, *arguments, "--resume"), seconds * chance.random()):
+            assert weights(output) == expected
+            outcomes["ended"] += 1
+            output = tmp_path / str(outcomes["ended"])
+            continue
+        found = list_checkpoints(output / "checkpoints")
+        outcomes["with checkpoints" if found else "without checkpoints"] += 1
+        for checkpoint in found:
+            check_checkpoint(checkpoint)
+            spacy.load(checkpoint / "pipeline")
+        for name in ("model-last", "model-best"):
+            if intact(output / name).exists():
+                spacy.load(intact(output / name))
+    assert killed_after(command(output, *arguments, "--resume"), 600)
+    assert weights(output) == expected
+    print(dict(outcomes))
+    assert outcomes["with checkpoints"]

@@ -142,7 +142,7 @@ class Calls(RuleBasedStateMachine):
     def new(self):
         other = NLP.create_pipe("lstm_ner", config=self.config)
         if self.ready and any("vocabulary" in node.attrs for node in self.ner.model.walk()):
-            other.initialize(lambda: [Example(doc, doc) for doc in TEXTS], labels=[])
+            other.initialize(lambda: [Example(doc, doc) for doc in TEXTS], labels=["one of its own"])
         return other
 
     @rule(drop=st.sampled_from([-0.1, 1.0]), batch=batches)
@@ -400,3 +400,20 @@ def test_a_component_with_weights_is_initialized_anew_with_more_labels(name):
         assert ner.labels == tuple(labels)
         ner.predict(TEXTS)
         ner.update([Example(doc, doc) for doc in TEXTS], sgd=Adam(0.01))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_component_is_initialized_with_a_document_without_tokens(name):
+    ner, empty = NLP.create_pipe("lstm_ner", config={"model": MODELS[name]}), Doc(VOCAB, words=[])
+    ner.initialize(lambda: [Example(empty, empty)], labels=["PER"])
+    assert [len(found.starts) for found in ner.predict([empty, *TEXTS])] == [0, 0, 0]
+    ner.update([Example(doc, doc) for doc in [empty, *TEXTS]], sgd=Adam(0.01))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_documents_at_all(name):
+    ner = NLP.create_pipe("lstm_ner", config={"model": MODELS[name]})
+    ner.initialize(lambda: [Example(doc, doc) for doc in TEXTS], labels=["PER"])
+    assert ner.model.predict([]) == [] and ner.predict([]) == []
+    scores, backprop = ner.model.begin_update([])
+    assert scores == [] and backprop([]) == []

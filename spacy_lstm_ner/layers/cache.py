@@ -3,7 +3,8 @@
 Notation as in `embed`. A table holds arrays (..., n, width) whose second last axis is that of the words.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Optional
 
@@ -18,6 +19,9 @@ Compute = Callable[[Lexemes], tuple[Array, ...]]
 
 SAMPLE = 512
 """So many numbers of a parameter are looked at to see whether it was changed in place."""
+
+WORDS_AT_ONCE = 1024
+"""So many words are computed at a time, so that what it takes does not depend on how many of a batch are new."""
 
 
 class LexemeCache:
@@ -55,31 +59,55 @@ class LexemeCache:
                 self._table = _Table()
             self._state = state
 
-    def look_up(self, lexemes: Lexemes, compute: Compute) -> tuple[tuple[Array, ...], Rows]:
-        """The arrays of the table, and the row in them of each distinct word.
+    @contextmanager
+    def look_up(self, lexemes: Lexemes, compute: Compute) -> Iterator[tuple[tuple[Array, ...], Rows]]:
+        """The arrays of the table, and the row in them of each distinct word. They are good inside the `with` block.
 
         compute: gives the arrays of words that the table does not have.
         """
         with self._lock:
             table = self._table
+            table.readers += 1
+        try:
+            yield self._found(table, lexemes, compute)
+        finally:
+            with self._lock:
+                table.readers -= 1
+
+    def _found(self, table: "_Table", lexemes: Lexemes, compute: Compute) -> tuple[tuple[Array, ...], Rows]:
+        with self._lock:
             arrays, rows = table.arrays, table.find(lexemes)
         missing = np.flatnonzero(rows < 0)
         if not len(missing):
             return arrays, rows
         if len(lexemes.orths) > self.capacity:
-            return compute(lexemes), np.arange(len(lexemes.orths))
-        computed = compute(lexemes.some(missing))
+            return _in_parts(compute, lexemes), np.arange(len(lexemes.orths))
+        computed = _in_parts(compute, lexemes.some(missing))
         with self._lock:
             if table is self._table and len(table.numbers) + len(missing) <= self.capacity:
                 table.add(lexemes.orths[missing], computed, self.capacity)
                 return table.arrays, table.find(lexemes)
         # Full, or emptied meanwhile by another thread.
-        arrays = computed if len(missing) == len(rows) else compute(lexemes)
+        arrays = computed if len(missing) == len(rows) else _in_parts(compute, lexemes)
         with self._lock:
             if table is self._table:
-                self._table = _Table()
+                if table.readers == 1:
+                    # Only this one. The memory stays, so that what the process takes does not go up and down.
+                    table.clear()
+                else:
+                    self._table = _Table()
                 self._table.add(lexemes.orths, arrays, self.capacity)
         return arrays, np.arange(len(rows))
+
+
+def _in_parts(compute: Compute, lexemes: Lexemes) -> tuple[Array, ...]:
+    n = len(lexemes.orths)
+    if n <= WORDS_AT_ONCE:
+        return compute(lexemes)
+    chosen = (np.arange(first, min(first + WORDS_AT_ONCE, n)) for first in range(0, n, WORDS_AT_ONCE))
+    parts = [compute(lexemes.some(rows)) for rows in chosen]
+    xp = get_array_module(parts[0][0])
+    return tuple(xp.concatenate(arrays, axis=-2) for arrays in zip(*parts, strict=True))
 
 
 class _State:
@@ -112,11 +140,17 @@ def _sum(array: Array, whole: bool) -> int:
 
 
 class _Table:
-    """Rows are only ever added, so that who has the arrays and a row of them can read on without a lock."""
+    """While there are other `readers`, rows are only ever added, so that they can read on without a lock."""
 
     def __init__(self) -> None:
         self.numbers: dict[int, int] = {}
         self.arrays: tuple[Array, ...] = ()
+        self.filled = 0
+        self.readers = 0
+
+    def clear(self) -> None:
+        """Forget all words; the arrays are written over."""
+        self.numbers.clear()
         self.filled = 0
 
     def find(self, lexemes: Lexemes) -> Rows:

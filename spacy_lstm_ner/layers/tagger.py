@@ -33,6 +33,9 @@ def _init(model: Model[Any, Any], X: Optional[List[Doc]] = None, Y: Any = None) 
 
 def _forward(model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train: bool) -> Any:
     tok2vec, scores = model.layers
+    if not docs:
+        # Other tok2vecs forget the width of nothing.
+        return [], _no_docs
     if is_train or tok2vec.name != "lexeme_tok2vec":
         X, backprop_tok2vec = tok2vec(docs, is_train)
         Y, backprop_scores = scores(X, is_train)

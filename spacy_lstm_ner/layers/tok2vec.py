@@ -121,8 +121,8 @@ def predict_in_batches(model: Model[List[Doc], List[Floats2d]], docs: List[Doc])
 
     for batch in _batches(words._replace(lengths=_stretches(model, words.lengths))):
         lexemes = distinct(batch)
-        projected, numbers = cache.look_up(lexemes, compute)
-        Y = encode_distinct(encoder, projected, take_rows(np, numbers, lexemes.rows), lexemes.lengths)
+        with cache.look_up(lexemes, compute) as (projected, numbers):
+            Y = encode_distinct(encoder, projected, take_rows(np, numbers, lexemes.rows), lexemes.lengths)
         yield beside_maximum(Y, group_occurrences(lexemes)) if model.attrs["occurrences"] else Y
 
 
