@@ -43,9 +43,7 @@ CONTESTANTS = {
         "torch",
     ),
     **{
-        f"{library}_{hidden}": Contestant(
-            library, f"{about}, 2×{hidden}, random weights", {"hidden": hidden}, library
-        )
+        f"{library}_{hidden}": Contestant(library, f"{about}, 2×{hidden}, random weights", {"hidden": hidden}, library)
         for library, about in (
             ("flair", "Flair's SequenceTagger with CRF over trainable word vectors"),
             ("stanza", "Stanza's NER tagger with CRF, word vectors and character LSTM"),
