@@ -1,6 +1,7 @@
 """What is kept of words between predictions, and when it is forgotten; batches of tokens."""
 
 import pickle
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 
@@ -177,6 +178,23 @@ def test_other_vectors_empty_it():
     before = model.predict([doc])[0].copy()
     nlp.vocab.vectors.data[:] += 1.0
     assert not np.allclose(model.predict([doc])[0], before)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_table_that_lies_column_by_column_is_not_copied(trained):
+    vectors = np.asfortranarray(np.random.default_rng(0).normal(size=(20_000, 50)).astype("f"))
+    cache = LexemeCache(10)
+    cache.trained = trained
+    tracemalloc.start()
+    cache.validate([], [vectors])
+    kept, peak = cache._table, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < vectors.nbytes / 20
+    cache.validate([], [vectors])
+    assert cache._table is kept
+    vectors[:] += 1.0
+    cache.validate([], [vectors])
+    assert cache._table is not kept
 
 
 def test_copies_are_empty_and_files_do_not_have_it():

@@ -132,7 +132,8 @@ class _State:
 def _sum(array: Array, whole: bool) -> int:
     """Of an array's numbers as bits, so that any change counts, however small, and no order of summation."""
     xp = get_array_module(array)
-    flat = array.reshape(-1)
+    # A table of vectors may lie in memory column by column; reshaped as it is, all of it would be copied.
+    flat = (array.T if array.flags.f_contiguous else array).reshape(-1)
     if not whole and len(flat) > SAMPLE:
         flat = flat[:: len(flat) // SAMPLE]
     flat = xp.ascontiguousarray(flat)
