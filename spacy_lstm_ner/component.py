@@ -195,10 +195,7 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
         try:
             self.vocab.strings.add(label)
         except UnicodeEncodeError:
-            raise ValueError(
-                f"'{self.name}': the label {label!r} is no valid text: it has half of a surrogate pair, which cannot be "
-                "saved"
-            ) from None
+            raise ValueError(f"'{self.name}': the label {label!r} is no valid text (half a surrogate pair)") from None
         self.cfg["labels"] = [*self.labels, label]
         if self._is_initialized():
             self.model.attrs["resize_output"](self.model, n_tags(self.model, self.labels))

@@ -41,8 +41,8 @@ def lexeme_tok2vec(
 
     occurrences: tokens of a stretch within which occurrences of a word see each other, see `layers.occurrences`; the
         output is then twice as wide as that of `encode`. 0: none of this.
-    cache: words for which predictions keep the embedding and the first layer's input projection, from one to the next.
-        0: they are computed once for each distinct word of a batch, and not kept.
+    cache: words for which predictions keep the first layer's input projection, from one to the next, and the embedding
+        where a residual connection adds it. 0: they are computed once for each distinct word of a batch, and not kept.
     """
     return Model(
         "lexeme_tok2vec",
