@@ -98,10 +98,15 @@ def growth(result: Record) -> str:
 
 def processes(result: Record) -> str:
     rows = [
-        [f"`{name}`", str(record["ratio"]), *(f"{seconds:.1f}" for seconds in record["seconds"].values())]
+        [
+            f"`{name}`",
+            str(record["ratio"]),
+            *(f"{1e6 * seconds / record['words']:.2f}" for seconds in record["seconds"].values()),
+            f"{record['words']:,}",
+        ]
         for name, record in result["contestants"].items()
     ]
-    return table(["", "two processes are × as fast", "seconds, one process", "two"], rows) + "\n"
+    return table(["", "two processes are × as fast", "µs a word, one process", "two", "words"], rows) + "\n"
 
 
 def startup(result: Record) -> str:
