@@ -71,9 +71,9 @@ def build_lexeme_tok2vec(
 
     occurrences: every token also gets the largest hidden values of the tokens with the same lower-cased text in a
         stretch of so many tokens of its document, which makes the output twice as wide (0: none of this).
-    cache: the most words for which predictions keep the embedding and the first layer's input projection from one to
-        the next (0: none; they are computed once for each distinct word of a batch). It holds 4·D·K·H bytes a word,
-        2 kB for an LSTM of width 128, and is emptied whenever a parameter changes.
+    cache: the most words for which predictions keep the first layer's input projection from one to the next, and the
+        embedding where a residual connection adds it (0: none; they are computed once for each distinct word of a
+        batch). It holds 4·D·K·H bytes a word, 2 kB for an LSTM of width 128. A parameter that changes empties it.
     """
     if embed.name != "per_lexeme":
         raise ValueError(

@@ -174,7 +174,7 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
         """Add an entity label. RETURNS 1 if it is new, else 0.
 
         A label that is added to a trained model is not predicted until it is trained.
-        Raises ValueError if the label is no string, is empty, or is "O", which means "no entity".
+        Raises ValueError if the label is no string or no valid text, is empty, or is "O", which means "no entity".
         """
         if not isinstance(label, str):
             raise ValueError(Errors.E187)
@@ -192,8 +192,11 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
                 f"'resize_output', so the label {label!r} cannot be added. Name it in [initialize.components."
                 f"{self.name}] labels, and train anew"
             )
+        try:
+            self.vocab.strings.add(label)
+        except UnicodeEncodeError:
+            raise ValueError(f"'{self.name}': the label {label!r} is no valid text (half a surrogate pair)") from None
         self.cfg["labels"] = [*self.labels, label]
-        self.vocab.strings.add(label)
         if self._is_initialized():
             self.model.attrs["resize_output"](self.model, n_tags(self.model, self.labels))
         return 1

@@ -93,7 +93,9 @@ def write_vectors(table: VectorTable, folder: Path, lang: str = "en") -> None:
     Raises FileExistsError if the folder is there and no pipeline.
     """
     nlp = spacy.blank(lang)
-    vectors = Vectors(strings=nlp.vocab.strings, data=table.data, name=f"{lang}_{folder.name}.vectors")
+    # Row by row, as they are read; a .npy file may have them column by column.
+    data = np.ascontiguousarray(table.data)
+    vectors = Vectors(strings=nlp.vocab.strings, data=data, name=f"{lang}_{folder.name}.vectors")
     for word, row in zip(table.words, table.rows.tolist(), strict=True):
         vectors.add(nlp.vocab.strings.add(word), row=row)
     nlp.vocab.vectors = vectors

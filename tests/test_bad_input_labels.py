@@ -115,3 +115,15 @@ def test_case_17_the_label_o_is_reserved():
             blank().get_pipe("lstm_ner").add_label(label)
     with pytest.raises(ValueError, match="'O' cannot be an entity label"):
         initialize(blank(), ["O"])
+
+
+def test_a_label_that_is_no_text_is_not_taken():
+    """Text with half of a surrogate pair cannot be written as UTF-8, so the component could not be saved with it."""
+    nlp = blank()
+    train(nlp, examples_for(nlp), steps=1)
+    component = nlp.get_pipe("lstm_ner")
+    labels = component.labels
+    with pytest.raises(ValueError, match=r"'lstm_ner': the label '\\ud800' is no valid text"):
+        component.add_label("\ud800")
+    assert component.labels == labels
+    assert blank().from_bytes(nlp.to_bytes()).get_pipe("lstm_ner").labels == labels

@@ -1,6 +1,8 @@
 """What is kept of words between predictions, and when it is forgotten; batches of tokens."""
 
+import multiprocessing
 import pickle
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 
@@ -9,6 +11,7 @@ import pytest
 import spacy
 from spacy.tokens import Doc
 from spacy.training import Example
+from spacy.vectors import Vectors
 from thinc.api import Adam, fix_random_seed
 
 from spacy_lstm_ner.architectures import build_lexeme_embed, build_lexeme_tok2vec, build_lstm_encoder, build_tagger
@@ -81,7 +84,7 @@ def found(cache, words):
     """Look words up in a cache of their own numbers."""
     orths, none = np.array(words, dtype="uint64"), np.arange(0)
     lexemes = Lexemes(None, orths, orths, none, none)
-    return cache.look_up(lexemes, lambda some: (some.orths.astype("f")[None, :, None],))
+    return cache.look_up(lexemes, lambda some: (some.orths.astype("f")[None, :, None],), 0)
 
 
 def test_a_full_cache_keeps_its_memory_unless_someone_reads_it():
@@ -99,6 +102,39 @@ def test_a_full_cache_keeps_its_memory_unless_someone_reads_it():
             assert other is not first and other[0, theirs, 0].tolist() == [8, 9]
         assert again[0, rows, 0].tolist() == [5, 7]
     assert len(cache) == 2
+
+
+class Interrupted(dict):
+    """Ctrl-C arrives when the numbers of words have been written down."""
+
+    def update(self, *args):
+        super().update(*args)
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_leaves_no_word_with_the_row_of_another():
+    model, plain = tok2vec(), tok2vec(cache=0)
+    model.predict(docs(["nothing"]))
+    table = model.attrs["cache"]._table
+    table.numbers = Interrupted(table.numbers)
+    with pytest.raises(KeyboardInterrupt):
+        model.predict(docs(["China beat Paris"]))
+    table.numbers = dict(table.numbers)
+    for text in ("Malta 17 X", "China beat Paris"):
+        same(model.predict(docs([text])), plain.predict(docs([text])))
+
+
+def test_an_error_while_words_are_computed_leaves_no_reader():
+    cache, numbers = LexemeCache(2), np.arange(1, 3, dtype="uint64")
+    lexemes = Lexemes(None, numbers, numbers, np.arange(0), np.arange(0))
+    with pytest.raises(ZeroDivisionError), cache.look_up(lexemes, lambda some: (1 / 0,), 0):
+        pass
+    with pytest.raises(ZeroDivisionError), found(cache, [1, 2]) as ((first,), _):
+        raise ZeroDivisionError
+    with found(cache, [3]):
+        pass
+    with found(cache, [3]) as ((again,), rows):
+        assert again is first and again[0, rows, 0].tolist() == [3]
 
 
 @pytest.mark.parametrize("capacity", [0, 3, 1000])
@@ -144,6 +180,16 @@ def test_a_single_number_counts_once_training_has_begun(param):
         assert kept(model) == 1
 
 
+def test_what_the_first_training_changes_outside_of_the_sample_counts():
+    model = build_lexeme_tok2vec(build_lexeme_embed(8, ["norm"], [5000]), build_lstm_encoder(6))
+    model.initialize(X=docs())
+    model.predict(docs())
+    model.begin_update(docs())
+    embedding(model).get_param("E").reshape(-1)[-1] += 1.0
+    model.predict(docs(["Malta"]))
+    assert kept(model) == 1
+
+
 def test_training_use_params_and_loading():
     model, optimizer = tok2vec(), Adam(0.01)
     first = model.to_bytes()
@@ -165,18 +211,70 @@ def test_training_use_params_and_loading():
     same(model.predict(docs()), tok2vec().predict(docs()))
 
 
-def test_other_vectors_empty_it():
-    rng, nlp = np.random.default_rng(0), spacy.blank("en")
-    for word in ("China", "Paris"):
+def with_vectors(seed, words=("China", "beat", "Japan", "in")):
+    """A pipeline with vectors of its own for the words."""
+    rng, nlp = np.random.default_rng(seed), spacy.blank("en")
+    for word in words:
         nlp.vocab.set_vector(word, rng.normal(size=4).astype("f"))
+    return nlp
+
+
+def tok2vec_for(nlp, cache=1000):
     fix_random_seed(0)
     embed = build_lexeme_embed(8, ["norm"], [50], include_static_vectors=True)
-    model = build_lexeme_tok2vec(embed, build_lstm_encoder(6))
-    doc = nlp.make_doc("China and Paris")
-    model.initialize(X=[doc])
+    model = build_lexeme_tok2vec(embed, build_lstm_encoder(6), 0, cache)
+    model.initialize(X=[nlp.make_doc("China and Paris")])
+    return model
+
+
+def test_other_vectors_empty_it():
+    nlp = with_vectors(0)
+    model, doc = tok2vec_for(nlp), nlp.make_doc("China and Paris")
     before = model.predict([doc])[0].copy()
     nlp.vocab.vectors.data[:] += 1.0
     assert not np.allclose(model.predict([doc])[0], before)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_table_that_lies_column_by_column_is_not_copied(trained):
+    data = np.asfortranarray(np.random.default_rng(0).normal(size=(20_000, 50)).astype("f"))
+    vectors = Vectors(data=data)
+    cache = LexemeCache(10)
+    cache.trained = trained
+    tracemalloc.start()
+    cache.validate([], vectors)
+    kept, peak = cache._table, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < data.nbytes / 20
+    cache.validate([], vectors)
+    assert cache._table is kept
+    data[:] += 1.0
+    cache.validate([], vectors)
+    assert cache._table is not kept
+
+
+def test_a_vector_for_one_more_word_empties_it():
+    """It goes to a free row of the table, which is not in the sample here."""
+    nlp = with_vectors(0, [f"w{k}" for k in range(1001)])
+    model, doc, table = tok2vec_for(nlp), nlp.make_doc("China and Paris"), nlp.vocab.vectors.data
+    model.predict([doc])
+    nlp.vocab.set_vector("China", np.full(4, 3.0, dtype="f"))
+    assert nlp.vocab.vectors.data is table
+    same(model.predict([doc]), tok2vec_for(nlp, cache=0).predict([doc]))
+
+
+@pytest.mark.parametrize("capacity", [2, 1000])
+def test_pipelines_with_other_vectors_take_turns(capacity, monkeypatch):
+    """As in two threads: between two batches of one prediction, the model predicts with the other's vectors."""
+    monkeypatch.setattr(tok2vec_module, "BATCH", 2)
+    one, other = with_vectors(0), with_vectors(1)
+    model, plain = tok2vec_for(one, capacity), tok2vec_for(one, cache=0)
+    texts = ["China beat", "Japan in", "Japan beat", "China in"]
+    batches = tok2vec_module.predict_in_batches(model, [one.make_doc(text) for text in texts])
+    for text in texts:
+        same([next(batches)], plain.predict([one.make_doc(text)]))
+        for again in ("Japan China", text):
+            same(model.predict([other.make_doc(again)]), plain.predict([other.make_doc(again)]))
 
 
 def test_copies_are_empty_and_files_do_not_have_it():
@@ -197,6 +295,21 @@ def test_threads():
         with ThreadPoolExecutor(4) as pool:
             found = list(pool.map(model.predict, [[doc] for doc in docs(texts) * 5]))
         same([one for (one,) in found], expected * 5)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes cannot be forked here")
+def test_a_process_that_is_forked_while_a_thread_reads():
+    """As with `n_process` in a server: the lock is held by a thread that the new process does not have."""
+    model = tok2vec()
+    model.predict(docs())
+    process = multiprocessing.get_context("fork").Process(target=model.predict, args=(docs(),))
+    with model.attrs["cache"]._lock:
+        process.start()
+    process.join(20)
+    ended = process.exitcode
+    process.kill()
+    process.join()
+    assert ended == 0
 
 
 def test_memory_zone():

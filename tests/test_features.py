@@ -15,6 +15,7 @@ from spacy_lstm_ner.architectures import (
     build_token_features,
     build_word_embed,
 )
+from spacy_lstm_ner.layers import features as features_module
 from spacy_lstm_ner.layers.embed import distinct_lexemes
 from spacy_lstm_ner.layers.features import lexeme_features, text_features, token_values
 
@@ -67,6 +68,17 @@ def test_unknown_feature(name):
         text_features("word", [name])
     with pytest.raises(ValueError, match="LexemeEmbed"):
         build_lexeme_embed(8, [name], [10])
+
+
+def test_features_of_long_words_are_not_kept():
+    """A bounded number of words would be no bound on what they take."""
+    model, size = lexeme_features(["orth", "prefix2"], 0.0), features_module.LONGEST_KEPT
+    for length, kept in ((size, 1), (size + 1, 0), (10_000, 0)):
+        word = "features of long words".replace(" ", "-").ljust(length, "x")
+        before = features_module._kept_feature_keys.cache_info().currsize
+        keys = model.predict(distinct_lexemes(make_docs(word)))
+        assert keys.tolist() == [[hash_string(word), hash_string("fe")]]
+        assert features_module._kept_feature_keys.cache_info().currsize == before + kept
 
 
 def test_word_dropout_in_training_only():

@@ -288,6 +288,13 @@ def test_written_vectors_are_read_again(tmp_path):
     assert os.listdir(tmp_path / "deep") == ["out"]
 
 
+def test_a_matrix_that_lies_column_by_column_is_written_row_by_row(tmp_path):
+    write_vectors(read_vectors(*matrix(tmp_path, np.asfortranarray(DATA))), tmp_path / "out")
+    data = spacy.load(tmp_path / "out").vocab.vectors.data
+    assert data.flags.c_contiguous
+    np.testing.assert_array_equal(data, DATA)
+
+
 def test_words_that_share_a_vector_and_rows_of_no_word(tmp_path):
     nlp = spacy.blank("en")
     nlp.vocab.reset_vectors(shape=(6, 2))

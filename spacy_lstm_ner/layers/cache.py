@@ -3,12 +3,15 @@
 Notation as in `embed`. A table holds arrays (..., n, width) whose second last axis is that of the words.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Optional
+from weakref import WeakSet
 
 import numpy as np
+from spacy.vectors import Vectors
 from thinc.api import Model, get_array_module
 
 from .embed import Lexemes
@@ -29,8 +32,9 @@ class LexemeCache:
 
     It is emptied when a parameter changes: when another array takes its place, as in `use_params` and loading, and when
     its numbers change. Of a model that has been trained in this process, all numbers are summed up at each prediction;
-    of one that has not, a sample. Any number of threads may use it at once. A copy of it, pickled or not, is empty, and
-    saved models do not contain it.
+    of one that has not, a sample. (That numbers of one parameter have changed places goes unnoticed.) Any number of
+    threads may use it at once, with docs of several vocabs too. A copy of it, pickled or not, is empty, and saved
+    models do not contain it.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -39,7 +43,9 @@ class LexemeCache:
         self.trained = False
         self._lock = Lock()
         self._state: Optional[_State] = None
+        self._state_number = 0
         self._table = _Table()
+        _CACHES.add(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return LexemeCache, (self.capacity,)
@@ -50,23 +56,37 @@ class LexemeCache:
     def __len__(self) -> int:
         return len(self._table.numbers)
 
-    def validate(self, nodes: Iterable[Model[Any, Any]], others: Sequence[Any] = ()) -> None:
-        """Empty the cache if a parameter of the nodes, or one of the other arrays, is not what it was."""
+    def after_fork(self) -> None:
+        """In a new process: the lock may have been held by a thread that is not there any more."""
+        self._lock = Lock()
+
+    def validate(self, nodes: Iterable[Model[Any, Any]], vectors: Optional[Vectors] = None) -> int:
+        """Empty the cache if a parameter of the nodes, or the table of static vectors, is not what it was.
+
+        RETURNS: the number of the state that `look_up` is to find words of.
+        """
         arrays = [node.get_param(name) for node in nodes for name in node.param_names if node.has_param(name)]
-        state = _State([*arrays, *others], whole=self.trained)
+        if vectors is not None:
+            arrays.append(vectors.data)
+        state = _State(arrays, 0 if vectors is None else vectors.n_keys, whole=self.trained)
         with self._lock:
             if self._state is None or not self._state.same_as(state):
                 self._table = _Table()
+                self._state_number += 1
             self._state = state
+            return self._state_number
 
     @contextmanager
-    def look_up(self, lexemes: Lexemes, compute: Compute) -> Iterator[tuple[tuple[Array, ...], Rows]]:
+    def look_up(
+        self, lexemes: Lexemes, compute: Compute, state_number: int
+    ) -> Iterator[tuple[tuple[Array, ...], Rows]]:
         """The arrays of the table, and the row in them of each distinct word. They are good inside the `with` block.
 
-        compute: gives the arrays of words that the table does not have.
+        compute: gives the arrays of words that the table does not have. state_number: what `validate` gave; if another
+        thread has validated another state since, everything is computed, and nothing kept.
         """
         with self._lock:
-            table = self._table
+            table = self._table if state_number == self._state_number else _Table()
             table.readers += 1
         try:
             yield self._found(table, lexemes, compute)
@@ -84,7 +104,7 @@ class LexemeCache:
             return _in_parts(compute, lexemes), np.arange(len(lexemes.orths))
         computed = _in_parts(compute, lexemes.some(missing))
         with self._lock:
-            if table is self._table and len(table.numbers) + len(missing) <= self.capacity:
+            if table is self._table and table.filled + len(missing) <= self.capacity:
                 table.add(lexemes.orths[missing], computed, self.capacity)
                 return table.arrays, table.find(lexemes)
         # Full, or emptied meanwhile by another thread.
@@ -100,6 +120,18 @@ class LexemeCache:
         return arrays, np.arange(len(rows))
 
 
+_CACHES: "WeakSet[LexemeCache]" = WeakSet()
+
+
+def _after_fork() -> None:
+    for cache in _CACHES:
+        cache.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def _in_parts(compute: Compute, lexemes: Lexemes) -> tuple[Array, ...]:
     n = len(lexemes.orths)
     if n <= WORDS_AT_ONCE:
@@ -111,28 +143,26 @@ def _in_parts(compute: Compute, lexemes: Lexemes) -> tuple[Array, ...]:
 
 
 class _State:
-    """What a table was computed from: the arrays themselves, and sums over their numbers."""
+    """What a table was computed from: the arrays, sums over their numbers, and how many words have vectors."""
 
-    def __init__(self, arrays: Sequence[Array], whole: bool) -> None:
+    def __init__(self, arrays: Sequence[Array], n_keys: int, whole: bool) -> None:
         self.arrays = arrays
-        self.whole = whole
-        self.sums = [_sum(array, whole) for array in arrays]
+        self.facts = (whole, n_keys, [_sum(array, whole) for array in arrays])
 
     def same_as(self, other: "_State") -> bool:
+        """Not if training has begun since: what it changed may lie outside of the sample."""
         if len(self.arrays) != len(other.arrays):
             return False
         if any(one is not another for one, another in zip(self.arrays, other.arrays, strict=True)):
             return False
-        if self.whole == other.whole:
-            return self.sums == other.sums
-        # Training has begun since.
-        return self.sums == [_sum(array, self.whole) for array in other.arrays]
+        return self.facts == other.facts
 
 
 def _sum(array: Array, whole: bool) -> int:
     """Of an array's numbers as bits, so that any change counts, however small, and no order of summation."""
     xp = get_array_module(array)
-    flat = array.reshape(-1)
+    # A table of vectors may lie in memory column by column; reshaped as it is, all of it would be copied.
+    flat = (array.T if array.flags.f_contiguous else array).reshape(-1)
     if not whole and len(flat) > SAMPLE:
         flat = flat[:: len(flat) // SAMPLE]
     flat = xp.ascontiguousarray(flat)
@@ -166,8 +196,9 @@ class _Table:
             self.arrays = tuple(self._grown(k, array, size) for k, array in enumerate(computed))
         for array, new in zip(self.arrays, computed, strict=True):
             array[..., self.filled : end, :] = new
-        self.numbers.update(zip(orths.tolist(), range(self.filled, end), strict=True))
-        self.filled = end
+        # In this order: if Ctrl-C comes between, the rows are lost, and not given to other words as well.
+        first, self.filled = self.filled, end
+        self.numbers.update(zip(orths.tolist(), range(first, end), strict=True))
 
     def _grown(self, k: int, like: Array, size: int) -> Array:
         grown = get_array_module(like).empty((*like.shape[:-2], size, like.shape[-1]), dtype=like.dtype)

@@ -24,6 +24,9 @@ WHOLE_WORD_FEATURES = ("orth", "lower", "norm")
 UNKNOWN_KEY = 0
 """The key of the unknown word; hash_string gives it to no text but the empty one."""
 
+LONGEST_KEPT = 100
+"""Characters of the longest words of which features are kept. There is no bound on the length of a token."""
+
 
 def text_features(text: str, names: Sequence[str]) -> list[str]:
     """The named features of a word.
@@ -95,11 +98,18 @@ _BY_NAME: dict[str, Callable[[str, str], str]] = {
 }
 
 
-@lru_cache(maxsize=2**15)
 def _feature_keys(text: str, names: tuple[str, ...]) -> bytes:
-    # A pure function of the text, so that the cache can be shared by all models and never grows stale. As bytes, for
-    # which a word of the cache takes half the memory that it takes as numbers.
+    """Of a usual word, kept from one call to the next; what a long one would take is its text above all."""
+    return _kept_feature_keys(text, names) if len(text) <= LONGEST_KEPT else _new_feature_keys(text, names)
+
+
+def _new_feature_keys(text: str, names: tuple[str, ...]) -> bytes:
     return np.array([hash_string(feature) for feature in text_features(text, names)], dtype="uint64").tobytes()
+
+
+# A pure function of the text, so that the cache can be shared by all models and never grows stale. As bytes, for which
+# a word of the cache takes half the memory that it takes as numbers.
+_kept_feature_keys = lru_cache(maxsize=2**15)(_new_feature_keys)
 
 
 def lexeme_features(names: Sequence[str], word_dropout: float) -> Model[Lexemes, Ints2d]:

@@ -41,8 +41,8 @@ def lexeme_tok2vec(
 
     occurrences: tokens of a stretch within which occurrences of a word see each other, see `layers.occurrences`; the
         output is then twice as wide as that of `encode`. 0: none of this.
-    cache: words for which predictions keep the embedding and the first layer's input projection, from one to the next.
-        0: they are computed once for each distinct word of a batch, and not kept.
+    cache: words for which predictions keep the first layer's input projection, from one to the next, and the embedding
+        where a residual connection adds it. 0: they are computed once for each distinct word of a batch, and not kept.
     """
     return Model(
         "lexeme_tok2vec",
@@ -112,16 +112,17 @@ def predict_in_batches(model: Model[List[Doc], List[Floats2d]], docs: List[Doc])
     """The output of a `lexeme_tok2vec`, some tokens (n, O) at a time, in their order."""
     words, cache = read_words(docs), model.attrs["cache"]
     embed, encoder = (layer.layers[0] for layer in model.layers)
+    state = 0
     if cache.capacity:
-        vectors = [] if words.vocab is None else [words.vocab.vectors.data]
-        cache.validate([*embed.walk(), encoder.layers[0]], vectors)
+        vectors = None if words.vocab is None else words.vocab.vectors
+        state = cache.validate([*embed.walk(), encoder.layers[0]], vectors)
 
     def compute(lexemes: Lexemes) -> tuple[FloatsXd, ...]:
         return project_distinct(cast(Model[Ragged, Ragged], encoder), embed.predict(lexemes))
 
     for batch in _batches(words._replace(lengths=_stretches(model, words.lengths))):
         lexemes = distinct(batch)
-        with cache.look_up(lexemes, compute) as (projected, numbers):
+        with cache.look_up(lexemes, compute, state) as (projected, numbers):
             Y = encode_distinct(encoder, projected, take_rows(np, numbers, lexemes.rows), lexemes.lengths)
         yield beside_maximum(Y, group_occurrences(lexemes)) if model.attrs["occurrences"] else Y
 
