@@ -77,13 +77,19 @@ def fit(model: Model[Any, Any], examples: Sequence[Example], labels: Sequence[st
     """Fit the temperatures to annotated examples and keep them in the head of the model.
 
     examples: their predicted docs hold what the components before this one make of them.
-    Raises ValueError if there is no annotation to fit them to.
+    Raises ValueError if there is no entity to fit them to: of tokens outside alone, the likeliest temperature is just
+    the lowest.
     """
     head = model.get_ref("head")
     head.attrs.update(temperature=1.0, label_temperatures=[])
     batches = _annotated(model, examples, labels, cfg)
     if not any((gold.tags >= 0).any() for _, gold, _ in batches):
         raise ValueError("calibrate: no token of the data carries an entity annotation")
+    if not any((gold.tags > 0).any() for _, gold, _ in batches):
+        raise ValueError(
+            "calibrate: the data has no entity of a label that the model knows, and temperatures cannot be fitted to "
+            "tokens outside entities alone"
+        )
 
     def of_tags(temperature: float) -> float:
         total = 0.0

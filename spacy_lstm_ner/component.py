@@ -290,12 +290,12 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
             a doc has count as given.
         RETURNS: for each doc up to n pairs of its entities, as (start token, end token, label), and the probability
         of exactly these. Thresholds are not applied.
-        Raises ValueError if the component was not initialized, or n is less than 1.
+        Raises ValueError if the component was not initialized, or n is not a whole number of at least 1.
         """
-        if n < 1:
-            raise ValueError(f"'{self.name}': n is {n}, but must be at least 1")
+        if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
+            raise ValueError(f"'{self.name}': n is {n!r}, but must be a whole number, at least 1")
         self._require_initialized()
-        return best_analyses(self.model, _as_list(docs), self.labels, self.cfg, n)
+        return best_analyses(self.model, _as_list(docs), self.labels, self.cfg, int(n))
 
     def uncertainty(self, docs: Iterable[Doc]) -> List[Uncertainty]:
         """How unsure the model is of each doc, for choosing what to annotate next; the docs are not changed.

@@ -37,10 +37,11 @@ def write_scores(
     old = doc.spans.get(key)
     if old is not None and SOURCE in old.attrs and len(old.attrs[SCORES]) == len(old):
         new = {_bounds(span) for span in spans}
-        earlier = list(zip(list(old), old.attrs[SCORES].tolist(), strict=True))
+        earlier = _readable(old)
         if in_ents:
-            entities = {_bounds(ent) for ent in doc.ents}
-            earlier = [pair for pair in earlier if _bounds(pair[0]) in entities]
+            # As they are in the doc now: their tokens may have been merged since.
+            entities = {_bounds(ent): ent for ent in doc.ents}
+            earlier = [(entities[_bounds(span)], score) for span, score in earlier if _bounds(span) in entities]
         elif old.attrs[SOURCE] == source:
             earlier = []
         found += [pair for pair in earlier if _bounds(pair[0]) not in new]
@@ -49,23 +50,49 @@ def write_scores(
     doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=[span for span, _ in found])
 
 
+def _readable(group: SpanGroup) -> List[Tuple[Span, float]]:
+    """The spans of a group with their scores, but for those behind the end of a doc whose tokens were merged since."""
+    found = []
+    for k, score in enumerate(group.attrs[SCORES].tolist()):
+        try:
+            found.append((group[k], score))
+        except IndexError:
+            continue
+    return found
+
+
 def entity_score(span: Span) -> Optional[float]:
-    """P(span, label | text) if the component found just this entity, else None. The getter of `ent._.score`."""
+    """P(span, label | text) if the component found just this entity, else None. The getter of `ent._.score`.
+
+    None too where tokens were merged or split since, and spaCy can no longer read the group.
+    """
     for group in span.doc.spans.values():
         scores = group.attrs.get(SCORES)
         if SOURCE not in group.attrs or scores is None or len(scores) != len(group):
             continue
-        at = bisect_left(range(len(group)), span.start, key=lambda k: group[k].start)
-        # Components that write spans alone may find several that begin here.
-        while at < len(group) and group[at].start == span.start:
-            if _bounds(group[at]) == _bounds(span):
-                return float(scores[at])
-            at += 1
+        try:
+            at = _place(group, span)
+        except IndexError:
+            continue
+        if at is not None:
+            return float(scores[at])
+    return None
+
+
+def _place(group: SpanGroup, span: Span) -> Optional[int]:
+    """Where in the group the span is. Raises IndexError if the group has spans behind the end of the doc."""
+    at = bisect_left(range(len(group)), span.start_char, key=lambda k: group[k].start_char)
+    # Components that write spans alone may find several that begin here.
+    while at < len(group) and group[at].start_char == span.start_char:
+        if _bounds(group[at]) == _bounds(span):
+            return at
+        at += 1
     return None
 
 
 def _bounds(span: Span) -> Tuple[int, int, int]:
-    return span.start, span.end, span.label
+    # By characters: a group keeps the token numbers of before tokens were merged, which may be another entity's now.
+    return span.start_char, span.end_char, span.label
 
 
 def register_score_attribute(name: str) -> None:

@@ -63,7 +63,10 @@ def n_tags(model: Model[Any, Any], labels: Sequence[str]) -> int:
 
 
 def read_chains(model: Model[Any, Any], docs: List[Doc], labels: Sequence[str], cfg: Dict[str, Any]) -> Chains:
-    """The model's emissions, made ready for everything that is computed on chains of tags."""
+    """The model's emissions, made ready for everything that is computed on chains of tags.
+
+    Raises ValueError if the model's weights give scores that are no numbers.
+    """
     size, head = n_tags(model, labels), model.get_ref("head")
     tokens = chain_tokens(docs, cfg["sentence_boundaries"], given_for(cfg))
     if len(tokens.rows):
@@ -73,6 +76,12 @@ def read_chains(model: Model[Any, Any], docs: List[Doc], labels: Sequence[str], 
         emissions = np.zeros((0, size), dtype="float32")
     scheme = head_scheme(head)
     moves = Moves(scheme, head_transitions(head, size))
+    # The maximum is NaN if any score is; -inf is the score of tags that wait to be trained.
+    if not emissions.max(initial=-np.inf) < np.inf or not moves.are_finite:
+        raise ValueError(
+            "lstm_ner: the model gives scores that are not numbers, or are too large for any. Its weights are damaged, "
+            "or went out of bounds in training: load them from an earlier checkpoint, or train anew"
+        )
     return Chains(tokens, emissions, tokens.allowed(scheme, size), moves)
 
 

@@ -43,8 +43,8 @@ def check_settings(name: str, cfg: Dict[str, Any]) -> None:
     thresholds = {"threshold": cfg["threshold"]}
     thresholds |= {f"label_thresholds[{label!r}]": value for label, value in cfg["label_thresholds"].items()}
     for setting, value in thresholds.items():
-        if not 0.0 <= value <= 1.0:
-            raise ValueError(f"'{name}': {setting} is {value}, but must be a probability from 0 to 1")
+        if not _is_number(value) or not 0.0 <= value <= 1.0:
+            raise ValueError(f"'{name}': {setting} is {value!r}, but must be a probability from 0 to 1")
     for label, weight in cfg["label_weights"].items():
         if not 0.0 < weight < float("inf"):
             raise ValueError(f"'{name}': label_weights[{label!r}] is {weight}, but must be greater than 0")
@@ -95,9 +95,9 @@ def _is_number(value: Any) -> bool:
 
 def warn_of_unknown_labels(name: str, cfg: Dict[str, Any]) -> None:
     """Warn once of labels that settings name and the component does not have."""
-    known = {*cfg["labels"], "O"}
-    for setting in ("label_thresholds", "label_weights"):
-        unknown = sorted(set(cfg[setting]) - known)
+    # What is outside entities has a weight in training, but no probability that a threshold could be held against.
+    for setting, others in {"label_thresholds": set(), "label_weights": {"O"}}.items():
+        unknown = sorted(set(cfg[setting]) - {*cfg["labels"]} - others)
         if unknown:
             warnings.warn(
                 f"'{name}': {setting} names labels that the component does not have: {', '.join(unknown)}. Its "

@@ -7,7 +7,7 @@ import pytest
 import spacy
 from small import TRAIN, entities, examples_for, learned, trained
 from spacy.cli._util import app as spacy_app
-from spacy.tokens import DocBin
+from spacy.tokens import DocBin, Span
 from spacy.training import Example
 from typer.testing import CliRunner
 
@@ -112,6 +112,30 @@ def test_data_without_annotation_is_an_error():
     examples = [Example(nlp.make_doc("a b"), nlp.make_doc("a b"))]
     with pytest.raises(ValueError, match="no token of the data carries an entity annotation"):
         fit(component.model, examples, component.labels, component.cfg)
+
+
+def test_data_without_entities_is_an_error():
+    """The likeliest temperature of tokens outside alone is the lowest: every score would become 1."""
+    nlp = learned()
+    component = nlp.get_pipe("lstm_ner")
+    examples = examples_for(nlp, [("nothing to see here", []), ("Canada", [(0, 6, "FOREIGN")])])
+    component.cfg["other_labels"] = "missing"
+    with pytest.raises(ValueError, match="no entity of a label that the model knows"):
+        fit(component.model, examples, component.labels, component.cfg)
+    doc = nlp("I like London and Berlin.")
+    assert doc.ents[0]._.score < 1
+
+
+def test_a_half_without_entities_is_an_error(model):
+    nlp = spacy.blank("en")
+    docs = [nlp.make_doc("nothing to see here") for _ in range(4)]
+    for k, doc in enumerate(docs):
+        doc.set_ents([Span(doc, 0, 1, label="LOC")] if k == 0 else [])
+    DocBin(docs=docs).to_disk(model / "half.spacy")
+    before = (model / "model" / "lstm_ner" / "model").read_bytes()
+    result = CliRunner().invoke(app, ["calibrate", str(model / "model"), str(model / "half.spacy")])
+    assert result.exit_code == 1 and "found 1 entities in 4 docs" in " ".join(result.output.split())
+    assert (model / "model" / "lstm_ner" / "model").read_bytes() == before
 
 
 def test_errors_of_the_commands(model):

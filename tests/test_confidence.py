@@ -394,3 +394,83 @@ def test_a_thousand_labels_train():
         losses = nlp.update(examples, sgd=optimizer)
     assert losses["lstm_ner"] < 3
     assert [ent.label_ for ent in nlp("Uber blew through a week").ents] == ["L500"]
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.0, True, "3"])
+def test_n_that_is_no_number_of_analyses(n, nlp):
+    with pytest.raises(ValueError, match=r"'lstm_ner': n is .*, but must be a whole number, at least 1"):
+        nlp.get_pipe("lstm_ner").n_best([nlp.make_doc("a")], n)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1000.0])
+@pytest.mark.parametrize("where", ["output_layer", "head"])
+def test_weights_that_are_no_numbers_are_no_empty_prediction(where, value):
+    """NaN compares with nothing, so that every entity would have been below a threshold of zero."""
+    nlp = learned("crf")
+    component = nlp.get_pipe("lstm_ner")
+    node, name = component.model.get_ref(where), {"output_layer": "b", "head": "enter"}[where]
+    changed = node.get_param(name).copy()
+    changed.flat[1] = value
+    node.set_param(name, changed)
+    doc = nlp.make_doc("I like London and Berlin.")
+    if (where, value) == ("output_layer", 1000.0):
+        # Emissions may be as large as they like.
+        assert all(0 <= ent._.score <= 1 for ent in component(doc).ents)
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        for call in (component.predict, component.n_best, component.uncertainty):
+            with pytest.raises(ValueError, match="lstm_ner: the model gives scores that are not numbers"):
+                call([doc])
+
+
+def test_scores_after_tokens_were_merged():
+    """Never the score of another entity, though the group still has the token numbers of before."""
+    nlp = learned("crf")
+    text = "Android Pay expands to Canada"
+    expected = {ent.text: ent._.score for ent in nlp(text).ents}
+    assert list(expected) == ["Android Pay", "Canada"]
+    doc = nlp(text)
+    with doc.retokenize() as retokenizer:
+        retokenizer.merge(doc[0:2])
+    assert [ent.text for ent in doc.ents] == list(expected)
+    for ent in doc.ents:
+        assert ent._.score in (None, expected[ent.text])
+
+
+def test_no_score_of_an_entity_that_was_at_these_tokens():
+    nlp = learned("crf")
+    doc = nlp("I like London and Berlin. See it")
+    scores = {ent.text: ent._.score for ent in doc.ents}
+    doc.ents = [ent for ent in doc.ents if ent.text == "Berlin"]
+    assert list(scores)[:2] == ["London", "Berlin"]
+    with doc.retokenize() as retokenizer:
+        retokenizer.merge(doc[0:3])
+    # Berlin is where London was.
+    assert doc.ents[0].start == 2 and doc.ents[0]._.score == scores["Berlin"]
+
+
+def test_a_threshold_for_what_is_outside_is_unknown():
+    nlp = spacy.blank("en")
+    nlp.add_pipe("lstm_ner", config={"label_thresholds": {"O": 0.5}})
+    examples = examples_for(nlp)
+    with pytest.warns(UserWarning, match="label_thresholds names labels that the component does not have: O"):
+        nlp.initialize(lambda: examples)
+
+
+def test_a_threshold_that_is_no_number():
+    with pytest.raises(ValueError, match=r"'lstm_ner': threshold is '0\.5', but must be a probability"):
+        spacy.blank("en").add_pipe("lstm_ner", config={"threshold": "0.5"})
+
+
+def test_a_second_component_after_tokens_were_merged():
+    nlp = learned("crf")
+    doc = nlp("Android Pay expands to Canada")
+    first = doc.ents[0]._.score
+    with doc.retokenize() as retokenizer:
+        retokenizer.merge(doc[0:2])
+    doc = nlp.get_pipe("lstm_ner")(doc)
+    assert [ent.text for ent in doc.ents] == ["Android Pay", "Canada"]
+    # The other one cannot be read any more.
+    assert [(s.start, s.end) for s in doc.spans["lstm_ner"]] == [(0, 1)] and doc.ents[0]._.score == first
+    assert doc.ents[1]._.score is None
+    assert [ent._.score for ent in doc.copy().ents] == [first, None]

@@ -71,13 +71,18 @@ def calibrate(nlp: Language, component: LSTMEntityRecognizer, data_path: Path) -
     """Calibrate a component of a pipeline on held-out data; see `calibration`.
 
     RETURNS: reliability before, and after by two-fold cross-fitting.
-    Raises ValueError if there is nothing to fit to.
+    Raises ValueError if there is nothing to fit to, or to measure on.
     """
     examples = list(Corpus(data_path)(nlp))
     annotated = [example for example in examples if example.reference.has_annotation("ENT_IOB")]
     if len(annotated) < 2:
         raise ValueError(f"{data_path}: expected at least two docs with entity annotation, found {len(annotated)}")
     examples = annotated
+    if not all(any(example.reference.ents for example in examples[k::2]) for k in (0, 1)):
+        raise ValueError(
+            f"{data_path}: expected entities in both halves, of every other doc each, found "
+            f"{sum(len(example.reference.ents) for example in examples)} entities in {len(examples)} docs"
+        )
     for example in examples:
         for _, proc in nlp.pipeline[: nlp.pipe_names.index(component.name)]:
             example.predicted = proc(example.predicted)

@@ -82,6 +82,11 @@ class Moves:
         self.leave: Floats = np.where(self.ending, leave, 0.0)
         self.inside: Floats = inside
 
+    @property
+    def are_finite(self) -> bool:
+        """Whether sums over sequences of tags can be computed: no transition is NaN, or its exponential infinite."""
+        return all(np.isfinite(a).all() for a in (self.start, self.end, self.enter, self.leave, self.inside))
+
     @cached_property
     def matrix(self) -> Floats:
         """(T, T) exp A."""
