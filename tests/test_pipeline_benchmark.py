@@ -167,13 +167,13 @@ def test_results_are_written_part_by_part(tmp_path, root):
     (tmp_path / "docs").mkdir()
     for name in (report.README, report.DOCUMENT):
         (tmp_path / name).write_text((root / name).read_text("utf8"), "utf8")
-    record = {"seconds": {"1": 2.0, "2": 1.0}, "ratio": 2.0}
+    record = {"seconds": {"1": 2.0, "2": 1.0}, "words": 1_000_000, "ratio": 2.0}
     report.write(tmp_path, "processes", {"machine": MACHINE, "contestants": {"default": record}})
     report.write(tmp_path, "speed", speed_result())
     report.write(tmp_path, "speed", speed_result())
     assert list(json.loads((tmp_path / report.RESULTS).read_text())) == ["processes", "speed"]
     document = (tmp_path / report.DOCUMENT).read_text("utf8")
-    assert document.count("| `default` | 2.0 | 2.0 | 1.0 |") == 1
+    assert document.count("| `default` | 2.0 | 2.00 | 1.00 | 1,000,000 |") == 1
     assert document.count("| spacy_ner | 3.0 |") == 1
     assert "| spacy_ner | 3.0 |" in (tmp_path / report.README).read_text("utf8")
     assert (tmp_path / "docs" / "speed.svg").exists()
