@@ -32,9 +32,9 @@ CASES = [("bio", 4), ("bio", 18), ("biluo", 4), ("biluo", 18)]
 
 
 def train(docs: list[Doc], nlp: Language, steps: int) -> None:
-    optimizer = nlp.initialize(lambda: [Example(nlp.make_doc("a"), docs[0])])
-    optimizer.learn_rate = 0.003
     examples = [Example(bare(nlp, doc), doc) for doc in docs]
+    optimizer = nlp.initialize(lambda: examples)
+    optimizer.learn_rate = 0.003
     batches = [batch for _ in range(steps) for batch in minibatch(examples, 8)]
     for batch in batches[:steps]:
         nlp.update(batch, sgd=optimizer, drop=0.3)
