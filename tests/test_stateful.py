@@ -306,7 +306,7 @@ class Calls(RuleBasedStateMachine):
             # Weights are never taken away: there is a component that has none, for that.
             return
         self.ner.from_bytes(data, exclude=NO_VOCAB)
-        self.labels, self.ready = labels, ready
+        self.labels, self.ready = list(labels), ready
         assert list(self.ner.labels) == labels and self.results() == results
 
     @rule(where=st.floats(0, 0.999), flip=st.integers(0, 255))
