@@ -17,13 +17,12 @@ WARM_UP = 100
 def measure(work: Work, rounds: int, words: int) -> Record:
     """Wall time of n_process=1 and 2 on so many words of text; the start of the processes is in it."""
     paths = {name: None if name == "tokenizer" else path_of(name, work) for name in NAMES}
+    sizes = {name: round(words * share) for name, share in NAMES.items()}
     cases = {f"{name} {number}": (name, number) for name in NAMES for number in NUMBERS}
 
     def turn(case: str) -> Record:
         name, number = cases[case]
-        result: Record = call(
-            "processes:turn", path=paths[name], data=work.train, words=round(words * NAMES[name]), n_process=number
-        )
+        result: Record = call("processes:turn", path=paths[name], data=work.train, words=sizes[name], n_process=number)
         return result
 
     found = in_turn(cases, min(rounds, 3), turn)
@@ -33,7 +32,7 @@ def measure(work: Work, rounds: int, words: int) -> Record:
         "contestants": {
             name: {
                 "seconds": {str(number): seconds[f"{name} {number}"] for number in NUMBERS},
-                "words": round(words * NAMES[name]),
+                "words": sizes[name],
                 "ratio": round(seconds[f"{name} 1"] / seconds[f"{name} 2"], 2),
             }
             for name in NAMES

@@ -13,6 +13,7 @@ N      rows: the tokens of all chains of the batch, laid end to end
 block  its own rows `start : end`, and with its margins `begin : stop`, all of one chain
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Union, cast
@@ -53,6 +54,13 @@ class Blocks:
             column[chosen] for column in (self.chain, self.start, self.end, self.begin, self.stop)
         )
         return Blocks(chain, start, end, begin, stop, self.open_start[chosen], self.open_end[chosen])
+
+    def some_at_a_time(self, size: int) -> Iterator[tuple[Ints, "Blocks"]]:
+        """The numbers of as many blocks as have about `size` rows with their margins, and these blocks; then others."""
+        part_of = (np.cumsum(self.lengths) - 1) // size
+        for part in np.unique(part_of).tolist():
+            chosen = np.flatnonzero(part_of == part)
+            yield chosen, self.some(chosen)
 
     @cached_property
     def lengths(self) -> Ints:

@@ -80,10 +80,8 @@ def _score_parts(
     before, last, first, behind = (np.zeros((len(parts), emissions.shape[1])) for _ in range(4))
     own = np.searchsorted(parts.start, spans.starts, side="right") - 1
     own[spans.starts >= parts.end[own]] = -1
-    at_once = (np.cumsum(parts.lengths) - 1) // rows_at_once(emissions.shape[1])
-    for group in np.unique(at_once).tolist():
-        chosen = np.flatnonzero(at_once == group)
-        some, mine = parts.some(chosen), np.flatnonzero(np.isin(own, chosen))
+    for chosen, some in parts.some_at_a_time(rows_at_once(emissions.shape[1])):
+        mine = np.flatnonzero(np.isin(own, chosen))
         mask = None if allowed is None else allowed[some.rows]
         opened = some.open_start, some.open_end
         lattice = forward_backward(take_rows(np, emissions, some.rows), some.lengths, moves, mask, opened)

@@ -93,10 +93,7 @@ def _viterbi_blocks(e: Floats, blocks: Blocks, steps: _Steps, tags: Ints) -> Int
     # Of each block, the scores at its last row and at the row before its first, the tag at the row behind its last.
     last, before_first = (np.zeros((len(blocks), e.shape[1])) for _ in range(2))
     behind = np.zeros(len(blocks), dtype=np.int64)
-    part_of = (np.cumsum(blocks.lengths) - 1) // rows_at_once(e.shape[1])
-    for part in np.unique(part_of).tolist():
-        chosen = np.flatnonzero(part_of == part)
-        some = blocks.some(chosen)
+    for chosen, some in blocks.some_at_a_time(rows_at_once(e.shape[1])):
         found, scores = _viterbi_run(take_rows(np, e, some.rows), some, steps)
         tags[some.own_rows] = found[some.own_places]
         all_of_them, end = np.arange(len(some)), len(some.rows) - 1
