@@ -93,9 +93,9 @@ def _is_given(iob: NDArray[Any], types: NDArray[Any], given: str) -> Bools:
     return blocked if given == BLOCKED else np.zeros_like(blocked)
 
 
-def as_spans(doc: Doc, starts: Sequence[int], ends: Sequence[int], labels: Sequence[str]) -> list[Span]:
-    """Spans of a doc from the tokens that they begin with and end before."""
-    return [Span(doc, start, end, label=label) for start, end, label in zip(starts, ends, labels, strict=True)]
+def as_spans(doc: Doc, starts: Sequence[int], ends: Sequence[int], labels: Sequence[int]) -> list[Span]:
+    """Spans of a doc from the tokens that they begin with and end before. labels: by their numbers in the vocab."""
+    return [Span(doc, start, end, label) for start, end, label in zip(starts, ends, labels, strict=True)]
 
 
 def write_entities(doc: Doc, entities: list[Span]) -> None:
@@ -103,10 +103,12 @@ def write_entities(doc: Doc, entities: list[Span]) -> None:
 
     Other entities and blocked tokens that were there stay; every other token is O.
     """
-    table = doc.to_array([ENT_IOB, ENT_TYPE]).reshape(len(doc), 2)
-    if not _is_given(table[:, 0], table[:, 1], ENTITIES).any():
+    iob: NDArray[Any] = doc.to_array(ENT_IOB)
+    # Odd where a token is in an entity, or blocked.
+    if not (iob & 1).any():
         doc.set_ents(entities)
         return
+    table = doc.to_array([ENT_IOB, ENT_TYPE])
     written = np.zeros(len(doc), dtype=bool)
     for span in entities:
         written[span.start : span.end] = True

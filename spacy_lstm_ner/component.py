@@ -1,6 +1,7 @@
 """The trainable pipeline component behind the factory "lstm_ner"."""
 
 from copy import deepcopy
+from functools import cache
 from multiprocessing.context import get_spawning_popen
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
@@ -276,8 +277,13 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
         if spans_too and self.cfg["score_attr"] and not Span.has_extension(self.cfg["score_attr"]):
             # Unpickled in a process where no component was made.
             register_score_attribute(self.cfg["score_attr"])
+        vocab, number = None, None
         for doc, prediction in zip(docs, predictions, strict=True):
-            spans = as_spans(doc, prediction.starts, prediction.ends, prediction.labels)
+            if number is None or doc.vocab is not vocab:
+                # Each label is looked up once.
+                vocab, number = doc.vocab, cache(doc.vocab.strings.add)
+            labels = [number(label) for label in prediction.labels]
+            spans = as_spans(doc, prediction.starts, prediction.ends, labels)
             if in_ents:
                 write_entities(doc, spans)
             if spans_too and prediction.scores is not None:

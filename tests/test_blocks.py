@@ -1,14 +1,25 @@
 """Long chains in blocks give what the uncut chains give."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_lstm_ner.layers import blocks as blocks_module
 from spacy_lstm_ner.layers import crf as crf_module
 from spacy_lstm_ner.layers import decode as decode_module
-from spacy_lstm_ner.layers.blocks import BLOCK, MARGIN, cut, cut_outside, ranges, same_masses, same_scores, whole
+from spacy_lstm_ner.layers.blocks import (
+    BLOCK,
+    MARGIN,
+    cut,
+    cut_outside,
+    ranges,
+    same_masses,
+    same_scores,
+    ways,
+    whole,
+)
 from spacy_lstm_ner.layers.confidence import probabilities, span_probabilities
 from spacy_lstm_ner.layers.crf import Moves, Transitions, dot, forward_backward, path_counts
 from spacy_lstm_ner.layers.decode import decode
@@ -32,7 +43,7 @@ def score(tags, e, lengths, moves):
 def uncut(monkeypatch):
     """From here on, everything runs whole."""
     for module in (crf_module, decode_module):
-        monkeypatch.setattr(module, "cut", whole)
+        monkeypatch.setattr(module, "ways", lambda lengths, *_: [whole(lengths)])
 
 
 @given(st.lists(st.integers(0, 700), max_size=6), st.integers(1, 200))
@@ -71,7 +82,7 @@ def test_sums_and_best_sequences_are_those_of_the_whole_chain(scheme, spread, co
     else:
         # Many sequences are equally good, but for the rounding of the sums.
         np.testing.assert_allclose(score(cut_tags, e, lengths, moves), score(tags, e, lengths, moves))
-    for name in ("alpha", "arriving", "u", "beta", "log_scale", "log_partition", "marginals"):
+    for name in ("alpha", "u", "beta", "log_partition", "marginals"):
         np.testing.assert_allclose(getattr(cut_lattice, name), getattr(lattice, name), rtol=1e-8, err_msg=name)
     for ours, theirs in zip(cut_lattice.expected_counts(), lattice.expected_counts(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-8)
@@ -93,7 +104,7 @@ def test_a_chain_that_remembers_its_start_is_run_whole(monkeypatch):
     real = crf_module._run_blocks
     monkeypatch.setattr(crf_module, "_run_blocks", lambda *args: calls.append(args[1]) or real(*args))
     lattice, tags = forward_backward(e, lengths, moves), decode(e, lengths, moves)
-    assert [len(blocks) for blocks in calls] == [len(cut(lengths)), 1]
+    assert [len(blocks) for blocks in calls] == [len(cut(lengths)), len(cut(lengths)), 1]
     assert tags.tolist() == [1] + [2] * (LONG - 1)
     uncut(monkeypatch)
     expected = forward_backward(e, lengths, moves)
@@ -108,7 +119,7 @@ def test_only_the_chain_that_needs_it_is_run_whole(monkeypatch):
     real = crf_module._run_blocks
     monkeypatch.setattr(crf_module, "_run_blocks", lambda *args: calls.append(args[1]) or real(*args))
     both = forward_backward(np.concatenate([other, e, other]), np.array([len(other), LONG, len(other)]), moves)
-    assert calls[1].chain.tolist() == [1]
+    assert set(calls[1].chain.tolist()) == {1} and calls[2].chain.tolist() == [1]
     alone = forward_backward(e, lengths, moves)
     np.testing.assert_allclose(both.marginals[len(other) : -len(other)], alone.marginals)
 
@@ -128,13 +139,48 @@ def test_small_blocks_never_give_something_else(seed, length, size, spread):
     e, lengths, moves = chain(seed, [length, length // 2], BILUO, 2, spread)
     expected, tags = forward_backward(e, lengths, moves), decode(e, lengths, moves)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks_module, "MARGIN", 2)
         for module in (crf_module, decode_module):
-            patch.setattr(module, "cut", lambda lengths: cut(lengths, size))
+            patch.setattr(module, "ways", lambda lengths, *_: ways(lengths, size, 2))
         found = forward_backward(e, lengths, moves)
         np.testing.assert_allclose(found.alpha, expected.alpha, rtol=1e-7)
         np.testing.assert_allclose(found.beta, expected.beta, rtol=1e-7)
         assert decode(e, lengths, moves).tolist() == tags.tolist()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 10**6), st.lists(st.integers(0, 30), min_size=1, max_size=4), st.floats(0.0, 8.0), st.data())
+def test_tokens_that_are_outside_for_sure_are(seed, lengths, spread, data):
+    """Decoding only the others gives what decoding all of them gives."""
+    scheme = data.draw(st.sampled_from([BIO, BILUO]))
+    e, lengths, moves = chain(seed, lengths, scheme, 2, spread)
+    e[:, 0] += data.draw(st.floats(0.0, 12.0))
+    allowed = np.random.default_rng(seed).random(e.shape) < data.draw(st.sampled_from([1.0, 0.8]))
+    allowed[:, 0] = True
+    tags = decode(e, lengths, moves, allowed)
+    masked = np.where(allowed, e, -np.inf)
+    assert not tags[decode_module._surely_outside(masked, lengths, moves)].any()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decode_module, "_surely_outside", lambda e, lengths, moves: np.zeros(len(e), dtype=bool))
+        assert decode(e, lengths, moves, allowed).tolist() == tags.tolist()
+
+
+def test_most_tokens_are_outside_for_sure():
+    e, lengths, moves = chain(11, [300, 200], BILUO, 4, 1.0)
+    e[:, 0] += 12.0
+    assert decode_module._surely_outside(e, lengths, moves).mean() > 0.9
+
+
+def test_extreme_scores_are_scaled_at_every_step(monkeypatch):
+    """Masses that a float does not hold for some steps: moves that cost hundreds of nats, and all are taken."""
+    e, lengths, moves = chain(13, [40, 3], BIO, 2)
+    dear = moves.transitions._replace(enter=moves.transitions.enter - 150.0, inside=moves.transitions.inside - 150.0)
+    moves = Moves(BIO, dear)
+    found = forward_backward(e, lengths, moves)
+    assert crf_module.SCALED_EVERY > 1
+    monkeypatch.setattr(crf_module, "SCALED_EVERY", 1)
+    expected = forward_backward(e, lengths, moves)
+    np.testing.assert_allclose(found.log_partition, expected.log_partition, rtol=1e-12)
+    np.testing.assert_allclose(found.marginals, expected.marginals, rtol=1e-9)
 
 
 @given(st.lists(st.integers(0, 60), max_size=4), st.integers(1, 30), st.data())
@@ -169,7 +215,7 @@ def test_scores_of_spans_in_parts_of_a_sequence(rows, margin, monkeypatch):
     expected = span_probabilities(forward_backward(e, lengths, moves), spans)
     np.testing.assert_allclose(probabilities(e, lengths, moves, None, spans), expected, rtol=1e-7)
     monkeypatch.setattr("spacy_lstm_ner.layers.confidence.rows_at_once", lambda n_tags: rows)
-    monkeypatch.setattr(blocks_module, "MARGIN", margin)
+    monkeypatch.setattr("spacy_lstm_ner.layers.confidence.cut_outside", partial(cut_outside, margin=margin))
     np.testing.assert_allclose(probabilities(e, lengths, moves, None, spans), expected, rtol=1e-7)
 
 

@@ -86,7 +86,7 @@ def test_training_and_prediction_compute_the_same(overfitted):
     for node in model.walk():
         node.attrs.update({rate: before[node.id, rate] for rate in rates if rate in node.attrs})
     for ours, theirs in zip(model.predict(docs), trained_scores, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-5)
 
 
 def test_same_seed_same_weights():

@@ -5,7 +5,7 @@ says of its start is soon forgotten: whatever comes in, the state some tokens la
 maximum, a summand). So each block is entered through a margin on either side, from a start that leaves all open, and
 then it is checked that its state agrees with that of its neighbour where they meet. Where it does, all that follows is
 the same too (Maleki, Musuvathi & Mytkowicz 2014 call it rank convergence); a chain with a block where it does not is
-run whole.
+run again with wider margins, and if that is not enough, whole.
 
 Notation
 --------
@@ -13,7 +13,7 @@ N      rows: the tokens of all chains of the batch, laid end to end
 block  its own rows `start : end`, and with its margins `begin : stop`, all of one chain
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Union, cast
@@ -26,6 +26,8 @@ BLOCK = 128
 CELLS_AT_ONCE = 1_000_000
 """About so many numbers, of rows times tags, are worked on at a time, which bounds the memory that it takes."""
 MARGIN = 16
+WIDER = 4
+"""So many times as wide are the margins of a second try."""
 TOLERANCE = 1e-9
 """What two states may differ by, relative to each of their numbers (for a maximum, in nats)."""
 
@@ -98,7 +100,7 @@ class Blocks:
         return self.offsets[blocks] + rows - self.begin[blocks]
 
     def disagreeing(self, agree: Bools) -> Ints:
-        """The chains that must be run whole. agree: of each of `meeting`, whether all is the same where they meet."""
+        """The chains that must be run again. agree: of each of `meeting`, whether all is the same where they meet."""
         return np.unique(self.chain[self.meeting[~agree]])
 
 
@@ -118,7 +120,26 @@ def whole(lengths: Ints) -> Blocks:
     return cut(lengths, max(int(lengths.max(initial=1)), 1))
 
 
-def cut(lengths: Ints, size: int = BLOCK) -> Blocks:
+def ways(lengths: Ints, size: int = BLOCK, margin: int = MARGIN) -> Iterator[Blocks]:
+    """The blocks of each try: cut, with wider margins, whole."""
+    yield cut(lengths, size, margin)
+    yield cut(lengths, size, WIDER * margin)
+    yield whole(lengths)
+
+
+def settle(tries: Iterable[Blocks], run: Callable[[Blocks], Ints]) -> None:
+    """Run the blocks of the first try, and those of the next ones as long as there are chains that need it.
+
+    run: RETURNS the chains that must be run again.
+    """
+    uncut = None
+    for blocks in tries:
+        uncut = run(blocks if uncut is None else blocks.some(np.isin(blocks.chain, uncut)))
+        if not len(uncut):
+            return
+
+
+def cut(lengths: Ints, size: int = BLOCK, margin: int = MARGIN) -> Blocks:
     """Chains of more than 1.5 × `size` rows cut into about so many each; the others are one block.
 
     lengths (n_chains,): rows of each chain. Where a chain is cut depends on its length alone.
@@ -127,12 +148,13 @@ def cut(lengths: Ints, size: int = BLOCK) -> Blocks:
     counts = np.where(lengths > 1.5 * size, -(-lengths // size), np.minimum(lengths, 1))
     chain = np.repeat(np.arange(len(lengths)), counts)
     nth = np.arange(len(chain)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return _blocks(chain, (np.cumsum(lengths) - lengths)[chain] + nth * lengths[chain] // counts[chain], lengths)
+    start = (np.cumsum(lengths) - lengths)[chain] + nth * lengths[chain] // counts[chain]
+    return _blocks(chain, start, lengths, margin)
 
 
-def cut_outside(lengths: Ints, starts: Ints, ends: Ints, size: int) -> Blocks:
+def cut_outside(lengths: Ints, starts: Ints, ends: Ints, size: int, margin: int = MARGIN) -> Blocks:
     """As `cut`, but with no cut inside any of the spans from `starts` to `ends`; a block may be longer for that."""
-    blocks = cut(lengths, size)
+    blocks = cut(lengths, size, margin)
     inside = np.zeros(int(np.sum(lengths)) + 2, dtype=np.int64)
     np.add.at(inside, starts + 1, 1)
     np.add.at(inside, np.maximum(ends, starts + 1), -1)
@@ -141,15 +163,15 @@ def cut_outside(lengths: Ints, starts: Ints, ends: Ints, size: int) -> Blocks:
     # Behind the last row of its chain there is no block any more.
     kept = moved < (np.cumsum(lengths))[blocks.chain]
     start, first = np.unique(moved[kept], return_index=True)
-    return _blocks(blocks.chain[kept][first], start, np.asarray(lengths))
+    return _blocks(blocks.chain[kept][first], start, np.asarray(lengths), margin)
 
 
-def _blocks(chain: Ints, start: Ints, lengths: Ints) -> Blocks:
+def _blocks(chain: Ints, start: Ints, lengths: Ints, margin: int) -> Blocks:
     """The blocks that begin at `start`, each up to the next one of its chain."""
     ends = np.cumsum(lengths)
     first, last = (ends - lengths)[chain], ends[chain]
     end = np.minimum(np.append(start[1:], ends[-1:]), last)
-    begin, stop = np.maximum(start - MARGIN, first), np.minimum(end + MARGIN, last)
+    begin, stop = np.maximum(start - margin, first), np.minimum(end + margin, last)
     return Blocks(chain, start, end, begin, stop, begin > first, stop < last)
 
 

@@ -5,7 +5,7 @@ from typing import Optional, cast
 import numpy as np
 
 from ..tags import Bools, Floats, Ints, Spans
-from .blocks import Blocks, cut_outside, rows_at_once, same_masses, whole
+from .blocks import Blocks, cut_outside, rows_at_once, same_masses, settle, whole
 from .crf import LARGEST_GAP, Lattice, Moves, forward_backward
 from .kernel import take_rows
 
@@ -35,19 +35,20 @@ def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:
     tags = 1 + len(scheme.roles) * label + roles
     log_p = np.zeros(len(rows))
     with np.errstate(divide="ignore"):
-        log_p[first_of] = np.log(lattice.alpha[spans.starts, tags[first_of]])
+        alpha = lattice.alpha_at(spans.starts)
+        log_p[first_of] = np.log(alpha[np.arange(len(alpha)), tags[first_of]])
         later = np.ones(len(rows), dtype=bool)
         later[first_of] = False
         at = np.flatnonzero(later)
         gap = np.maximum(lattice.emissions[rows[at], tags[at]] - lattice.peak[rows[at]], -LARGEST_GAP)
         gap[np.isneginf(lattice.emissions[rows[at], tags[at]])] = -np.inf
-        log_p[at] = gap - lattice.log_scale[rows[at]]
+        log_p[at] = gap - lattice.log_scale_at(rows[at])
         for c, role in enumerate(scheme.continuing):
             own = at[roles[at] == scheme.roles.index(role)]
             source = (roles[own - 1] == scheme.roles.index("I")).astype(int)
             log_p[own] += moves.transitions.inside[c, source, label[own]]
         leaving = _leaving(lattice, last_rows, tags[np.cumsum(sizes) - 1])
-        total = np.einsum("nt,nt->n", lattice.alpha[last_rows], lattice.beta[last_rows])
+        total = np.einsum("nt,nt->n", lattice.alpha_at(last_rows), lattice.beta_at(last_rows))
         log_p[first_of] += np.log(leaving) - np.log(total)
     return cast(Floats, np.clip(np.exp(np.add.reduceat(log_p, first_of)), 0.0, 1.0))
 
@@ -64,11 +65,8 @@ def probabilities(emissions: Floats, lengths: Ints, moves: Moves, allowed: Optio
     lengths = np.asarray(lengths)
     sequence = np.repeat(np.arange(len(lengths)), lengths)
     parts = cut_outside(lengths, spans.starts, spans.ends, rows_at_once(emissions.shape[1]))
-    parts = parts.some(np.isin(parts.chain, sequence[spans.starts]))
-    uncut = _score_parts(emissions, moves, allowed, spans, parts, scores)
-    if len(uncut):
-        parts = whole(lengths)
-        _score_parts(emissions, moves, allowed, spans, parts.some(np.isin(parts.chain, uncut)), scores)
+    tries = (blocks.some(np.isin(blocks.chain, sequence[spans.starts])) for blocks in (parts, whole(lengths)))
+    settle(tries, lambda blocks: _score_parts(emissions, moves, allowed, spans, blocks, scores))
     return scores
 
 
@@ -89,10 +87,10 @@ def _score_parts(
         shifted = Spans(spans.starts[mine] + shift, spans.ends[mine] + shift, spans.labels[mine])
         scores[mine] = span_probabilities(lattice, shifted)
         numbers, end = np.arange(len(some)), len(some.rows) - 1
-        last[chosen] = lattice.alpha[some.places(numbers, some.end - 1)]
-        before[chosen] = lattice.alpha[np.maximum(some.places(numbers, some.start - 1), 0)]
-        first[chosen] = lattice.u[some.places(numbers, some.start)]
-        behind[chosen] = lattice.u[np.minimum(some.places(numbers, some.end), end)]
+        last[chosen] = lattice.alpha_at(some.places(numbers, some.end - 1))
+        before[chosen] = lattice.alpha_at(np.maximum(some.places(numbers, some.start - 1), 0))
+        first[chosen] = lattice.u_at(some.places(numbers, some.start))
+        behind[chosen] = lattice.u_at(np.minimum(some.places(numbers, some.end), end))
     meeting = parts.meeting
     agree = same_masses(last[meeting], before[meeting + 1]) & same_masses(behind[meeting], first[meeting + 1])
     return parts.disagreeing(agree)
@@ -100,11 +98,10 @@ def _score_parts(
 
 def _leaving(lattice: Lattice, rows: Ints, tags: Ints) -> Floats:
     """The part of β that ends the entity at its last row: all moves but those to a continuing tag."""
-    moves = lattice.moves
-    is_last = np.zeros(len(lattice.alpha) + 1, dtype=bool)
+    moves, n_rows = lattice.moves, len(lattice.emissions)
+    is_last = np.zeros(n_rows, dtype=bool)
     is_last[lattice.last] = True
-    following = np.minimum(rows + 1, len(lattice.alpha) - 1)
-    onward = moves.leave[tags] * (lattice.u[following] @ moves.enter[1])
+    onward = moves.leave[tags] * (lattice.u_at(np.minimum(rows + 1, n_rows - 1)) @ moves.enter[1])
     return cast(Floats, np.where(is_last[rows], moves.end[tags], onward))
 
 

@@ -27,8 +27,8 @@ from typing import NamedTuple, Optional, cast
 import numpy as np
 
 from ..tags import MISSING, Bools, Floats, Ints, Scheme
-from .blocks import Blocks, cut, same_masses, whole
-from .kernel import take_rows
+from .blocks import Blocks, same_masses, settle, ways
+from .kernel import row_maxima, take_rows
 from .packed import Packed, pack
 
 DENSE_TAGS = 100
@@ -39,6 +39,10 @@ LARGEST_GAP = 200.0
 Probabilities are exact as long as no emission that matters lies further below: only where constraints force a tag that
 the model holds for less likely than e^-200 are they not.
 """
+SCALED_EVERY = 4
+"""Masses are scaled every so many steps: a float holds what they are in between, unless scores are extreme."""
+SMALLEST_TOTAL = 1e-40
+"""Where a mass is smaller in sum than this (or larger than 1 / this) when it is to be scaled, it is at every step."""
 
 
 class Transitions(NamedTuple):
@@ -107,31 +111,89 @@ class Moves:
         if self.n_tags <= DENSE_TAGS:
             np.matmul(state, self._both, out=out)
             return
-        forward, backward = state
+        forward = state[0]
         np.multiply(forward[:, :1], self.enter[0], out=out[0])
         out[0] += (forward @ self.leave)[:, None] * self.enter[1]
-        np.multiply((backward @ self.enter[1])[:, None], self.leave, out=out[1])
-        out[1][:, 0] = backward @ self.enter[0]
         for c, role in enumerate(self.scheme.continuing):
             to = self.scheme.columns(role)
             for source, before in enumerate("BI"):
-                at = self.scheme.columns(before)
-                out[0][:, to] += forward[:, at] * self.inside[c, source]
-                out[1][:, at] += backward[:, to] * self.inside[c, source]
+                out[0][:, to] += forward[:, self.scheme.columns(before)] * self.inside[c, source]
+        self._back(state[1], out[1])
+
+    def back(self, state: Floats) -> Floats:
+        """(n, T) state·(exp A)ᵀ."""
+        if self.n_tags <= DENSE_TAGS:
+            return cast(Floats, state @ self.matrix.T)
+        out = np.empty_like(state)
+        self._back(state, out)
+        return out
+
+    def _back(self, state: Floats, out: Floats) -> None:
+        np.multiply((state @ self.enter[1])[:, None], self.leave, out=out)
+        out[:, 0] = state @ self.enter[0]
+        for c, role in enumerate(self.scheme.continuing):
+            to = self.scheme.columns(role)
+            for source, before in enumerate("BI"):
+                out[:, self.scheme.columns(before)] += state[:, to] * self.inside[c, source]
 
 
 @dataclass
 class Lattice:
-    """What the forward-backward run leaves, in token order. Rows of α and u sum to 1."""
+    """What the forward-backward run leaves. Rows of α and u, given in token order, sum to 1.
+
+    emissions (N, T): -inf where a tag is not allowed. mass, total, log_scale: see `_Masses`. target (2, N): the packed
+    row of each token, in both directions. open_end (n_sequences,): those that go on behind their last token.
+    """
 
     moves: Moves
     lengths: Ints
-    emissions: Floats  # (N, T), -inf where a tag is not allowed
-    alpha: Floats  # (N, T)
-    arriving: Floats  # (N, T) the forward mass before the token's emission
-    u: Floats  # (N, T)
-    beta: Floats  # (N, T)
-    log_scale: Floats  # (N,) log of what α was divided by
+    emissions: Floats
+    mass: Floats
+    total: Floats
+    packed_log_scale: Floats
+    target: Ints
+    open_end: Bools
+
+    def alpha_at(self, rows: Ints) -> Floats:
+        """(n, T) α of these tokens."""
+        return self._at(0, self.target[0, rows])
+
+    def u_at(self, rows: Ints) -> Floats:
+        """(n, T) u of these tokens."""
+        return self._at(1, self.target[1, rows])
+
+    def _at(self, direction: int, packed_rows: Ints) -> Floats:
+        found = take_rows(np, self.mass[direction], packed_rows)
+        found /= self.total[direction, packed_rows][:, None]
+        return cast(Floats, found)
+
+    def beta_at(self, rows: Ints) -> Floats:
+        """(n, T) β of these tokens, as it comes from u of the tokens behind them."""
+        found = self.moves.back(self.u_at(np.minimum(rows + 1, len(self.emissions) - 1)))
+        at_end = np.searchsorted(self.last, rows)
+        ends = np.flatnonzero(self.last[np.minimum(at_end, len(self.last) - 1)] == rows) if len(rows) else rows
+        opened = self.open_end[self.lengths > 0][at_end[ends]]
+        found[ends] = np.where(opened[:, None], 1.0, self.moves.end)
+        return found
+
+    @cached_property
+    def alpha(self) -> Floats:
+        """(N, T)"""
+        return self._at(0, self.target[0])
+
+    @cached_property
+    def u(self) -> Floats:
+        """(N, T)"""
+        return self._at(1, self.target[1])
+
+    @cached_property
+    def beta(self) -> Floats:
+        """(N, T)"""
+        return self.beta_at(np.arange(len(self.emissions)))
+
+    def log_scale_at(self, rows: Ints) -> Floats:
+        """(n,) log of what the forward mass comes to at these tokens from 1 at the token before."""
+        return cast(Floats, self.packed_log_scale[self.target[0, rows]])
 
     @cached_property
     def first(self) -> Ints:
@@ -146,17 +208,17 @@ class Lattice:
     @cached_property
     def peak(self) -> Floats:
         """(N,) The largest emission of each token."""
-        return cast(Floats, self.emissions.max(axis=1)) if len(self.emissions) else np.zeros(0)
+        return row_maxima(self.emissions)
 
     @cached_property
     def log_partition(self) -> Floats:
         """(n_sequences,) log Z: the log of the summed exponential scores of all legal sequences."""
         total = np.zeros(len(self.lengths))
         sequence = np.repeat(np.arange(len(self.lengths)), self.lengths)
-        np.add.at(total, sequence, self.log_scale + self.peak)
+        np.add.at(total, sequence, self.packed_log_scale[self.target[0]] + self.peak)
         with np.errstate(divide="ignore"):
             # -inf where constraints leave no sequence.
-            total[self.lengths > 0] += np.log(self.alpha[self.last] @ self.moves.end)
+            total[self.lengths > 0] += np.log(self.alpha_at(self.last) @ self.moves.end)
         return total
 
     @cached_property
@@ -166,14 +228,23 @@ class Lattice:
         gamma /= np.maximum(gamma.sum(axis=1, keepdims=True), np.finfo(float).tiny)
         return gamma
 
-    def expected_counts(self) -> Transitions:
-        """How often each transition is expected, summed over all sequences."""
-        moves, later = self.moves, np.ones(len(self.alpha), dtype=bool)
+    @cached_property
+    def _moved(self) -> tuple[Ints, Floats, Floats]:
+        """The rows that have one before them, α before each, and u at each, so scaled that a move's probability is the
+        product of its two ends and its exponential score.
+        """
+        later = np.ones(len(self.emissions), dtype=bool)
         later[self.first] = False
         rows = np.flatnonzero(later)
         before, after = self.alpha[rows - 1], self.u[rows]
-        mass = np.einsum("nt,nt->n", self.arriving[rows], after)
+        mass = np.einsum("nt,nt->n", before, self.beta[rows - 1])
         after /= np.maximum(mass, np.finfo(float).tiny)[:, None]
+        return rows, before, after
+
+    def expected_counts(self) -> Transitions:
+        """How often each transition is expected, summed over all sequences."""
+        moves = self.moves
+        _, before, after = self._moved
         gone = before @ moves.leave
         enter = moves.enter * np.stack([before[:, 0] @ after, gone @ after])
         leave = moves.leave * ((after @ moves.enter[1]) @ before)
@@ -185,6 +256,24 @@ class Lattice:
                 inside[c, source] = moves.inside[c, source] * np.einsum("nl,nl->l", at, to)
         gamma = self.marginals
         return Transitions(gamma[self.first].sum(axis=0), gamma[self.last].sum(axis=0), enter, leave, inside)
+
+    def expected_move_scores(self) -> Floats:
+        """(n_sequences,) The score of each sequence's transitions that is expected."""
+        moves, t = self.moves, self.moves.transitions
+        rows, before, after = self._moved
+        scores = before[:, 0] * (after @ (moves.enter[0] * t.enter[0]))
+        scores += (before @ moves.leave) * (after @ (moves.enter[1] * t.enter[1]))
+        scores += (before @ (moves.leave * t.leave)) * (after @ moves.enter[1])
+        for c, role in enumerate(moves.scheme.continuing):
+            to = after[:, moves.scheme.columns(role)]
+            for source, role_before in enumerate("BI"):
+                at = before[:, moves.scheme.columns(role_before)]
+                scores += np.einsum("nl,nl,l->n", at, to, moves.inside[c, source] * t.inside[c, source])
+        sequence = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        total = np.zeros(len(self.lengths))
+        np.add.at(total, sequence[rows], scores)
+        total[self.lengths > 0] += self.marginals[self.first] @ t.start + self.marginals[self.last] @ t.end
+        return total
 
 
 def forward_backward(
@@ -203,16 +292,30 @@ def forward_backward(
     if allowed is not None:
         e = np.where(allowed, e, -np.inf)
     lengths = np.asarray(lengths)
-    x = np.exp(np.maximum(e - e.max(axis=1, keepdims=True, initial=-np.inf), -LARGEST_GAP)) if e.size else e
-    x[np.isneginf(e)] = 0.0
-    blocks = _opened(cut(lengths), opened)
-    columns, uncut = _run_blocks(x, blocks, moves)
-    if len(uncut):
-        blocks = _opened(whole(lengths), opened)
-        blocks = blocks.some(np.isin(blocks.chain, uncut))
-        for column, values in zip(columns, _run_blocks(x, blocks, moves)[0], strict=True):
-            column[blocks.own_rows] = values
-    return Lattice(moves, lengths, e, *columns)
+    x = _exponentials(e)
+    target, found = np.empty((2, len(e)), dtype=np.int64), list[_Masses]()
+
+    def run(blocks: Blocks) -> Ints:
+        masses, own, uncut = _run_blocks(x, _opened(blocks, opened), moves)
+        target[:, blocks.own_rows] = own + sum(len(earlier.log_scale) for earlier in found)
+        found.append(masses)
+        return uncut
+
+    settle(ways(lengths), run)
+    masses = found[0] if len(found) == 1 else _joined(found)
+    open_end = np.zeros(len(lengths), dtype=bool) if opened is None else opened[1]
+    return Lattice(moves, lengths, e, *masses, target, open_end)
+
+
+def _exponentials(e: Floats) -> Floats:
+    """(N, T) x."""
+    x = e - row_maxima(e)[:, None] if e.size else e.copy()
+    forbidden = np.isneginf(x) if np.isneginf(x.min(initial=0.0)) else None
+    np.maximum(x, -LARGEST_GAP, out=x)
+    np.exp(x, out=x)
+    if forbidden is not None:
+        x[forbidden] = 0.0
+    return x
 
 
 def _opened(blocks: Blocks, opened: Optional[tuple[Bools, Bools]]) -> Blocks:
@@ -222,50 +325,67 @@ def _opened(blocks: Blocks, opened: Optional[tuple[Bools, Bools]]) -> Blocks:
     return replace(blocks, open_start=blocks.open_start | before, open_end=blocks.open_end | behind)
 
 
-def _run_blocks(x: Floats, blocks: Blocks, moves: Moves) -> tuple[list[Floats], Ints]:
-    """RETURNS α, arriving, u, β and log scale at the rows that the blocks own, and the sequences to be run whole."""
+class _Masses(NamedTuple):
+    """By packed row. mass (2, P, T): both masses, not all of them scaled. total (2, P): their sums.
+
+    log_scale (P,): log of the factor by which the forward mass changes in this step.
+    """
+
+    mass: Floats
+    total: Floats
+    log_scale: Floats
+
+
+def _joined(parts: list[_Masses]) -> _Masses:
+    mass, total, log_scale = zip(*parts, strict=True)
+    return _Masses(np.concatenate(mass, axis=1), np.concatenate(total, axis=1), np.concatenate(log_scale))
+
+
+def _run_blocks(x: Floats, blocks: Blocks, moves: Moves) -> tuple[_Masses, Ints, Ints]:
+    """RETURNS the masses, the packed rows (2, n) of the rows that the blocks own, and the sequences to be run again."""
     packed = pack(blocks.lengths, n_directions=2)
-    before, mass, scale = _run(x, blocks, packed, moves)
-    forward, backward = packed.target[:, blocks.own_places]
-    columns = [
-        take_rows(np, table, rows)
-        for table, rows in (
-            *((mass[0], forward), (before[0], forward)),
-            *((mass[1], backward), (before[1], backward)),
-            (scale[0], forward),
-        )
-    ]
-    np.log(columns[-1], out=columns[-1])
+    masses = _run(x, blocks, packed, moves, SCALED_EVERY)
+    if masses is None:
+        masses = cast(_Masses, _run(x, blocks, packed, moves, 1))
     meeting, ends = blocks.meeting, blocks.end[blocks.meeting]
     agree = np.ones(len(meeting), dtype=bool)
     # The forward mass at the last row of one block, and the backward mass at the first row of the next.
     for direction, rows in enumerate((ends - 1, ends)):
-        target = packed.target[direction]
-        one, other = (mass[direction][target[blocks.places(number, rows)]] for number in (meeting, meeting + 1))
+        at = (packed.target[direction, blocks.places(number, rows)] for number in (meeting, meeting + 1))
+        one, other = (masses.mass[direction, p] / masses.total[direction, p][:, None] for p in at)
         agree &= same_masses(one, other)
-    return columns, blocks.disagreeing(agree)
+    return masses, packed.target[:, blocks.own_places], blocks.disagreeing(agree)
 
 
-def _run(x: Floats, blocks: Blocks, packed: Packed, moves: Moves) -> tuple[Floats, Floats, Floats]:
-    """Both masses by packed row: before and after the emission (2, N, T), and the scale (2, N) of the latter."""
+def _run(x: Floats, blocks: Blocks, packed: Packed, moves: Moves, every: int) -> Optional[_Masses]:
+    """Both masses, scaled to sum 1 every so many steps. None if they come near what a float holds in between."""
     mass = take_rows(np, x, blocks.rows[packed.source])
-    before, scale = np.empty(mass.shape), np.empty(mass.shape[:2])
-    offsets = packed.offsets
-    for t, b in enumerate(packed.batch_sizes.tolist()):
-        now = slice(offsets[t], offsets[t] + b)
-        arriving, here, total = before[:, now], mass[:, now], scale[:, now]
+    tiny, ones = np.finfo(float).tiny, np.ones(mass.shape[2])
+    scale, offsets, sizes = np.ones(mass.shape[1]), packed.offsets, packed.batch_sizes.tolist()
+    arriving = np.empty((2, sizes[0] if sizes else 0, mass.shape[2]))
+    for t, b in enumerate(sizes):
+        here = mass[:, offsets[t] : offsets[t] + b]
         if t:
-            moves.step(mass[:, offsets[t - 1] : offsets[t - 1] + b], arriving)
+            moves.step(mass[:, offsets[t - 1] : offsets[t - 1] + b], arriving[:, :b])
         else:
-            of_row = packed.sequence_of_token[packed.source[0, now]]
+            of_row = packed.sequence_of_token[packed.source[0, :b]]
             arriving[0] = np.where(blocks.open_start[of_row, None], 1.0, moves.start)
             arriving[1] = np.where(blocks.open_end[of_row, None], 1.0, moves.end)
-        np.multiply(here, arriving, out=here)
-        np.add.reduce(here, axis=2, out=total)
-        # Zero only where emissions of many tokens contradict what is allowed by hundreds of nats each.
-        np.maximum(total, np.finfo(float).tiny, out=total)
-        np.divide(here, total[:, :, None], out=here)
-    return before, mass, scale
+        np.multiply(here, arriving[:, :b], out=here)
+        if t % every == 0:
+            total = here @ ones
+            if every > 1 and not (total.min() > SMALLEST_TOTAL and total.max() < 1.0 / SMALLEST_TOTAL):
+                return None
+            # Zero only where emissions of many tokens contradict what is allowed by hundreds of nats each.
+            np.maximum(total, tiny, out=total)
+            np.divide(here, total[:, :, None], out=here)
+            scale[offsets[t] : offsets[t] + b] = total[0]
+    total = np.maximum(mass @ ones, tiny)
+    log_total = np.log(total[0])
+    log_scale = np.log(scale) + log_total
+    later = slice(offsets[1] if sizes else 0, None)
+    log_scale[later] -= log_total[packed.previous[later]]
+    return _Masses(mass, total, log_scale)
 
 
 def path_counts(tags: Ints, lengths: Ints, moves: Moves) -> Transitions:
@@ -309,27 +429,7 @@ def entropy(lattice: Lattice) -> Floats:
     gamma, sequence = lattice.marginals, np.repeat(np.arange(len(lattice.lengths)), lattice.lengths)
     finite = np.where(np.isneginf(lattice.emissions), 0.0, lattice.emissions)
     np.add.at(total, sequence, -np.einsum("nt,nt->n", gamma, finite))
-    total += lattice.log_partition
-    # The expected score of the moves, sequence by sequence: each has counts of its own.
-    ends = np.cumsum(lattice.lengths)
-    for k, (end, length) in enumerate(zip(ends.tolist(), lattice.lengths.tolist(), strict=True)):
-        rows = slice(end - length, end)
-        own = Lattice(
-            lattice.moves,
-            np.array([length]),
-            *(
-                array[rows]
-                for array in (
-                    lattice.emissions,
-                    lattice.alpha,
-                    lattice.arriving,
-                    lattice.u,
-                    lattice.beta,
-                    lattice.log_scale,
-                )
-            ),
-        )
-        total[k] -= dot(own.expected_counts(), lattice.moves.transitions)
+    total += lattice.log_partition - lattice.expected_move_scores()
     return np.maximum(total, 0.0)
 
 

@@ -35,6 +35,12 @@ def take_rows(xp: Any, table: Array, rows: Array, out: Optional[Array] = None) -
     return table.take(xp.asarray(rows), axis=0, out=out)
 
 
+def row_maxima(table: Array) -> Array:
+    """(n,) The largest number of each row of (n, k)."""
+    # NumPy is slow at many short rows, and fast at few long ones.
+    return np.ascontiguousarray(table.T).max(axis=0)
+
+
 def add_rows(xp: Any, table: Array, rows: Rows, values: Array, may_repeat: bool) -> None:
     """table[rows] += values; if rows `may_repeat`, all values of a row are added."""
     if xp is not np:
