@@ -93,11 +93,6 @@ def _is_given(iob: NDArray[Any], types: NDArray[Any], given: str) -> Bools:
     return blocked if given == BLOCKED else np.zeros_like(blocked)
 
 
-def as_spans(doc: Doc, starts: Sequence[int], ends: Sequence[int], labels: Sequence[int]) -> list[Span]:
-    """Spans of a doc from the tokens that they begin with and end before. labels: by their numbers in the vocab."""
-    return [Span(doc, start, end, label) for start, end, label in zip(starts, ends, labels, strict=True)]
-
-
 def write_entities(doc: Doc, entities: list[Span]) -> None:
     """Add entities to `doc.ents` in one go, in place of those that they overlap.
 

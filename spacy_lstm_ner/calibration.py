@@ -6,6 +6,7 @@ likelihood that they are right, where a label has entities enough. No temperatur
 """
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Dict, List, NamedTuple, Tuple
 
@@ -99,6 +100,13 @@ def fit(model: Model[Any, Any], examples: Sequence[Example], labels: Sequence[st
         return total
 
     head.attrs["temperature"] = _best_temperature(of_tags)
+    if abs(math.log(head.attrs["temperature"])) > RANGE[1] - 0.02:
+        warnings.warn(
+            f"calibrate: the best temperature is {head.attrs['temperature']:.3g}, the limit of those that are tried, "
+            f"{math.exp(RANGE[0]):.3g} to {math.exp(RANGE[1]):.3g}: the data says too little, or that the scores are "
+            "far from probabilities. Calibrate on more data that the model was not trained on",
+            stacklevel=2,
+        )
     found = _score(batches, head)
     head.attrs["label_temperatures"] = [_label_temperature(found, number) for number in range(len(labels))]
 

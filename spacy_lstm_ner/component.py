@@ -1,24 +1,23 @@
 """The trainable pipeline component behind the factory "lstm_ner"."""
 
 from copy import deepcopy
-from functools import cache
 from multiprocessing.context import get_spawning_popen
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from spacy.errors import Errors
 from spacy.language import Language
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc
 from spacy.training import Example, validate_get_examples
 from spacy.util import check_lexeme_norms
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
-from .annotations import as_spans, gold_labels, write_entities
-from .confidence import Uncertainty, register_score_attribute, write_scores
+from .annotations import gold_labels
+from .confidence import Uncertainty, register_score_attribute
 from .gold_report import GoldReport
-from .inference import Analysis, Prediction, best_analyses, find_entities, n_tags, uncertainties
+from .inference import Analysis, Prediction, best_analyses, find_entities, n_tags, said_of, uncertainties
 from .label_data import read_label_data
 from .labels import let_be_predicted, warn_of_added_labels
 from .layers.embed import build_vocabulary
@@ -32,6 +31,7 @@ from .scorer import require_picklable, score_entities
 from .settings import check_settings, default_settings, warn_of_unknown_labels, writes_spans
 from .survey import survey
 from .training_watch import TrainingWatch
+from .writing import write_predictions
 
 DEFAULT_MODEL_CONFIG = """
 [model]
@@ -153,7 +153,7 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
         check_settings(name, self.cfg)
         self._forget_tutor(is_fresh=True)
         if writes_spans(self.cfg) and self.cfg["score_attr"]:
-            register_score_attribute(self.cfg["score_attr"])
+            register_score_attribute(self.cfg["score_attr"], self.cfg["spans_key"])
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """As every object; but where a process is started with it, a scorer that cannot go there is named."""
@@ -263,31 +263,18 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
     def predict(self, docs: Iterable[Doc]) -> List[Prediction]:
         """The entities of each doc; the docs are not changed.
 
-        Raises ValueError if the component was not initialized.
+        Raises ValueError if the component was not initialized, or its weights give scores that are no numbers.
         """
         self._require_initialized()
         docs = _as_list(docs)
         if problem := unheard(self.name, self.model, docs):
             self._watch.warn(self.name, "unheard", problem)
-        return find_entities(self.model, docs, self.labels, self.cfg)
+        with said_of(self.name):
+            return find_entities(self.model, docs, self.labels, self.cfg)
 
     def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Prediction]) -> None:
         """Write the predicted entities to `doc.ents`, and with their scores to `doc.spans`, as the settings say."""
-        spans_too, in_ents = writes_spans(self.cfg), self.cfg["annotate"] != "spans"
-        if spans_too and self.cfg["score_attr"] and not Span.has_extension(self.cfg["score_attr"]):
-            # Unpickled in a process where no component was made.
-            register_score_attribute(self.cfg["score_attr"])
-        vocab, number = None, None
-        for doc, prediction in zip(docs, predictions, strict=True):
-            if number is None or doc.vocab is not vocab:
-                # Each label is looked up once.
-                vocab, number = doc.vocab, cache(doc.vocab.strings.add)
-            labels = [number(label) for label in prediction.labels]
-            spans = as_spans(doc, prediction.starts, prediction.ends, labels)
-            if in_ents:
-                write_entities(doc, spans)
-            if spans_too and prediction.scores is not None:
-                write_scores(doc, self.cfg["spans_key"], self.name, spans, prediction.scores, in_ents)
+        write_predictions(docs, predictions, self.cfg, self.name)
 
     def n_best(self, docs: Iterable[Doc], n: int = 5) -> List[List[Analysis]]:
         """The n most probable analyses of each doc, best first; the docs are not changed.
@@ -301,7 +288,8 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
         if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
             raise ValueError(f"'{self.name}': n is {n!r}, but must be a whole number, at least 1")
         self._require_initialized()
-        return best_analyses(self.model, _as_list(docs), self.labels, self.cfg, int(n))
+        with said_of(self.name):
+            return best_analyses(self.model, _as_list(docs), self.labels, self.cfg, int(n))
 
     def uncertainty(self, docs: Iterable[Doc]) -> List[Uncertainty]:
         """How unsure the model is of each doc, for choosing what to annotate next; the docs are not changed.
@@ -310,7 +298,8 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
         Raises ValueError if the component was not initialized.
         """
         self._require_initialized()
-        return uncertainties(self.model, _as_list(docs), self.labels, self.cfg)
+        with said_of(self.name):
+            return uncertainties(self.model, _as_list(docs), self.labels, self.cfg)
 
     def update(
         self,

@@ -2,7 +2,7 @@
 
 import warnings
 from bisect import bisect_left
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from spacy.tokens import Doc, Span, SpanGroup
@@ -61,12 +61,15 @@ def _readable(group: SpanGroup) -> List[Tuple[Span, float]]:
     return found
 
 
-def entity_score(span: Span) -> Optional[float]:
-    """P(span, label | text) if the component found just this entity, else None. The getter of `ent._.score`.
+def entity_score(span: Span, keys: Collection[str] = ()) -> Optional[float]:
+    """P(span, label | text) if a component of this package found just this entity, else None.
 
+    keys: the span groups to look in; if the doc has none of them, all groups with such scores.
     None too where tokens were merged or split since, and spaCy can no longer read the group.
     """
-    for group in span.doc.spans.values():
+    groups = span.doc.spans
+    for key in [key for key in keys if key in groups] or list(groups):
+        group = groups[key]
         scores = group.attrs.get(SCORES)
         if SOURCE not in group.attrs or scores is None or len(scores) != len(group):
             continue
@@ -95,16 +98,35 @@ def _bounds(span: Span) -> Tuple[int, int, int]:
     return span.start_char, span.end_char, span.label
 
 
-def register_score_attribute(name: str) -> None:
-    """Make `span._.<name>` the entity's score. An extension of that name that is not ours stays, with a warning."""
+class ScoreAttribute:
+    """The getter of an extension attribute with the scores of entities, `ent._.score`.
+
+    keys: the span groups of the components that have their scores under this attribute.
+    """
+
+    def __init__(self) -> None:
+        self.keys: List[str] = []
+
+    def __call__(self, span: Span) -> Optional[float]:
+        return entity_score(span, self.keys)
+
+
+def register_score_attribute(name: str, key: str) -> None:
+    """Make `span._.<name>` the entity's score, as `doc.spans[key]` has it.
+
+    An extension of that name that is not ours stays, with a warning.
+    """
     if not Span.has_extension(name):
-        Span.set_extension(name, getter=entity_score)
-    elif Span.get_extension(name)[2] is not entity_score:
+        Span.set_extension(name, getter=ScoreAttribute())
+    getter = Span.get_extension(name)[2]
+    if not isinstance(getter, ScoreAttribute):
         warnings.warn(
             f"lstm_ner: Span has an extension attribute {name!r} already, which stays as it is. To have the scores of "
             "entities as an attribute too, give score_attr another name in the component's config",
             stacklevel=2,
         )
+    elif key not in getter.keys:
+        getter.keys.append(key)
 
 
 def as_task(doc: Doc, uncertainty: Uncertainty) -> Dict[str, object]:

@@ -4,6 +4,7 @@ Notation as in `layers.crf` and `annotations`: M tokens that get tags, T tags.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -13,9 +14,10 @@ from thinc.api import Model
 from .annotations import ChainTokens, chain_tokens, given_for
 from .confidence import Uncertainty
 from .layers.confidence import probabilities, soften
-from .layers.crf import Lattice, Moves, Transitions, entropy, forward_backward
+from .layers.crf import Lattice, entropy, forward_backward
 from .layers.decode import decode, n_best
 from .layers.head import head_scheme, head_transitions
+from .layers.moves import Moves, Transitions
 from .settings import writes_spans
 from .tags import Bools, Floats, Spans, tags_to_spans
 
@@ -25,6 +27,19 @@ of any size takes is memory which the allocator keeps for the next part, and doe
 
 Analysis = Tuple[List[Tuple[int, int, str]], float]
 """Entities (start token, end token, label), and the probability that these are all and no others."""
+
+
+class UnusableScores(ValueError):
+    """The model's weights give scores of tags that cannot be computed with."""
+
+
+@contextmanager
+def said_of(name: str) -> Iterator[None]:
+    """What is found to be wrong with a model's scores is said of the component of this name."""
+    try:
+        yield
+    except UnusableScores as error:
+        raise ValueError(f"'{name}': {error}") from error
 
 
 class Prediction(NamedTuple):
@@ -65,7 +80,7 @@ def n_tags(model: Model[Any, Any], labels: Sequence[str]) -> int:
 def read_chains(model: Model[Any, Any], docs: List[Doc], labels: Sequence[str], cfg: Dict[str, Any]) -> Chains:
     """The model's emissions, made ready for everything that is computed on chains of tags.
 
-    Raises ValueError if the model's weights give scores that are no numbers.
+    Raises UnusableScores if the model's weights give scores that are no numbers.
     """
     size, head = n_tags(model, labels), model.get_ref("head")
     tokens = chain_tokens(docs, cfg["sentence_boundaries"], given_for(cfg))
@@ -78,9 +93,9 @@ def read_chains(model: Model[Any, Any], docs: List[Doc], labels: Sequence[str], 
     moves = Moves(scheme, head_transitions(head, size))
     # The maximum is NaN if any score is; -inf is the score of tags that wait to be trained.
     if not emissions.max(initial=-np.inf) < np.inf or not moves.are_finite:
-        raise ValueError(
-            "lstm_ner: the model gives scores that are not numbers, or are too large for any. Its weights are damaged, "
-            "or went out of bounds in training: load them from an earlier checkpoint, or train anew"
+        raise UnusableScores(
+            "the model gives scores that are not numbers, or are too large for any. Its weights are damaged, or went "
+            "out of bounds in training: load them from an earlier checkpoint, or train anew"
         )
     return Chains(tokens, emissions, tokens.allowed(scheme, size), moves)
 

@@ -10,9 +10,9 @@ from thinc.types import Floats2d
 
 from .annotations import chain_gold, chain_tokens, given_for, gold_tags, incorrect_spans
 from .gold_report import GoldReport
-from .layers.crf import Moves
 from .layers.head import head_scheme, head_transitions, label_numbers
 from .layers.loss import Gold, Loss, chain_loss, cross_entropy
+from .layers.moves import Moves
 from .tags import MISSING, Floats, Ints, Scheme, tags_to_spans
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from srsly import msgpack
 from thinc.api import Model, deserialize_attr
 
-from .layers.crf import no_transitions
 from .layers.head import fresh_output, head_scheme, swap_output, tag_layers
 from .layers.layer import CELLS
+from .layers.moves import no_transitions
 
 Message = Dict[str, List[Any]]
 

@@ -23,10 +23,11 @@ from thinc.types import Floats2d
 
 from .annotations import chain_tokens, given_for, gold_tags
 from .gold_report import GoldReport
-from .layers.crf import Moves, forward_backward
+from .layers.crf import forward_backward
 from .layers.distill import chain_divergence
 from .layers.head import head_scheme, head_transitions, label_numbers
 from .layers.loss import Loss
+from .layers.moves import Moves
 from .tags import OUTSIDE, Bools
 
 

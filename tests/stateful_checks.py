@@ -8,7 +8,7 @@ from spacy.tokens import Doc
 
 from spacy_lstm_ner.annotations import BLOCKED, ENTITIES, given_for
 from spacy_lstm_ner.inference import read_chains
-from spacy_lstm_ner.layers.crf import dot, path_counts
+from spacy_lstm_ner.layers.moves import dot, path_counts
 from spacy_lstm_ner.tags import Spans, spans_to_tags
 
 

@@ -21,8 +21,9 @@ from spacy_lstm_ner.layers.blocks import (
     whole,
 )
 from spacy_lstm_ner.layers.confidence import probabilities, span_probabilities
-from spacy_lstm_ner.layers.crf import Moves, Transitions, dot, forward_backward, path_counts
+from spacy_lstm_ner.layers.crf import forward_backward
 from spacy_lstm_ner.layers.decode import decode
+from spacy_lstm_ner.layers.moves import Moves, Transitions, dot, path_counts
 from spacy_lstm_ner.tags import BILUO, BIO, tags_to_spans
 
 LONG = 4 * BLOCK + 7

@@ -85,6 +85,14 @@ def test_the_temperature_is_the_best_of_many():
     assert ((found.scores >= 0) & (found.scores <= 1)).all()
 
 
+def test_a_temperature_at_the_limit_is_said(monkeypatch):
+    nlp = learned("crf")
+    component = nlp.get_pipe("lstm_ner")
+    monkeypatch.setattr("spacy_lstm_ner.calibration.RANGE", (-0.1, 0.1))
+    with pytest.warns(UserWarning, match=r"the best temperature is 0\.9\d*, the limit of those that are tried"):
+        fit(component.model, examples_for(nlp), component.labels, component.cfg)
+
+
 def test_a_label_that_waits_to_be_trained_says_nothing():
     nlp = learned()
     component = nlp.get_pipe("lstm_ner")

@@ -15,7 +15,8 @@ from thinc.api import fix_random_seed
 from spacy_lstm_ner.component import LSTMEntityRecognizer
 from spacy_lstm_ner.confidence import as_task
 from spacy_lstm_ner.layers.confidence import soften, span_probabilities
-from spacy_lstm_ner.layers.crf import Moves, forward_backward
+from spacy_lstm_ner.layers.crf import forward_backward
+from spacy_lstm_ner.layers.moves import Moves
 from spacy_lstm_ner.tags import Spans
 
 
@@ -419,7 +420,7 @@ def test_weights_that_are_no_numbers_are_no_empty_prediction(where, value):
         return
     with np.errstate(over="ignore", invalid="ignore"):
         for call in (component.predict, component.n_best, component.uncertainty):
-            with pytest.raises(ValueError, match="lstm_ner: the model gives scores that are not numbers"):
+            with pytest.raises(ValueError, match="'lstm_ner': the model gives scores that are not numbers"):
                 call([doc])
 
 

@@ -5,15 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from spacy_lstm_ner.layers.crf import (
-    Moves,
-    Transitions,
-    entropy,
-    forward_backward,
-    no_transitions,
-)
+from spacy_lstm_ner.layers.crf import entropy, forward_backward
 from spacy_lstm_ner.layers.decode import decode, n_best
 from spacy_lstm_ner.layers.loss import Gold, chain_loss, cross_entropy, without_spans
+from spacy_lstm_ner.layers.moves import Moves, Transitions, no_transitions
 from spacy_lstm_ner.tags import BILUO, BIO, MISSING, SCHEMES, Spans, tags_to_spans
 
 CASES = [(scheme, seed) for scheme in SCHEMES for seed in range(25)]
@@ -103,7 +98,7 @@ def split(lengths, *tables):
 @pytest.mark.parametrize("scheme_name, seed", CASES)
 def test_sums_over_all_sequences(scheme_name, seed, dense_tags, monkeypatch):
     """Log-partition, marginals, expected counts and entropy, by the matrix and by the factored sums."""
-    monkeypatch.setattr("spacy_lstm_ner.layers.crf.DENSE_TAGS", dense_tags)
+    monkeypatch.setattr("spacy_lstm_ner.layers.moves.DENSE_TAGS", dense_tags)
     _, scheme, lengths, e, transitions, allowed = random_case(scheme_name, seed)
     lattice = forward_backward(e, lengths, Moves(scheme, transitions), allowed)
     entropies = entropy(lattice)

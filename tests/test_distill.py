@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from test_crf import CASES, assert_numeric, log_sum, paths, random_case, random_transitions
 
-from spacy_lstm_ner.layers.crf import Moves, forward_backward
+from spacy_lstm_ner.layers.crf import forward_backward
 from spacy_lstm_ner.layers.distill import chain_divergence
+from spacy_lstm_ner.layers.moves import Moves
 from spacy_lstm_ner.tags import SCHEMES
 
 

@@ -5,9 +5,9 @@ import pytest
 from thinc.api import Linear, with_array
 
 from spacy_lstm_ner.architectures import build_tagger, resize_output
-from spacy_lstm_ner.layers.crf import Moves
 from spacy_lstm_ner.layers.head import HEADS, crf, head_transitions, log_softmax
 from spacy_lstm_ner.layers.loss import Gold, chain_loss, cross_entropy
+from spacy_lstm_ner.layers.moves import Moves
 from spacy_lstm_ner.tags import BIO
 
 RNG = np.random.default_rng(0)

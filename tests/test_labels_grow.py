@@ -11,7 +11,7 @@ from small import SMALL, TRAIN, blank, entities, examples_for, learned
 from spacy.tokens import Span
 from thinc.api import Adam, fix_random_seed
 
-from spacy_lstm_ner.layers.crf import Moves
+from spacy_lstm_ner.layers.moves import Moves
 
 TEXTS = [text for text, _ in TRAIN]
 LATER = [*TRAIN, ("Foo is bar", [(0, 3, "NEW")])]

@@ -69,6 +69,22 @@ def test_each_learns_its_own_labels(both):
         assert all(0 <= ent._.score <= 1 for ent in doc.ents)
 
 
+def test_each_has_its_scores_under_its_attribute():
+    settings = {name: {"spans_key": name, "score_attr": f"{name}_score", "annotate": "spans"} for name in OWN}
+    nlp = trained(settings)
+    doc = nlp(TEXTS[0])
+    for name in OWN:
+        group = doc.spans[name]
+        assert len(group) and len(group) == len(group.attrs["scores"])
+        for span, score in zip(group, group.attrs["scores"], strict=True):
+            assert span._.get(f"{name}_score") == pytest.approx(float(score))
+    people, places = (list(map(float, doc.spans[name].attrs["scores"])) for name in OWN)
+    assert people != places
+    del doc.spans["places"]
+    # A doc with other groups only, for example from another pipeline.
+    assert doc.spans["people"][0]._.places_score == people[0]
+
+
 def test_they_survive_saving_and_processes(both, tmp_path):
     expected = [(entities(doc), kept(doc, "people")) for doc in both.pipe(TEXTS)]
     both.to_disk(tmp_path)

@@ -34,8 +34,8 @@ STAGES = (
     ("reading tokens", "function inference:chain_tokens"),
     ("decoding", "function inference:find_spans"),
     ("scores", "function inference:span_scores"),
-    ("scores", "function component:write_scores"),
-    ("writing entities", "function component:write_entities"),
+    ("scores", "function writing:write_scores"),
+    ("writing entities", "function writing:write_entities"),
 )
 RECURRENCE = "gather and recurrence"
 REST = "the rest"

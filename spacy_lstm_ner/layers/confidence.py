@@ -6,8 +6,9 @@ import numpy as np
 
 from ..tags import Bools, Floats, Ints, Spans
 from .blocks import Blocks, cut_outside, rows_at_once, same_masses, settle, whole
-from .crf import LARGEST_GAP, Lattice, Moves, forward_backward
+from .crf import LARGEST_GAP, Lattice, forward_backward
 from .kernel import take_rows
+from .moves import Moves
 
 
 def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:

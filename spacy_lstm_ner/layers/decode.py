@@ -12,8 +12,8 @@ import numpy as np
 
 from ..tags import Bools, Floats, Ints, illegal_rows
 from .blocks import Blocks, rows_at_once, same_scores, settle, ways
-from .crf import Moves
 from .kernel import row_maxima, take_rows
+from .moves import Moves
 from .packed import pack
 
 START, BESIDE_O, OPEN = range(3)

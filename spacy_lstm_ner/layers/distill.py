@@ -9,8 +9,9 @@ from typing import Optional
 import numpy as np
 
 from ..tags import Bools, Floats
-from .crf import Lattice, Moves, Transitions, dot, forward_backward, minus, no_transitions
+from .crf import Lattice, forward_backward
 from .loss import Loss
+from .moves import Moves, Transitions, dot, minus, no_transitions
 
 
 def chain_divergence(earlier: Lattice, emissions: Floats, moves: Moves, allowed: Optional[Bools] = None) -> Loss:

@@ -19,7 +19,7 @@ from thinc.api import Linear, Model, zero_init
 from thinc.types import Floats2d
 
 from ..tags import SCHEMES, Scheme
-from .crf import Transitions, no_transitions
+from .moves import Transitions, no_transitions
 
 Backprop = Callable[[Any], Any]
 

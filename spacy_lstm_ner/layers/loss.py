@@ -8,8 +8,9 @@ from typing import NamedTuple, Optional, cast
 import numpy as np
 
 from ..tags import BILUO, BIO, MISSING, Bools, Floats, Ints, Scheme, Spans
-from .crf import Lattice, Moves, Transitions, dot, forward_backward, known_mask, minus, no_transitions
-from .crf import path_counts as count_path
+from .crf import Lattice, forward_backward, known_mask
+from .moves import Moves, Transitions, dot, minus, no_transitions
+from .moves import path_counts as count_path
 
 
 class Gold(NamedTuple):
