@@ -3,8 +3,9 @@
 Usage: python benchmarks/accuracy.py --work DIR [--only main ablation/cell ...] [--systems default spacy ...]
                                      [--seeds 3] [--minutes 60] [--list] [--report]
 
-Trains with `spacy train` on one thread, one run after the other, and keeps each result in DIR. Runs that have a result
-are skipped, so the whole can be done in slices; a changed config gives runs of its own. Dev chooses the model.
+Trains with `spacy train` on one thread, one run after the other, and keeps each result in benchmarks/results/accuracy.
+Runs that have a result are skipped, so the whole can be done in slices, on several machines; a changed config gives
+runs of its own. Dev chooses the model.
 
   main       CoNLL-2003 (train → testa), WNUT-17 (train → dev), GMB (first nine tenths → last tenth), each without and
              with GloVe vectors of 50 dimensions, and the embedded corpus (train → test)
@@ -29,6 +30,8 @@ from campaign.rows import MOST_SEEDS, Row, Run, plan, rows
 from campaign.runs import load_configs, perform, result_path
 from training import ENV, ROOT
 
+RESULTS = ROOT / "benchmarks" / "results" / "accuracy"
+
 
 def chosen(all_rows: list[Row], names: list[str] | None) -> list[Row]:
     """The rows that --only names: groups, or group/beginning of the row's name (up to a ":").
@@ -48,7 +51,7 @@ def chosen(all_rows: list[Row], names: list[str] | None) -> list[Row]:
     return [row for row in all_rows if any(fits(row, name) for name in names)]
 
 
-def perform_all(runs: list[Run], work: Path, minutes: float | None) -> int:
+def perform_all(runs: list[Run], work: Path, results: Path, minutes: float | None) -> int:
     """Do the runs one after the other. RETURNS how many failed; a failure is printed, and the rest goes on."""
     begun, failed = time.monotonic(), 0
     for number, run in enumerate(runs, 1):
@@ -57,7 +60,7 @@ def perform_all(runs: list[Run], work: Path, minutes: float | None) -> int:
             break
         print(f"\n[{number}/{len(runs)}] {run.id}", flush=True)
         try:
-            result = perform(run, work)
+            result = perform(run, work, results)
         except (RuntimeError, ImportError, subprocess.CalledProcessError) as error:
             failed += 1
             print(error, file=sys.stderr, flush=True)
@@ -69,7 +72,8 @@ def perform_all(runs: list[Run], work: Path, minutes: float | None) -> int:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder for data, vectors and results")
+    parser.add_argument("--work", type=Path, required=True, help="folder for data, vectors and what is trained")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results, one file a run")
     parser.add_argument("--only", nargs="+", help="groups or rows: main, main/conll03, ablation/cell, ...")
     parser.add_argument("--systems", nargs="+", help="names of configs, or spacy")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
@@ -97,19 +101,19 @@ def main() -> None:
     configs = load_configs(wanted, args.work)
     if args.report:
         try:
-            write_report(wanted, configs, args.work, ROOT, args.steps)
+            write_report(wanted, configs, args.results, ROOT, args.steps)
         except ValueError as error:
             sys.exit(str(error))
         return
     runs = list(plan(wanted, configs, range(args.seeds), args.systems, args.steps))
-    left = [run for run in runs if not result_path(args.work, run).exists()]
+    left = [run for run in runs if not result_path(args.results, run).exists()]
     print(f"{len(runs)} runs, {len(runs) - len(left)} of them done")
     if args.list:
         names = {run.id for run in left}
         for run in runs:
             print("left" if run.id in names else "done", run.id)
         return
-    failed = perform_all(left, args.work, args.minutes)
+    failed = perform_all(left, args.work, args.results, args.minutes)
     if failed:
         sys.exit(f"{failed} runs failed")
 

@@ -191,17 +191,16 @@ def write_result(work, run, f, seconds):
         {"f": 100 * f, "step": 2, "cpu_seconds": seconds},
     ]
     training = {"best_dev_f": 100 * f, **times, "evaluations": evaluations}
-    for path, content in (
-        (runs.entities_path(work, run), found),
-        (runs.result_path(work, run), {"scores": scores, "training": training, "versions": {}, "machine": "m"}),
-    ):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(content))
+    result = {"scores": scores, "parts": runs._parts(run, work, found), "training": training}
+    path = runs.result_path(work / "results", run)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result | {"versions": {}, "machine": "m"}))
 
 
 @pytest.fixture
-def work(tmp_path):
+def work(tmp_path, monkeypatch):
     folder = tmp_path / "work"
+    monkeypatch.setattr(runs, "corpus", lambda work, data: work / "data" / data)
     write_corpus(folder / "data" / "conll03", ["Ann", "in", "Rome"], [(0, 1, "PER"), (2, 3, "LOC")])
     write_corpus(folder / "data" / "wnut17", ["Bob", "on", "Foo"], [(0, 1, "person"), (2, 3, "product")])
     return folder
@@ -225,7 +224,7 @@ def test_report_from_stored_results(work, copy_of_documents, configs):
             write_result(work, run, (0.9 if ours else 0.8) + run.seed / 50, 10.0 if ours else 40.0)
         elif run.system == "default" and run.seed == 0:
             write_result(work, run, 0.89, 10.0)
-    report.write_report(wanted, configs, work, copy_of_documents)
+    report.write_report(wanted, configs, work / "results", copy_of_documents)
     written = json.loads((copy_of_documents / "benchmarks/results/accuracy.json").read_text())
     ours, theirs, base, softmax = written["rows"]
     assert [entry["system"] for entry in written["rows"]] == ["default", "spacy", "default", "default"]
@@ -290,19 +289,21 @@ def test_fill_needs_its_markers(tmp_path):
 def test_done_runs_are_skipped_and_time_is_kept(work, configs, monkeypatch, capsys):
     performed = []
 
-    def perform(run, folder):
+    def perform(run, folder, results):
         performed.append(run.id)
         if run.system == SPACY and len(performed) < 3:
             raise RuntimeError("broken")
         write_result(folder, run, 0.9, 10.0)
-        return runs.load_result(folder, run)
+        return runs.load_result(results, run)
 
     monkeypatch.setattr(accuracy, "perform", perform)
     monkeypatch.setattr(accuracy, "available", lambda data: data == "conll03")
     monkeypatch.setattr(accuracy, "load_configs", lambda rows, folder: configs)
 
+    folders = ["--work", str(work), "--results", str(work / "results")]
+
     def call(*options):
-        monkeypatch.setattr(sys, "argv", ["accuracy.py", "--work", str(work), "--seeds", "1", *options])
+        monkeypatch.setattr(sys, "argv", ["accuracy.py", *folders, "--seeds", "1", *options])
         accuracy.main()
         return capsys.readouterr()
 

@@ -9,7 +9,7 @@ from documents import fill
 
 from .rows import GLOVE, MOST_SEEDS, SPACY, Row, Settings, plan
 from .runs import load_result
-from .summary import Done, Gold, parts_of, summarize
+from .summary import Done, parts_of, summarize
 
 TITLES = {
     "conll03": "CoNLL-2003, train → testa",
@@ -20,7 +20,7 @@ TITLES = {
 NOTHING = "No results yet."
 
 
-def collect(rows: Iterable[Row], configs: Mapping[str, Settings], work: Path, steps: int | None) -> list[Any]:
+def collect(rows: Iterable[Row], configs: Mapping[str, Settings], results: Path, steps: int | None) -> list[Any]:
     """(row, runs that have a result by system) for each row that has one.
 
     A training that two rows share counts in both.
@@ -29,7 +29,7 @@ def collect(rows: Iterable[Row], configs: Mapping[str, Settings], work: Path, st
     for row in rows:
         done: dict[str, list[Done]] = {}
         for run in plan([row], dict(configs), range(MOST_SEEDS), steps=steps):
-            result = load_result(work, run)
+            result = load_result(results, run)
             if result is not None:
                 done.setdefault(run.system, []).append(Done(run, result))
         if done:
@@ -38,27 +38,26 @@ def collect(rows: Iterable[Row], configs: Mapping[str, Settings], work: Path, st
 
 
 def write_report(
-    rows: Iterable[Row], configs: Mapping[str, Settings], work: Path, root: Path, steps: int | None = None
+    rows: Iterable[Row], configs: Mapping[str, Settings], results: Path, root: Path, steps: int | None = None
 ) -> None:
-    """Write what the results in the work folder say.
+    """Write what the results in the folder `results` say.
 
     root: the folder with benchmarks/results, README.md and docs/accuracy.md. steps: of the runs to report.
     Raises ValueError if there are no results.
     """
-    found = collect(rows, configs, work, steps)
+    found = collect(rows, configs, results, steps)
     if not found:
-        raise ValueError(f"{work}: no results of these rows with the present configs; nothing is written")
+        raise ValueError(f"{results}: no results of these rows with the present configs; nothing is written")
     summary: dict[str, Any] = {"rows": [entry for row, done in found for entry in summarize(row, done)], "parts": []}
-    gold = Gold(work)
     for row, done in found:
         if row.group == "main":
             for system, runs in done.items():
-                parts = parts_of(runs, work, gold)
+                parts = parts_of(runs)
                 summary["parts"].append({"row": row.name, "system": system, **parts})
-    results = [run.result for _, done in found for runs in done.values() for run in runs]
+    all_results = [run.result for _, done in found for runs in done.values() for run in runs]
     for name in ("versions", "machine"):
         # More than one where results were made on several machines, or before and after an update.
-        summary[name] = [json.loads(text) for text in sorted({json.dumps(result[name]) for result in results})]
+        summary[name] = [json.loads(text) for text in sorted({json.dumps(result[name]) for result in all_results})]
     target = root / "benchmarks" / "results" / "accuracy.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(summary, indent=1) + "\n", "utf8")

@@ -17,6 +17,7 @@ from spacy_lstm_ner.files import write_atomically
 from training import ENV, ROOT, train, write_spacy_config
 
 from .data import ALSO_ON, available, corpus, our_vectors, spacy_vectors, training_file
+from .entities import Entity, Scores, by_familiarity, by_type, gold_entities, out_of_domain
 from .rows import SPACY, Row, Run, Settings, has_vectors
 
 PACKAGES = ("spacy", "thinc", "numpy", "spacy-lstm-ner")
@@ -36,33 +37,24 @@ def load_configs(rows: Iterable[Row], work: Path) -> dict[str, Settings]:
     return found
 
 
-def result_path(work: Path, run: Run) -> Path:
+def result_path(results: Path, run: Run) -> Path:
     """Where the result of a run is kept."""
-    return work / "results" / f"{run.fingerprint}.json"
+    return results / f"{run.fingerprint}.json"
 
 
-def entities_path(work: Path, run: Run) -> Path:
-    """Where the entities that a run found are kept."""
-    return work / "entities" / f"{run.fingerprint}.json"
-
-
-def load_result(work: Path, run: Run) -> dict[str, Any] | None:
+def load_result(results: Path, run: Run) -> dict[str, Any] | None:
     """The result of a run; None if it was not done."""
-    path = result_path(work, run)
+    path = result_path(results, run)
     if not path.exists():
         return None
     result: dict[str, Any] = json.loads(path.read_text("utf8"))
     return result
 
 
-def load_entities(work: Path, run: Run) -> dict[str, Any]:
-    """The entities that a run found, by data set."""
-    entities: dict[str, Any] = json.loads(entities_path(work, run).read_text("utf8"))
-    return entities
-
-
-def perform(run: Run, work: Path) -> dict[str, Any]:
+def perform(run: Run, work: Path, results: Path) -> dict[str, Any]:
     """Train, predict and keep the result, which is written last: a run that was cut off leaves none.
+
+    work: folder for data, vectors and what is trained. results: see `result_path`.
 
     Raises RuntimeError if a step fails.
     """
@@ -84,7 +76,6 @@ def perform(run: Run, work: Path) -> dict[str, Any]:
         found = _predict(run, work, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    write_atomically(entities_path(work, run), json.dumps(found["entities"]).encode())
     result = {
         "id": run.id,
         "data": run.row.data,
@@ -92,13 +83,28 @@ def perform(run: Run, work: Path) -> dict[str, Any]:
         "system": run.system,
         "seed": run.seed,
         "scores": found["scores"],
+        "parts": _parts(run, work, found["entities"]),
         "training": training,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "machine": platform.machine(),
-        "config": run.config,
     }
-    write_atomically(result_path(work, run), (json.dumps(result, indent=1) + "\n").encode())
+    write_atomically(result_path(results, run), (json.dumps(result, indent=1) + "\n").encode())
     return result
+
+
+def _parts(run: Run, work: Path, found: dict[str, list[Entity]]) -> dict[str, dict[str, Scores]]:
+    """Scores by type, of seen and unseen entities, and on the other data set (`out_of_domain`), by name of the part.
+
+    found: the entities that the run found, by data set.
+    """
+    row = run.row
+    own, truth = found[row.data], gold_entities(corpus(work, row.data) / f"{row.scored}.spacy")
+    train = gold_entities(corpus(work, row.data) / "train.spacy")
+    parts = {"types": by_type(truth, own), "familiarity": by_familiarity(truth, own, train), "out_of_domain": {}}
+    other = ALSO_ON.get(row.data)
+    if other in found:
+        parts["out_of_domain"] = {other: out_of_domain(gold_entities(corpus(work, other) / "dev.spacy"), found[other])}
+    return parts
 
 
 def _predict(run: Run, work: Path, folder: Path) -> dict[str, Any]:
@@ -118,4 +124,5 @@ def _predict(run: Run, work: Path, folder: Path) -> dict[str, Any]:
     if done.returncode:
         raise RuntimeError(f"{run.id}: predicting failed\n{done.stderr[-2000:]}")
     found = json.loads(output.read_text("utf8"))
-    return {"scores": found["scores"], "entities": dict(zip(names, found["entities"], strict=True))}
+    entities = [[Entity(*fields) for fields in listed] for listed in found["entities"]]
+    return {"scores": found["scores"], "entities": dict(zip(names, entities, strict=True))}

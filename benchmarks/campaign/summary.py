@@ -5,15 +5,12 @@ Nothing here trains or prints; the report is made of it.
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from training import SCORES, seconds_until
 
-from .data import ALSO_ON
-from .entities import Entity, Scores, by_familiarity, by_type, gold_entities, out_of_domain
+from .entities import Scores
 from .rows import SPACY, Row, Run
-from .runs import load_entities
 
 TIMES = ("seconds_until_best", "seconds_in_all", "cpu_seconds_until_best", "cpu_seconds_in_all")
 
@@ -74,38 +71,18 @@ def _share(ours: float | None, theirs: float | None) -> float | None:
     return ours / theirs if ours is not None and theirs else None
 
 
-class Gold:
-    """The annotated entities of the work folder's corpora, each file read once."""
-
-    def __init__(self, work: Path) -> None:
-        self.work = work
-        self.files: dict[str, list[Entity]] = {}
-
-    def __call__(self, data: str, part: str) -> list[Entity]:
-        name = f"{data}/{part}.spacy"
-        if name not in self.files:
-            self.files[name] = gold_entities(self.work / "data" / name)
-        return self.files[name]
-
-
-def parts_of(found: Sequence[Done], work: Path, gold: Gold) -> dict[str, Any]:
+def parts_of(found: Sequence[Done]) -> dict[str, Any]:
     """Scores of a system by type, of seen and unseen entities, and on the other data set (`out_of_domain`).
 
     found: the runs of one system in one row.
     """
-    row = found[0].run.row
-    by_part: dict[str, list[dict[str, Scores]]] = {"types": [], "familiarity": [], "out_of_domain": []}
-    for done in found:
-        entities = {
-            data: [Entity(*fields) for fields in listed] for data, listed in load_entities(work, done.run).items()
-        }
-        own, truth = entities[row.data], gold(row.data, row.scored)
-        by_part["types"].append(by_type(truth, own))
-        by_part["familiarity"].append(by_familiarity(truth, own, gold(row.data, "train")))
-        other = ALSO_ON.get(row.data)
-        if other in entities:
-            by_part["out_of_domain"].append({other: out_of_domain(gold(other, "dev"), entities[other])})
-    return {name: _over_seeds(seeds) for name, seeds in by_part.items()}
+    kinds = ("types", "familiarity", "out_of_domain")
+    parts = [{kind: _named(done.result["parts"][kind]) for kind in kinds} for done in found]
+    return {kind: _over_seeds([of_run[kind] for of_run in parts]) for kind in kinds}
+
+
+def _named(scores: Mapping[str, Sequence[Any]]) -> dict[str, Scores]:
+    return {name: Scores(*fields) for name, fields in scores.items()}
 
 
 def _over_seeds(seeds: Sequence[Mapping[str, Scores]]) -> dict[str, Any]:
