@@ -11,7 +11,7 @@ Every function here raises ValueError with what was expected and found; the call
 """
 
 from collections.abc import Sequence
-from typing import Any, Dict, List, NamedTuple, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Tuple, Union, cast
 
 import numpy as np
 from srsly import msgpack
@@ -109,6 +109,11 @@ def apply_model(model: Model[Any, Any], message: Message, n_tags: int) -> None:
             node.set_dim("nO", n_tags, force=True)
     before = [(node, name, _shape(node, name)) for node in model.walk() for name in node.param_names]
     model.from_dict({**message, "shims": [[] for _ in message["shims"]]})
+    for node, info in zip(model.walk(), message["nodes"], strict=True):
+        for name, size in info["dims"].items():
+            if size is None and node.has_dim(name):
+                # Thinc leaves it as it was, but the file says that it is not known.
+                node.set_dim(name, cast(Any, None), force=True)
     for node, name, shape in before:
         if node.has_grad(name) and node.has_param(name) and _shape(node, name) != shape:
             # Of an earlier training, with another vocabulary.

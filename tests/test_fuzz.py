@@ -20,6 +20,8 @@ FOUND = {
         "AyAICAgICAgICAgICAgICAgICAgIaQgICAgICAgICAgICAgICAgICAgIKAhnCAgICAgICAgICAgICAgICAgIY2hhbmdl",
         # An attribute that the model does not have was kept for good.
         "AyACCGX///////////////8BAAAaAAAnAAAM/2M=",
+        # A size that a layer does not know was kept when a file said that it is not known.
+        "A///////mv////8I//+8//8I",
     ],
     "annotated": [],
     "vectors": [],

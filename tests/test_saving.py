@@ -338,6 +338,19 @@ def test_attributes_of_another_minor_version():
     assert features.attrs["word_dropout"] == 0.3 and "invented_later" not in features.attrs
 
 
+def test_a_size_that_a_file_does_not_know_is_not_known():
+    """Found by fuzzing: Thinc takes sizes from a file, but not that there is none."""
+    found = parts(SOURCE)
+    message = srsly.msgpack_loads(found["model"])
+    dims = message["nodes"][layer(message, "hashembed")]["dims"]
+    assert dims["nI"] is None
+    dims["nI"] = 2
+    component = make(initialized=False)
+    component.from_bytes(packed({**found, "model": srsly.msgpack_dumps(message)}))
+    component.from_bytes(SOURCE)
+    assert parts(component.to_bytes())["model"] == found["model"]
+
+
 def test_functions_and_caches_do_not_come_from_files():
     found = parts(SOURCE)
     message = srsly.msgpack_loads(found["model"])
