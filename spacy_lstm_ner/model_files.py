@@ -11,7 +11,7 @@ Every function here raises ValueError with what was expected and found; the call
 """
 
 from collections.abc import Sequence
-from typing import Any, Dict, List, NamedTuple, Tuple, Union, cast
+from typing import Any, Dict, List, NamedTuple, Tuple, Union
 
 import numpy as np
 from srsly import msgpack
@@ -112,8 +112,8 @@ def apply_model(model: Model[Any, Any], message: Message, n_tags: int) -> None:
     for node, info in zip(model.walk(), message["nodes"], strict=True):
         for name, size in info["dims"].items():
             if size is None and node.has_dim(name):
-                # Thinc leaves it as it was, but the file says that it is not known.
-                node.set_dim(name, cast(Any, None), force=True)
+                # Thinc leaves it as it was, and has no way to say that a size is not known any more.
+                node._dims[name] = None
     for node, name, shape in before:
         if node.has_grad(name) and node.has_param(name) and _shape(node, name) != shape:
             # Of an earlier training, with another vocabulary.
