@@ -80,6 +80,18 @@ def restore(folder: Path) -> None:
         os.rename(old, folder)
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all that is in it, and what a killed writer put aside; it is there whole, or not at all."""
+    folder = Path(os.path.realpath(folder))
+    restore(folder)
+    if folder.exists():
+        # Under a name that is none; if this process is killed, the next writer of the folder finds and removes it.
+        gone = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+        shutil.rmtree(gone, ignore_errors=True)
+        os.rename(folder, gone)
+        shutil.rmtree(gone)
+
+
 def save_pipeline(nlp: Language, folder: Path) -> None:
     """Write a pipeline whole, in place of an older one; `Language.to_disk` writes file by file over it.
 

@@ -20,7 +20,6 @@ from spacy.training import Example
 from spacy.training.loop import (
     DIR_MODEL_BEST,
     DIR_MODEL_LAST,
-    clean_output_dir,
     create_before_to_disk_callback,
     create_evaluation_callback,
     create_train_batches,
@@ -31,7 +30,7 @@ from spacy.util import registry, resolve_dot_names
 from thinc.api import Config, Optimizer, fix_random_seed, set_gpu_allocator
 
 from .checkpoints import State, allocate_gradients, random_state, set_random_state, write_checkpoint
-from .files import replaced_folder, save_pipeline
+from .files import remove_folder, replaced_folder, save_pipeline
 from .resumption import DIR_CHECKPOINTS, Resumption
 
 
@@ -104,7 +103,8 @@ def train(
             )
     run = _Run(nlp, output, config, every, resumption, use_gpu)
     if resumption is None:
-        clean_output_dir(output)
+        for name in (DIR_MODEL_BEST, DIR_MODEL_LAST):
+            remove_folder(output / name)
     with nlp.select_pipes(disable=run.settings["frozen_components"]):
         log_step, finish_log = run.settings["logger"](nlp, stdout, stderr)
     info, is_best = None, None

@@ -534,6 +534,26 @@ def test_a_failure_leaves_the_old_one(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["ner"]
 
 
+def test_a_folder_is_removed_whole(tmp_path, monkeypatch):
+    """Found by killing: training anew removed the old model-last file by file."""
+    folder = tmp_path / "model-last"
+    folder.mkdir()
+    (folder / "meta.json").write_text("{}")
+
+    def killed(path, ignore_errors=False):
+        if not ignore_errors:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(files.shutil, "rmtree", killed)
+        files.remove_folder(folder)
+    assert not files.intact(folder).exists() and len(os.listdir(tmp_path)) == 1
+    files.remove_folder(folder)
+    (tmp_path / ".model-last.old").mkdir()
+    files.remove_folder(folder)
+    assert not files.intact(folder).exists()
+
+
 def test_leftovers_of_dead_processes_go(tmp_path):
     dead = max(int(name) for name in os.listdir("/proc") if name.isdigit()) + 10**6 if os.path.isdir("/proc") else 10**8
     (tmp_path / f".ner.{dead}.new").mkdir()
