@@ -68,6 +68,9 @@ def write_report(
 def write_tables(summary: Mapping[str, Any], root: Path) -> None:
     """Fill the tables of the documents, and draw the figure if there are results for it."""
     entries = {group: [e for e in summary["rows"] if e["group"] == group] for group in ("main", "ablation", "curve")}
+    if len({e["row"].removesuffix(GLOVE) for e in entries["curve"]}) < 2:
+        # All of the data alone is no curve.
+        entries["curve"] = []
     if entries["main"]:
         fill(root / "README.md", "accuracy", main_table(entries["main"]))
     document = root / "docs" / "accuracy.md"
