@@ -81,8 +81,13 @@ def restore(folder: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder with all that is in it, and what a killed writer put aside; it is there whole, or not at all."""
+    """Remove a folder with all that is in it, and what a killed writer put aside; it is there whole, or not at all.
+
+    Raises NotADirectoryError if there is a file of this name.
+    """
     folder = Path(os.path.realpath(folder))
+    if folder.is_file():
+        raise NotADirectoryError(f"{folder}: expected a folder, found a file; name another folder, or remove it")
     restore(folder)
     if folder.exists():
         # Under a name that is none; if this process is killed, the next writer of the folder finds and removes it.

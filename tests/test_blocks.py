@@ -23,7 +23,7 @@ from spacy_lstm_ner.layers.blocks import (
 from spacy_lstm_ner.layers.confidence import probabilities, span_probabilities
 from spacy_lstm_ner.layers.crf import forward_backward
 from spacy_lstm_ner.layers.decode import decode
-from spacy_lstm_ner.layers.moves import Moves, Transitions, dot, path_counts
+from spacy_lstm_ner.layers.moves import Moves, Transitions, dot, no_transitions, path_counts
 from spacy_lstm_ner.tags import BILUO, BIO, tags_to_spans
 
 LONG = 4 * BLOCK + 7
@@ -182,6 +182,29 @@ def test_extreme_scores_are_scaled_at_every_step(monkeypatch):
     expected = forward_backward(e, lengths, moves)
     np.testing.assert_allclose(found.log_partition, expected.log_partition, rtol=1e-12)
     np.testing.assert_allclose(found.marginals, expected.marginals, rtol=1e-9)
+
+
+def test_extreme_scores_behind_the_last_scaled_step():
+    t = no_transitions(BIO, 1)
+    t.inside[...] = 300.0
+    found = forward_backward(np.zeros((4, 3)), np.array([4]), Moves(BIO, t))
+    np.testing.assert_allclose(found.log_partition, 900.0)
+    np.testing.assert_allclose(found.marginals[-1], [0, 0, 1], atol=1e-12)
+    t = no_transitions(BIO, 1)
+    t.leave[:] = t.enter[1] = -130.0
+    forced = np.zeros((4, 3), dtype=bool)
+    forced[:, 1] = True
+    found = forward_backward(np.zeros((4, 3)), np.array([4]), Moves(BIO, t), forced)
+    np.testing.assert_allclose(found.log_partition, -780.0)
+    np.testing.assert_allclose(found.marginals[-1], [0, 1, 0], atol=1e-12)
+
+
+def test_outside_for_sure_is_not_a_matter_of_rounding():
+    """Single-precision scores, of which the entity wins by 2e-6."""
+    e = np.array([[50.64088821411133, -54.812095642089844, -54.812095642089844]], dtype="float32")
+    t = no_transitions(BIO, 1)
+    t.inside[...], t.enter[:, 1], t.start[1] = 100.0, 100.0 - 1e4, 105.45298585620117
+    assert decode(e, np.array([1]), Moves(BIO, t)).tolist() == [1]
 
 
 @given(st.lists(st.integers(0, 60), max_size=4), st.integers(1, 30), st.data())

@@ -41,7 +41,8 @@ the model holds for less likely than e^-200 are they not.
 SCALED_EVERY = 4
 """Masses are scaled every so many steps: a float holds what they are in between, unless scores are extreme."""
 SMALLEST_TOTAL = 1e-40
-"""Where a mass is smaller in sum than this (or larger than 1 / this) when it is to be scaled, it is at every step."""
+"""Where a mass is smaller in sum than this (or larger than 1 / this) when it is to be scaled, or at the end, every step
+is scaled."""
 
 
 @dataclass
@@ -287,7 +288,11 @@ def _run(x: Floats, blocks: Blocks, packed: Packed, moves: Moves, every: int) ->
             np.maximum(total, tiny, out=total)
             np.divide(here, total[:, :, None], out=here)
             scale[offsets[t] : offsets[t] + b] = total[0]
-    total = np.maximum(mass @ ones, tiny)
+    total = mass @ ones
+    if every > 1 and total.size and not (total.min() > SMALLEST_TOTAL and total.max() < 1.0 / SMALLEST_TOTAL):
+        # Of the steps behind the last scaled one, too.
+        return None
+    np.maximum(total, tiny, out=total)
     log_total = np.log(total[0])
     log_scale = np.log(scale) + log_total
     later = slice(offsets[1] if sizes else 0, None)

@@ -120,7 +120,7 @@ def _surely_outside(e: Floats, lengths: Ints, moves: Moves) -> Bools:
     entering = np.maximum(t.start - t.start[0], (t.enter - t.enter[:, :1]).max(axis=0))[1:][opening[1:]].max()
     staying = t.inside.max(initial=-np.inf) - t.enter[0, 0]
     leaving = max((t.end[ending] - t.end[0]).max(), t.leave[ending].max() + (t.enter[1] - t.enter[0])[opening].max())
-    lead = np.minimum(e[:, 0] - row_maxima(e[:, 1:]), LARGEST_LEAD) - staying
+    lead = np.minimum(e[:, 0].astype("float64") - row_maxima(e[:, 1:]), LARGEST_LEAD) - staying
     # A sequence ends the stretches of the one before it: nothing is worth going on to it.
     jump = np.repeat(np.arange(len(lengths)) * LARGEST_LEAD, lengths)
     total = np.cumsum(lead, dtype="float64")
