@@ -14,8 +14,7 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,12 @@ from spacy.training import Example
 from spacy.util import minibatch
 from thinc.api import fix_random_seed
 
-from spacy_lstm_ner import inference
+from pipeline_parts.stages import Stopwatch, instrumented
 from spacy_lstm_ner.component import DEFAULT_MODEL
 
 ROOT = Path(__file__).parent.parent
 REPETITIONS = 7
+STAGES = [("decoding", "function inference:find_spans"), ("scores", "function inference:span_scores")]
 CASES = [("bio", 4), ("bio", 18), ("biluo", 4), ("biluo", 18)]
 
 
@@ -63,30 +63,6 @@ def timed(run: Callable[[list[Doc]], Any], docs: list[Doc]) -> float:
     return time.perf_counter() - start
 
 
-@contextmanager
-def stages() -> Iterator[dict[str, float]]:
-    """The seconds that finding the best sequences, and the scores of entities, take in here."""
-    spent = dict.fromkeys(("find_spans", "span_scores"), 0.0)
-    real = {name: getattr(inference, name) for name in spent}
-
-    def watched(name: str) -> Callable[..., Any]:
-        def run(*args: Any) -> Any:
-            start = time.perf_counter()
-            result = real[name](*args)
-            spent[name] += time.perf_counter() - start
-            return result
-
-        return run
-
-    try:
-        for name in spent:
-            setattr(inference, name, watched(name))
-        yield spent
-    finally:
-        for name, function in real.items():
-            setattr(inference, name, function)
-
-
 def measure(path: Path, scheme: str, n_labels: int, steps: int) -> dict[str, Any]:
     fix_random_seed(0)
     nlp = spacy.blank("en")
@@ -102,10 +78,12 @@ def measure(path: Path, scheme: str, n_labels: int, steps: int) -> dict[str, Any
     seconds: dict[str, list[float]] = {"model": [], "whole": [], "decoding": [], "scores": []}
     for _ in range(REPETITIONS):
         seconds["model"].append(timed(component.model.predict, [bare(nlp, doc) for doc in docs]))
-        with stages() as stage:
-            seconds["whole"].append(timed(annotate, [bare(nlp, doc) for doc in docs]))
-        seconds["decoding"].append(stage["find_spans"])
-        seconds["scores"].append(stage["span_scores"])
+        batch, watch = [bare(nlp, doc) for doc in docs], Stopwatch(time.perf_counter)
+        with instrumented(nlp, watch, STAGES):
+            spent = watch.run(lambda batch=batch: annotate(batch))
+        seconds["whole"].append(sum(spent.values()))
+        for name, _ in STAGES:
+            seconds[name].append(spent[name])
     median = {name: statistics.median(values) for name, values in seconds.items()}
     whole = median["whole"]
     return {

@@ -87,10 +87,15 @@ def chain_tokens(docs: Sequence[Doc], sentence_boundaries: bool = False, given: 
 
 
 def _is_given(iob: NDArray[Any], types: NDArray[Any], given: str) -> Bools:
-    blocked = (iob == IOB_BEGIN) & (types == 0)
     if given == ENTITIES:
-        return (iob == IOB_INSIDE) | (iob == IOB_BEGIN)
+        return _is_taken(iob)
+    blocked = (iob == IOB_BEGIN) & (types == 0)
     return blocked if given == BLOCKED else np.zeros_like(blocked)
+
+
+def _is_taken(iob: NDArray[Any]) -> Bools:
+    """Where a token is in an entity, or blocked."""
+    return (iob == IOB_INSIDE) | (iob == IOB_BEGIN)
 
 
 def write_entities(doc: Doc, entities: list[Span]) -> None:
@@ -99,15 +104,13 @@ def write_entities(doc: Doc, entities: list[Span]) -> None:
     Other entities and blocked tokens that were there stay; every other token is O.
     """
     iob: NDArray[Any] = doc.to_array(ENT_IOB)
-    # Odd where a token is in an entity, or blocked.
-    if not (iob & 1).any():
+    if not _is_taken(iob).any():
         doc.set_ents(entities)
         return
-    table = doc.to_array([ENT_IOB, ENT_TYPE])
     written = np.zeros(len(doc), dtype=bool)
     for span in entities:
         written[span.start : span.end] = True
-    free = ~written & ~_is_given(table[:, 0], table[:, 1], BLOCKED)
+    free = ~written & ~_is_given(iob, doc.to_array(ENT_TYPE), BLOCKED)
     for ent in doc.ents:
         if not written[ent.start : ent.end].any():
             free[ent.start : ent.end] = False

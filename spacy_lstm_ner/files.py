@@ -41,14 +41,11 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     folder: what to replace, with all that is in it; it may be absent, and its parents are made.
     Raises NotADirectoryError if there is a file of this name.
     """
-    # A link stays a link.
-    folder = Path(os.path.realpath(folder))
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder}: expected a folder, found a file; name another folder, or remove it")
+    folder = _real_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     restore(folder)
     _remove_leftovers(folder)
-    new, old = folder.with_name(f".{folder.name}.{os.getpid()}.new"), _old(folder)
+    new, old = _new(folder), _old(folder)
     shutil.rmtree(new, ignore_errors=True)
     try:
         new.mkdir()
@@ -85,13 +82,11 @@ def remove_folder(folder: Path) -> None:
 
     Raises NotADirectoryError if there is a file of this name.
     """
-    folder = Path(os.path.realpath(folder))
-    if folder.is_file():
-        raise NotADirectoryError(f"{folder}: expected a folder, found a file; name another folder, or remove it")
+    folder = _real_folder(folder)
     restore(folder)
     if folder.exists():
         # Under a name that is none; if this process is killed, the next writer of the folder finds and removes it.
-        gone = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+        gone = _new(folder)
         shutil.rmtree(gone, ignore_errors=True)
         os.rename(folder, gone)
         shutil.rmtree(gone)
@@ -112,6 +107,19 @@ def check_output(folder: Path) -> None:
     if not folder.exists() or (folder / "meta.json").exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     raise FileExistsError(f"{folder}: is there already and no pipeline; name another folder, or remove it")
+
+
+def _real_folder(folder: Path) -> Path:
+    """What a link to the folder, which stays a link, leads to. Raises NotADirectoryError if there is a file."""
+    folder = Path(os.path.realpath(folder))
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: expected a folder, found a file; name another folder, or remove it")
+    return folder
+
+
+def _new(folder: Path) -> Path:
+    # _remove_leftovers knows it by this form.
+    return folder.with_name(f".{folder.name}.{os.getpid()}.new")
 
 
 def _old(folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -100,11 +100,11 @@ def places(nlp: Any, selector: str) -> list[tuple[Any, str]]:
 
 
 @contextmanager
-def instrumented(nlp: Any, watch: Stopwatch) -> Iterator[None]:
-    """While it lasts, the functions of STAGES are timed."""
-    before = [(*place, getattr(*place)) for _, selector in STAGES for place in places(nlp, selector)]
+def instrumented(nlp: Any, watch: Stopwatch, stages: Sequence[tuple[str, str]] = STAGES) -> Iterator[None]:
+    """While it lasts, the functions of the stages, as STAGES has them, are timed."""
+    before = [(*place, getattr(*place)) for _, selector in stages for place in places(nlp, selector)]
     try:
-        for stage, selector in STAGES:
+        for stage, selector in stages:
             for owner, name in places(nlp, selector):
                 setattr(owner, name, watch.wrap(stage, getattr(owner, name)))
         yield

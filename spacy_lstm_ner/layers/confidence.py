@@ -99,11 +99,10 @@ def _score_parts(
 
 def _leaving(lattice: Lattice, rows: Ints, tags: Ints) -> Floats:
     """The part of β that ends the entity at its last row: all moves but those to a continuing tag."""
-    moves, n_rows = lattice.moves, len(lattice.emissions)
-    is_last = np.zeros(n_rows, dtype=bool)
-    is_last[lattice.last] = True
-    onward = moves.leave[tags] * (lattice.u_at(np.minimum(rows + 1, n_rows - 1)) @ moves.enter[1])
-    return cast(Floats, np.where(is_last[rows], moves.end[tags], onward))
+    moves = lattice.moves
+    following = np.minimum(rows + 1, len(lattice.emissions) - 1)
+    onward = moves.leave[tags] * (lattice.u_at(following) @ moves.enter[1])
+    return cast(Floats, np.where(lattice.is_last[rows], moves.end[tags], onward))
 
 
 def soften(probabilities: Floats, temperatures: Floats) -> Floats:

@@ -45,20 +45,29 @@ SMALLEST_TOTAL = 1e-40
 is scaled."""
 
 
+class Masses(NamedTuple):
+    """By packed row. mass (2, P, T): both masses, not all of them scaled. total (2, P): their sums.
+
+    log_scale (P,): log of the factor by which the forward mass changes in this step.
+    """
+
+    mass: Floats
+    total: Floats
+    log_scale: Floats
+
+
 @dataclass
 class Lattice:
     """What the forward-backward run leaves. Rows of α and u, given in token order, sum to 1.
 
-    emissions (N, T): -inf where a tag is not allowed. mass, total, log_scale: see `_Masses`. target (2, N): the packed
-    row of each token, in both directions. open_end (n_sequences,): those that go on behind their last token.
+    emissions (N, T): -inf where a tag is not allowed. target (2, N): the packed row of each token, in both directions.
+    open_end (n_sequences,): those that go on behind their last token.
     """
 
     moves: Moves
     lengths: Ints
     emissions: Floats
-    mass: Floats
-    total: Floats
-    packed_log_scale: Floats
+    masses: Masses
     target: Ints
     open_end: Bools
 
@@ -71,16 +80,15 @@ class Lattice:
         return self._at(1, self.target[1, rows])
 
     def _at(self, direction: int, packed_rows: Ints) -> Floats:
-        found = take_rows(np, self.mass[direction], packed_rows)
-        found /= self.total[direction, packed_rows][:, None]
+        found = take_rows(np, self.masses.mass[direction], packed_rows)
+        found /= self.masses.total[direction, packed_rows][:, None]
         return cast(Floats, found)
 
     def beta_at(self, rows: Ints) -> Floats:
         """(n, T) β of these tokens, as it comes from u of the tokens behind them."""
         found = self.moves.back(self.u_at(np.minimum(rows + 1, len(self.emissions) - 1)))
-        at_end = np.searchsorted(self.last, rows)
-        ends = np.flatnonzero(self.last[np.minimum(at_end, len(self.last) - 1)] == rows) if len(rows) else rows
-        opened = self.open_end[self.lengths > 0][at_end[ends]]
+        ends = np.flatnonzero(self.is_last[rows])
+        opened = self.open_end[self.sequence[rows[ends]]]
         found[ends] = np.where(opened[:, None], 1.0, self.moves.end)
         return found
 
@@ -101,7 +109,7 @@ class Lattice:
 
     def log_scale_at(self, rows: Ints) -> Floats:
         """(n,) log of what the forward mass comes to at these tokens from 1 at the token before."""
-        return cast(Floats, self.packed_log_scale[self.target[0, rows]])
+        return cast(Floats, self.masses.log_scale[self.target[0, rows]])
 
     @cached_property
     def first(self) -> Ints:
@@ -114,6 +122,18 @@ class Lattice:
         return (np.cumsum(self.lengths) - 1)[self.lengths > 0]
 
     @cached_property
+    def is_last(self) -> Bools:
+        """(N,) Whether a row is the last of its sequence."""
+        flags = np.zeros(len(self.emissions), dtype=bool)
+        flags[self.last] = True
+        return flags
+
+    @cached_property
+    def sequence(self) -> Ints:
+        """(N,) The sequence of each row."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+    @cached_property
     def peak(self) -> Floats:
         """(N,) The largest emission of each token."""
         return row_maxima(self.emissions)
@@ -122,8 +142,7 @@ class Lattice:
     def log_partition(self) -> Floats:
         """(n_sequences,) log Z: the log of the summed exponential scores of all legal sequences."""
         total = np.zeros(len(self.lengths))
-        sequence = np.repeat(np.arange(len(self.lengths)), self.lengths)
-        np.add.at(total, sequence, self.packed_log_scale[self.target[0]] + self.peak)
+        np.add.at(total, self.sequence, self.masses.log_scale[self.target[0]] + self.peak)
         with np.errstate(divide="ignore"):
             # -inf where constraints leave no sequence.
             total[self.lengths > 0] += np.log(self.alpha_at(self.last) @ self.moves.end)
@@ -177,9 +196,8 @@ class Lattice:
             for source, role_before in enumerate("BI"):
                 at = before[:, moves.scheme.columns(role_before)]
                 scores += np.einsum("nl,nl,l->n", at, to, moves.inside[c, source] * t.inside[c, source])
-        sequence = np.repeat(np.arange(len(self.lengths)), self.lengths)
         total = np.zeros(len(self.lengths))
-        np.add.at(total, sequence[rows], scores)
+        np.add.at(total, self.sequence[rows], scores)
         total[self.lengths > 0] += self.marginals[self.first] @ t.start + self.marginals[self.last] @ t.end
         return total
 
@@ -201,7 +219,7 @@ def forward_backward(
         e = np.where(allowed, e, -np.inf)
     lengths = np.asarray(lengths)
     x = _exponentials(e)
-    target, found = np.empty((2, len(e)), dtype=np.int64), list[_Masses]()
+    target, found = np.empty((2, len(e)), dtype=np.int64), list[Masses]()
 
     def run(blocks: Blocks) -> Ints:
         masses, own, uncut = _run_blocks(x, _opened(blocks, opened), moves)
@@ -212,7 +230,7 @@ def forward_backward(
     settle(ways(lengths), run)
     masses = found[0] if len(found) == 1 else _joined(found)
     open_end = np.zeros(len(lengths), dtype=bool) if opened is None else opened[1]
-    return Lattice(moves, lengths, e, *masses, target, open_end)
+    return Lattice(moves, lengths, e, masses, target, open_end)
 
 
 def _exponentials(e: Floats) -> Floats:
@@ -233,28 +251,17 @@ def _opened(blocks: Blocks, opened: Optional[tuple[Bools, Bools]]) -> Blocks:
     return replace(blocks, open_start=blocks.open_start | before, open_end=blocks.open_end | behind)
 
 
-class _Masses(NamedTuple):
-    """By packed row. mass (2, P, T): both masses, not all of them scaled. total (2, P): their sums.
-
-    log_scale (P,): log of the factor by which the forward mass changes in this step.
-    """
-
-    mass: Floats
-    total: Floats
-    log_scale: Floats
-
-
-def _joined(parts: list[_Masses]) -> _Masses:
+def _joined(parts: list[Masses]) -> Masses:
     mass, total, log_scale = zip(*parts, strict=True)
-    return _Masses(np.concatenate(mass, axis=1), np.concatenate(total, axis=1), np.concatenate(log_scale))
+    return Masses(np.concatenate(mass, axis=1), np.concatenate(total, axis=1), np.concatenate(log_scale))
 
 
-def _run_blocks(x: Floats, blocks: Blocks, moves: Moves) -> tuple[_Masses, Ints, Ints]:
+def _run_blocks(x: Floats, blocks: Blocks, moves: Moves) -> tuple[Masses, Ints, Ints]:
     """RETURNS the masses, the packed rows (2, n) of the rows that the blocks own, and the sequences to be run again."""
     packed = pack(blocks.lengths, n_directions=2)
     masses = _run(x, blocks, packed, moves, SCALED_EVERY)
     if masses is None:
-        masses = cast(_Masses, _run(x, blocks, packed, moves, 1))
+        masses = cast(Masses, _run(x, blocks, packed, moves, 1))
     meeting, ends = blocks.meeting, blocks.end[blocks.meeting]
     agree = np.ones(len(meeting), dtype=bool)
     # The forward mass at the last row of one block, and the backward mass at the first row of the next.
@@ -265,7 +272,7 @@ def _run_blocks(x: Floats, blocks: Blocks, moves: Moves) -> tuple[_Masses, Ints,
     return masses, packed.target[:, blocks.own_places], blocks.disagreeing(agree)
 
 
-def _run(x: Floats, blocks: Blocks, packed: Packed, moves: Moves, every: int) -> Optional[_Masses]:
+def _run(x: Floats, blocks: Blocks, packed: Packed, moves: Moves, every: int) -> Optional[Masses]:
     """Both masses, scaled to sum 1 every so many steps. None if they come near what a float holds in between."""
     mass = take_rows(np, x, blocks.rows[packed.source])
     tiny, ones = np.finfo(float).tiny, np.ones(mass.shape[2])
@@ -282,14 +289,14 @@ def _run(x: Floats, blocks: Blocks, packed: Packed, moves: Moves, every: int) ->
         np.multiply(here, arriving[:, :b], out=here)
         if t % every == 0:
             total = here @ ones
-            if every > 1 and not (total.min() > SMALLEST_TOTAL and total.max() < 1.0 / SMALLEST_TOTAL):
+            if every > 1 and not _are_held(total):
                 return None
             # Zero only where emissions of many tokens contradict what is allowed by hundreds of nats each.
             np.maximum(total, tiny, out=total)
             np.divide(here, total[:, :, None], out=here)
             scale[offsets[t] : offsets[t] + b] = total[0]
     total = mass @ ones
-    if every > 1 and total.size and not (total.min() > SMALLEST_TOTAL and total.max() < 1.0 / SMALLEST_TOTAL):
+    if every > 1 and not _are_held(total):
         # Of the steps behind the last scaled one, too.
         return None
     np.maximum(total, tiny, out=total)
@@ -297,7 +304,12 @@ def _run(x: Floats, blocks: Blocks, packed: Packed, moves: Moves, every: int) ->
     log_scale = np.log(scale) + log_total
     later = slice(offsets[1] if sizes else 0, None)
     log_scale[later] -= log_total[packed.previous[later]]
-    return _Masses(mass, total, log_scale)
+    return Masses(mass, total, log_scale)
+
+
+def _are_held(totals: Floats) -> bool:
+    """Whether masses with these sums are far from what a float does not hold. NaN is not."""
+    return not totals.size or bool(totals.min() > SMALLEST_TOTAL and totals.max() < 1.0 / SMALLEST_TOTAL)
 
 
 def entropy(lattice: Lattice) -> Floats:
@@ -306,9 +318,8 @@ def entropy(lattice: Lattice) -> Floats:
     The chain is Markov, so that it is the entropy of the first tag plus that of each tag given the one before.
     """
     total = np.zeros(len(lattice.lengths))
-    gamma, sequence = lattice.marginals, np.repeat(np.arange(len(lattice.lengths)), lattice.lengths)
     finite = np.where(np.isneginf(lattice.emissions), 0.0, lattice.emissions)
-    np.add.at(total, sequence, -np.einsum("nt,nt->n", gamma, finite))
+    np.add.at(total, lattice.sequence, -np.einsum("nt,nt->n", lattice.marginals, finite))
     total += lattice.log_partition - lattice.expected_move_scores()
     return np.maximum(total, 0.0)
 

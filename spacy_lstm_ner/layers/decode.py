@@ -22,6 +22,7 @@ RUN, RUN_MARGIN = 32, 8
 """Runs of tokens between those that are O for sure are mostly short. Longer ones are cut into blocks of about this
 size, with these margins: a maximum forgets sooner than a sum."""
 LARGEST_LEAD = 1000.0
+"""A token's O counts as at most so much (in nats) ahead of its other tags, so that sums of leads stay exact."""
 SLACK = 1e-6
 """What sums may be wrong by, in nats, and far more than they are."""
 
@@ -123,9 +124,10 @@ def _surely_outside(e: Floats, lengths: Ints, moves: Moves) -> Bools:
     lead = np.minimum(e[:, 0].astype("float64") - row_maxima(e[:, 1:]), LARGEST_LEAD) - staying
     # A sequence ends the stretches of the one before it: nothing is worth going on to it.
     jump = np.repeat(np.arange(len(lengths)) * LARGEST_LEAD, lengths)
-    total = np.cumsum(lead, dtype="float64")
-    to_left = total + jump - np.maximum.accumulate(total - lead + jump)
-    to_right = np.minimum.accumulate((total + jump)[::-1])[::-1] - (total - lead + jump)
+    behind = np.cumsum(lead) + jump
+    before = behind - lead
+    to_left = behind - np.maximum.accumulate(before)
+    to_right = np.minimum.accumulate(behind[::-1])[::-1] - before
     return cast(Bools, to_left + to_right - lead > entering + leaving - staying + SLACK)
 
 
