@@ -51,10 +51,19 @@ class _Entry(NamedTuple):
     params: Dict[str, Any]
 
 
+_decode_array = msgpack.msgpack_decoders.get("numpy")
+
+
+def _decode_pairs(pairs: List[Tuple[Any, Any]]) -> Any:
+    return _decode_array(dict(pairs))
+
+
 def unpack(data: bytes) -> Any:
     """The object of a message in msgpack's form. Raises ValueError if it is none."""
+    # Unless told what becomes of a map, srsly looks through the entry points of all packages, for each attribute anew.
+    bounds = {"max_array_len": LONGEST_LIST, "max_map_len": LONGEST_LIST}
     try:
-        return msgpack.unpackb(data, raw=False, max_array_len=LONGEST_LIST, max_map_len=LONGEST_LIST)
+        return msgpack.unpackb(data, raw=False, object_pairs_hook=_decode_pairs, **bounds)
     except Exception as error:
         # The decoder of arrays hands on whatever NumPy says of a wrong type.
         raise ValueError(
@@ -66,7 +75,8 @@ def read_model(data: bytes, model: Model[Any, Any], n_tags: int) -> Message:
     """Check the bytes of a model against the model that is to take them, which is left as it is.
 
     n_tags: the tags that the output layer must have, whatever it has now.
-    RETURNS: the message, without attributes that the model does not have.
+    RETURNS: the message, without attributes that the model does not have. Those that are data are unpacked, in another
+        list, "values"; those that their own package reads are left in "attrs".
     Raises ValueError if they are damaged or of another architecture.
     """
     message, nodes = unpack(data), list(model.walk())
@@ -75,6 +85,7 @@ def read_model(data: bytes, model: Model[Any, Any], n_tags: int) -> Message:
     for name in _LISTS:
         if len(message[name]) != len(nodes):
             raise ValueError(f"expected a model of {len(nodes)} layers, found {len(message[name])}")
+    values: List[Dict[str, Any]] = []
     sized, place_of = {node.id for node in tag_layers(model)}, {node.id: k for k, node in enumerate(nodes)}
     for k, node in enumerate(nodes):
         info, attrs, params, shims = (message[name][k] for name in _LISTS)
@@ -88,10 +99,12 @@ def read_model(data: bytes, model: Model[Any, Any], n_tags: int) -> Message:
             _check_head(node, entry.attrs, place, n_tags)
         _check_params(node, entry)
         # What another version may have added says nothing here.
-        message["attrs"][k] = {name: value for name, value in attrs.items() if _is_saved(node, name)}
+        saved = [name for name in attrs if _is_saved(node, name)]
+        values.append({name: entry.attrs[name] for name in saved if name in entry.attrs})
+        message["attrs"][k] = {name: attrs[name] for name in saved if name not in entry.attrs}
         packed = isinstance(shims, list) and all(isinstance(shim, bytes) for shim in shims)
         _require(packed and len(shims) == len(node.shims), place, f"{len(node.shims)} states of a framework", shims)
-    return message
+    return {**message, "values": values}
 
 
 def apply_model(model: Model[Any, Any], message: Message, n_tags: int) -> None:
@@ -109,7 +122,8 @@ def apply_model(model: Model[Any, Any], message: Message, n_tags: int) -> None:
             node.set_dim("nO", n_tags, force=True)
     before = [(node, name, _shape(node, name)) for node in model.walk() for name in node.param_names]
     model.from_dict({**message, "shims": [[] for _ in message["shims"]]})
-    for node, info in zip(model.walk(), message["nodes"], strict=True):
+    for node, info, values in zip(model.walk(), message["nodes"], message["values"], strict=True):
+        node.attrs.update(values)
         for name, size in info["dims"].items():
             if size is None and node.has_dim(name):
                 # Thinc leaves it as it was, and has no way to say that a size is not known any more.
