@@ -99,6 +99,7 @@ def build_lexeme_embed(
     include_static_vectors: bool = False,
     maxout_pieces: int = 3,
     word_dropout: float = 0.0,
+    affix_dropout: float = 0.0,
     map_vectors: bool = True,
     tune_vectors: bool = False,
     min_count: int = 0,
@@ -110,7 +111,8 @@ def build_lexeme_embed(
     width: width of each feature's vectors and of the output.
     attrs: features, see `layers.embed.text_features`. rows: rows of the hash table of each.
     include_static_vectors: add the word's vector from the pipeline's table.
-    word_dropout: share of a training batch's distinct words that are treated as never seen before.
+    word_dropout: share of a training batch's distinct words that are treated as never seen before. affix_dropout: share
+        of these that lose their affixes too.
     map_vectors: map the static vectors to `width` before they are mixed.
     tune_vectors: learn the difference from the static vector for each word of the training data.
     min_count: add a vector of its own for each word that the training data has so often (0: none); lstm_ner builds the
@@ -130,9 +132,8 @@ def build_lexeme_embed(
     if min_count < 0:
         raise ValueError(f"LexemeEmbed: min_count is {min_count}, but must be at least 0 (0: no vocabulary)")
     tables = [HashEmbed(width, number, column=k, seed=k + 8) for k, number in enumerate(rows)]
-    branches: List[Model[Any, Any]] = [
-        chain(lexeme_features(attrs, word_dropout), tables[0] if len(tables) == 1 else concatenate(*tables))
-    ]
+    hashed: Model[Any, Any] = tables[0] if len(tables) == 1 else concatenate(*tables)
+    branches: List[Model[Any, Any]] = [chain(lexeme_features(attrs, word_dropout, affix_dropout), hashed)]
     if include_static_vectors:
         branches.append(lexeme_vectors(width if map_vectors else None, tuned=tune_vectors))
     if min_count:

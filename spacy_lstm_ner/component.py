@@ -47,9 +47,10 @@ occurrences = 5000
 @architectures = "spacy-lstm-ner.LexemeEmbed.v1"
 width = 96
 attrs = ["norm", "prefix1", "prefix2", "prefix3", "suffix2", "suffix3", "suffix4", "shape"]
-rows = [5000, 500, 1000, 2500, 1000, 2500, 2500, 1000]
+rows = [4000, 250, 750, 2000, 750, 2000, 2000, 750]
 include_static_vectors = false
 word_dropout = 0.3
+affix_dropout = 0.5
 
 [model.tok2vec.encode]
 @architectures = "spacy-lstm-ner.LSTMEncoder.v1"

@@ -45,6 +45,8 @@ DOCS = make_docs("the cat saw the dog", "", "A", "the rain in Spain fell on the 
         ({"width": 0}, "width"),
         ({"word_dropout": 1.0}, "word_dropout"),
         ({"word_dropout": -0.1}, "word_dropout"),
+        ({"affix_dropout": 1.1}, "affix_dropout"),
+        ({"affix_dropout": -0.1}, "affix_dropout"),
         ({"min_count": 1, "singleton_dropout": 1.0}, "singleton_dropout"),
         ({"min_count": -1}, "min_count"),
     ],

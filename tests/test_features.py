@@ -98,6 +98,22 @@ def test_word_dropout_in_training_only():
     np.testing.assert_array_equal(dropped.predict(lexemes), full)
 
 
+def test_affix_dropout_leaves_shape_and_length():
+    """Of the words that are hidden, a share loses its affixes too; no other word loses anything."""
+    lexemes = distinct_lexemes(make_docs(" ".join(f"word{k}x{k}" for k in range(1000))))
+    names = ["prefix1", "norm", "suffix3", "shape", "length"]
+    full = lexeme_features(names, 0.0, 0.5).begin_update(lexemes)[0]
+    dropped = lexeme_features(names, 0.4, 0.5)
+    np.testing.assert_array_equal(dropped.predict(lexemes), full)
+    np.random.seed(0)
+    keys, _ = dropped.begin_update(lexemes)
+    hidden, bare = keys[:, 1] == 0, (keys[:, [0, 2]] == 0).all(axis=1)
+    assert 0.35 < hidden.mean() < 0.45 and 0.4 < bare[hidden].mean() < 0.6
+    assert not (bare & ~hidden).any()
+    np.testing.assert_array_equal(keys[~bare][:, [0, 2]], full[~bare][:, [0, 2]])
+    np.testing.assert_array_equal(keys[:, 3:], full[:, 3:])
+
+
 # Features of tokens
 
 

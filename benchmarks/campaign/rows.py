@@ -87,13 +87,19 @@ def encoder(architecture: str, **settings: Any) -> Change:
     return change
 
 
+def steady_batches(config: Settings) -> None:
+    """A change: batches of the largest size from the start."""
+    batcher = _section(config, "training.batcher")
+    batcher["size"] = batcher["size"]["stop"]
+
+
 def sentences(config: Settings) -> None:
     """A change: train and score on the annotated sentences instead of whole documents."""
     for part in ("train", "dev"):
         put(f"corpora.{part}.gold_preproc", True)(config)
 
 
-LOCKED, WORD = "training.dropout", f"{TOK2VEC}.embed.word_dropout"
+LOCKED, WORD, AFFIX = "training.dropout", f"{TOK2VEC}.embed.word_dropout", f"{TOK2VEC}.embed.affix_dropout"
 RECURRENT, WINDOW = f"{TOK2VEC}.encode.recurrent_dropout", f"{TOK2VEC}.encode.window"
 
 # One factor at a time. A variant that is what the base config is already takes the base's results.
@@ -120,9 +126,11 @@ ABLATION: dict[str, dict[str, Change]] = {
         "none": all_of(put(LOCKED, 0.0), put(WORD, 0.0)),
         "locked": put(WORD, 0.0),
         "words": put(LOCKED, 0.0),
+        "locked, words but not their affixes": put(AFFIX, 0.0),
         "locked, recurrent": all_of(put(WORD, 0.0), put(RECURRENT, 0.2)),
         "locked, words, recurrent": put(RECURRENT, 0.2),
     },
+    "batches": {"of one size": steady_batches},
     "unit of context": {
         "window 16": put(WINDOW, 16),
         "window 32": put(WINDOW, 32),

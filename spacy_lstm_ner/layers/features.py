@@ -21,6 +21,7 @@ from .packed import split_rows
 Backprop = Callable[[Any], Any]
 
 WHOLE_WORD_FEATURES = ("orth", "lower", "norm")
+AFFIXES = ("prefix", "suffix")
 UNKNOWN_KEY = 0
 """The key of the unknown word; hash_string gives it to no text but the empty one."""
 
@@ -112,17 +113,22 @@ def _new_feature_keys(text: str, names: tuple[str, ...]) -> bytes:
 _kept_feature_keys = lru_cache(maxsize=2**15)(_new_feature_keys)
 
 
-def lexeme_features(names: Sequence[str], word_dropout: float) -> Model[Lexemes, Ints2d]:
+def lexeme_features(names: Sequence[str], word_dropout: float, affix_dropout: float = 0.0) -> Model[Lexemes, Ints2d]:
     """The hashes (n, number of names) of each word's features, uint64.
 
     word_dropout: share of the distinct words of a batch that training treats as never seen before: the features that
         identify the whole word (orth, lower, norm) become those of the unknown word, its affixes and shape stay. So
         the model learns what to make of new words.
+    affix_dropout: share of these words whose affixes become those of the unknown word as well, so that shape and length
+        are left: affixes of three letters and more all but name the word.
     """
     check_feature_names(names)
     if not 0.0 <= word_dropout < 1.0:
         raise ValueError(f"LexemeEmbed: word_dropout is {word_dropout}, but must be at least 0 and less than 1")
-    return Model("lexeme_features", _features_forward, attrs={"names": list(names), "word_dropout": word_dropout})
+    if not 0.0 <= affix_dropout <= 1.0:
+        raise ValueError(f"LexemeEmbed: affix_dropout is {affix_dropout}, but must be from 0 to 1")
+    attrs = {"names": list(names), "word_dropout": word_dropout, "affix_dropout": affix_dropout}
+    return Model("lexeme_features", _features_forward, attrs=attrs)
 
 
 def _features_forward(model: Model[Lexemes, Ints2d], lexemes: Lexemes, is_train: bool) -> tuple[Ints2d, Backprop]:
@@ -131,9 +137,15 @@ def _features_forward(model: Model[Lexemes, Ints2d], lexemes: Lexemes, is_train:
     array = np.frombuffer(bytearray(keys), dtype="uint64").reshape(-1, len(names))
     if is_train and model.attrs["word_dropout"]:
         hidden = np.flatnonzero(np.random.uniform(size=len(array)) < model.attrs["word_dropout"])
-        whole_word = [k for k, name in enumerate(names) if name in WHOLE_WORD_FEATURES]
-        array[hidden[:, None], whole_word] = UNKNOWN_KEY
+        array[hidden[:, None], _places(names, WHOLE_WORD_FEATURES)] = UNKNOWN_KEY
+        bare = hidden[np.random.uniform(size=len(hidden)) < model.attrs["affix_dropout"]]
+        array[bare[:, None], _places(names, AFFIXES)] = UNKNOWN_KEY
     return cast(Ints2d, model.ops.asarray(array)), _no_gradient
+
+
+def _places(names: Sequence[str], beginnings: tuple[str, ...]) -> list[int]:
+    """Where the features stand whose names begin so."""
+    return [k for k, name in enumerate(names) if name.startswith(beginnings)]
 
 
 def _no_gradient(dY: Any) -> list[Any]:
