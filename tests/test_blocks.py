@@ -1,12 +1,11 @@
 """Long chains in blocks give what the uncut chains give."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spacy_lstm_ner.layers import confidence as confidence_module
 from spacy_lstm_ner.layers import crf as crf_module
 from spacy_lstm_ner.layers import decode as decode_module
 from spacy_lstm_ner.layers.blocks import (
@@ -24,7 +23,7 @@ from spacy_lstm_ner.layers.confidence import probabilities, span_probabilities
 from spacy_lstm_ner.layers.crf import forward_backward
 from spacy_lstm_ner.layers.decode import decode
 from spacy_lstm_ner.layers.moves import Moves, Transitions, dot, no_transitions, path_counts
-from spacy_lstm_ner.tags import BILUO, BIO, tags_to_spans
+from spacy_lstm_ner.tags import BILUO, BIO, Spans, tags_to_spans
 
 LONG = 4 * BLOCK + 7
 
@@ -229,18 +228,34 @@ def test_no_cut_inside_a_span(lengths, size, data):
 
 
 @pytest.mark.parametrize("rows", [30, 100, 400])
-@pytest.mark.parametrize("margin", [1, 2, 16])
-def test_scores_of_spans_in_parts_of_a_sequence(rows, margin, monkeypatch):
-    """Right with any margin: with a small one, parts disagree, and the sequence is run whole."""
+@pytest.mark.parametrize("margins", [(1,), (2,), (1, 16), (64, 1024)])
+def test_scores_of_spans_in_parts_of_a_sequence(rows, margins, monkeypatch):
+    """Right with any margins: with small ones, parts disagree, and the sequence is run again, and in the end whole."""
     e, lengths, moves = chain(9, [900, 3, 250], BILUO)
     tags = decode(e, lengths, moves)
     spans = tags_to_spans(tags, np.cumsum(lengths) - lengths, BILUO)
     assert len(spans.starts) > 50
     expected = span_probabilities(forward_backward(e, lengths, moves), spans)
     np.testing.assert_allclose(probabilities(e, lengths, moves, None, spans), expected, rtol=1e-7)
-    monkeypatch.setattr("spacy_lstm_ner.layers.confidence.rows_at_once", lambda n_tags: rows)
-    monkeypatch.setattr("spacy_lstm_ner.layers.confidence.cut_outside", partial(cut_outside, margin=margin))
+    monkeypatch.setattr(confidence_module, "rows_at_once", lambda n_tags: rows)
+    monkeypatch.setattr(confidence_module, "PART_MARGINS", margins)
     np.testing.assert_allclose(probabilities(e, lengths, moves, None, spans), expected, rtol=1e-7)
+
+
+def test_a_long_memory_takes_wider_margins_and_not_the_whole_sequence(monkeypatch):
+    """An entity goes on nine times of ten, and so does no entity: only some 90 tokens later is the start forgotten."""
+    stay, change, never = np.log(0.9), np.log(0.1), -30.0
+    enter = np.array([[stay, change, never], [change, never, never]])
+    t = no_transitions(BIO, 1)._replace(enter=enter, inside=np.full((1, 2, 1), stay))
+    e, lengths, moves = np.random.default_rng(0).normal(size=(9000, 3)) * 0.01, np.array([9000]), Moves(BIO, t)
+    starts = np.arange(10, 9000, 500)
+    spans = Spans(starts, starts + 2, np.zeros_like(starts))
+    expected = span_probabilities(forward_backward(e, lengths, moves), spans)
+    tried, real = [], confidence_module._score_parts
+    monkeypatch.setattr(confidence_module, "rows_at_once", lambda n_tags: 3000)
+    monkeypatch.setattr(confidence_module, "_score_parts", lambda *args: tried.append(len(args[4])) or real(*args))
+    np.testing.assert_allclose(probabilities(e, lengths, moves, None, spans), expected, rtol=1e-7)
+    assert tried == [3, 3]
 
 
 def test_part_of_a_longer_sequence():

@@ -1,5 +1,6 @@
 """The exact probability of an entity, and what a temperature does to it. Notation as in `crf`."""
 
+from itertools import chain
 from typing import Optional, cast
 
 import numpy as np
@@ -9,6 +10,9 @@ from .blocks import Blocks, cut_outside, rows_at_once, same_masses, settle, whol
 from .crf import LARGEST_GAP, Lattice, forward_backward
 from .kernel import take_rows
 from .moves import Moves
+
+PART_MARGINS = 64, 1024
+"""Margins of the parts of a long sequence, of the first try and of the second. A part has many more rows than that."""
 
 
 def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:
@@ -58,15 +62,17 @@ def probabilities(emissions: Floats, lengths: Ints, moves: Moves, allowed: Optio
     """(n,) The probability of each span; sequences without any are skipped, the others run in bounded memory.
 
     emissions (N, T); lengths (n_sequences,); allowed (N, T) or None. A sequence that is longer than what is run at once
-    runs in parts that are checked where they meet, see `blocks`.
+    runs in parts that are checked where they meet, see `blocks`; it would run whole, in memory that grows with it, only
+    if the model remembered for all of PART_MARGINS.
     """
     scores = np.zeros(len(spans.starts))
     if not len(scores):
         return scores
     lengths = np.asarray(lengths)
     sequence = np.repeat(np.arange(len(lengths)), lengths)
-    parts = cut_outside(lengths, spans.starts, spans.ends, rows_at_once(emissions.shape[1]))
-    tries = (blocks.some(np.isin(blocks.chain, sequence[spans.starts])) for blocks in (parts, whole(lengths)))
+    size, with_spans = rows_at_once(emissions.shape[1]), sequence[spans.starts]
+    parts = (cut_outside(lengths, spans.starts, spans.ends, size, margin) for margin in PART_MARGINS)
+    tries = (blocks.some(np.isin(blocks.chain, with_spans)) for blocks in chain(parts, [whole(lengths)]))
     settle(tries, lambda blocks: _score_parts(emissions, moves, allowed, spans, blocks, scores))
     return scores
 
