@@ -1,6 +1,6 @@
 """CRF against log-softmax, partial annotation, and how far the scores of entities can be trusted.
 
-Usage: python benchmarks/confidence.py TRAIN.spacy DEV.spacy [--seeds 3] [--steps 1000]
+Usage: python benchmarks/confidence.py TRAIN.spacy DEV.spacy [--seeds 3] [--steps 1800]
 
 Trains configs/default.cfg on one thread
   - with both heads, once for each seed;
@@ -29,7 +29,8 @@ LEFT_OUT = 0.2
 def f_after_training(data: tuple[Path, Path], output: Path, seed: int, steps: int, head: str = "crf") -> float:
     """Train; RETURNS entity F on DEV."""
     overrides = {"paths.train": data[0], "paths.dev": data[1], "system.seed": seed}
-    overrides |= {"training.max_steps": steps, "training.optimizer.learn_rate.total_steps": steps}
+    rate = "training.optimizer.learn_rate"
+    overrides |= {"training.max_steps": steps, f"{rate}.total_steps": steps, f"{rate}.warmup_steps": steps * 5 // 9}
     overrides["components.lstm_ner.model.head"] = head
     train(ROOT / "configs" / "default.cfg", output, overrides, echo=False)
     f: float = evaluate(output / "model-best", data[1], output / "scores.json")["ents_f"]
@@ -111,7 +112,7 @@ def main() -> None:
     parser.add_argument("train", type=Path)
     parser.add_argument("dev", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=1800)
     args = parser.parse_args()
     os.environ.update(ENV)
     data = args.train, args.dev

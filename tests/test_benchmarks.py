@@ -118,6 +118,7 @@ def test_short_trials_are_runs_of_their_own(configs):
     training = short.config["training"]
     assert training["max_steps"] == training["eval_frequency"] == 5
     assert training["optimizer"]["learn_rate"]["total_steps"] == 5
+    assert training["optimizer"]["learn_rate"]["warmup_steps"] < 5
     assert full.config["training"]["max_steps"] == configs["default"]["training"]["max_steps"]
 
 

@@ -325,6 +325,17 @@ def test_case_44_settings_of_another_minor_version():
 SOURCE_VERSION = json.loads(parts(SOURCE)["manifest"])["version"]
 
 
+def test_loading_looks_up_no_decoders(monkeypatch):
+    """srsly would, in the entry points of all packages and for each attribute anew: half the time of a load."""
+
+    def fail(*args):
+        raise AssertionError("looked up")
+
+    component, data = make(initialized=False), packed(parts(SOURCE))
+    monkeypatch.setattr(srsly.msgpack.msgpack_decoders, "get_all", fail)
+    component.from_bytes(data)
+
+
 def test_attributes_of_another_minor_version():
     """One that is not known is left out; a rate that the config writes as 0 may be 0.3 in the file."""
     found = parts(SOURCE)

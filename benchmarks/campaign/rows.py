@@ -228,7 +228,7 @@ def configured(row: Row, system: str, base: Settings, steps: int | None = None) 
         training.update(max_steps=steps, eval_frequency=min(steps, training["eval_frequency"]))
         rate = training["optimizer"].get("learn_rate")
         if isinstance(rate, dict) and "total_steps" in rate:
-            rate["total_steps"] = steps
+            rate.update(warmup_steps=rate["warmup_steps"] * steps // rate["total_steps"], total_steps=steps)
     return config
 
 

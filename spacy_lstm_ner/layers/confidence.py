@@ -1,6 +1,6 @@
 """The exact probability of an entity, and what a temperature does to it. Notation as in `crf`."""
 
-from itertools import chain
+import itertools
 from typing import Optional, cast
 
 import numpy as np
@@ -12,7 +12,7 @@ from .kernel import take_rows
 from .moves import Moves
 
 PART_MARGINS = 64, 1024
-"""Margins of the parts of a long sequence, of the first try and of the second. A part has many more rows than that."""
+"""Margins of the parts of a long sequence, of the first try and of the second; at most a quarter of a part's rows."""
 
 
 def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:
@@ -71,8 +71,9 @@ def probabilities(emissions: Floats, lengths: Ints, moves: Moves, allowed: Optio
     lengths = np.asarray(lengths)
     sequence = np.repeat(np.arange(len(lengths)), lengths)
     size, with_spans = rows_at_once(emissions.shape[1]), sequence[spans.starts]
-    parts = (cut_outside(lengths, spans.starts, spans.ends, size, margin) for margin in PART_MARGINS)
-    tries = (blocks.some(np.isin(blocks.chain, with_spans)) for blocks in chain(parts, [whole(lengths)]))
+    margins = (min(margin, size // 4) for margin in PART_MARGINS)
+    parts = (cut_outside(lengths, spans.starts, spans.ends, size, margin) for margin in margins)
+    tries = (blocks.some(np.isin(blocks.chain, with_spans)) for blocks in itertools.chain(parts, [whole(lengths)]))
     settle(tries, lambda blocks: _score_parts(emissions, moves, allowed, spans, blocks, scores))
     return scores
 

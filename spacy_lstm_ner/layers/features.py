@@ -138,8 +138,9 @@ def _features_forward(model: Model[Lexemes, Ints2d], lexemes: Lexemes, is_train:
     if is_train and model.attrs["word_dropout"]:
         hidden = np.flatnonzero(np.random.uniform(size=len(array)) < model.attrs["word_dropout"])
         array[hidden[:, None], _places(names, WHOLE_WORD_FEATURES)] = UNKNOWN_KEY
-        bare = hidden[np.random.uniform(size=len(hidden)) < model.attrs["affix_dropout"]]
-        array[bare[:, None], _places(names, AFFIXES)] = UNKNOWN_KEY
+        if model.attrs["affix_dropout"]:
+            bare = hidden[np.random.uniform(size=len(hidden)) < model.attrs["affix_dropout"]]
+            array[bare[:, None], _places(names, AFFIXES)] = UNKNOWN_KEY
     return cast(Ints2d, model.ops.asarray(array)), _no_gradient
 
 
