@@ -1,6 +1,6 @@
 """CRF against log-softmax, partial annotation, and how far the scores of entities can be trusted.
 
-Usage: python benchmarks/confidence.py TRAIN.spacy DEV.spacy [--seeds 3] [--steps 1800]
+Usage: python benchmarks/confidence.py TRAIN.spacy DEV.spacy [--seeds 3] [--steps N]
 
 Trains configs/default.cfg on one thread
   - with both heads, once for each seed;
@@ -20,19 +20,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from training import ENV, ROOT, evaluate, train
+from thinc.api import Config
+
+from training import ENV, ROOT, evaluate, shorten, train
 
 REMOVED = 0.3
 LEFT_OUT = 0.2
 
 
-def f_after_training(data: tuple[Path, Path], output: Path, seed: int, steps: int, head: str = "crf") -> float:
+def f_after_training(config: Path, data: tuple[Path, Path], output: Path, seed: int, head: str = "crf") -> float:
     """Train; RETURNS entity F on DEV."""
     overrides = {"paths.train": data[0], "paths.dev": data[1], "system.seed": seed}
-    rate = "training.optimizer.learn_rate"
-    overrides |= {"training.max_steps": steps, f"{rate}.total_steps": steps, f"{rate}.warmup_steps": steps * 5 // 9}
     overrides["components.lstm_ner.model.head"] = head
-    train(ROOT / "configs" / "default.cfg", output, overrides, echo=False)
+    train(config, output, overrides, echo=False)
     f: float = evaluate(output / "model-best", data[1], output / "scores.json")["ents_f"]
     print(f"{output.name}: F {f:.4f}", flush=True)
     return f
@@ -112,21 +112,26 @@ def main() -> None:
     parser.add_argument("train", type=Path)
     parser.add_argument("dev", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=1800)
+    parser.add_argument("--steps", type=int, help="train no longer, to try things out")
     args = parser.parse_args()
     os.environ.update(ENV)
     data = args.train, args.dev
     partial: dict[str, list[float]] = {"summed_over": [], "read_as_outside": []}
-    results: dict[str, Any] = {"steps": args.steps, "heads": {"crf": [], "softmax": []}, "partial": partial}
+    settings = Config().from_disk(ROOT / "configs" / "default.cfg", interpolate=False)
+    if args.steps is not None:
+        shorten(settings["training"], args.steps)
+    steps = settings["training"]["max_steps"]
+    results: dict[str, Any] = {"steps": steps, "heads": {"crf": [], "softmax": []}, "partial": partial}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder, config = Path(name), Path(name) / "default.cfg"
+        settings.to_disk(config)
         less = {kind: folder / f"{kind}.spacy" for kind in partial}
         take_annotation_away(args.train, less["summed_over"], less["read_as_outside"])
         for seed in range(args.seeds):
             for head, found in results["heads"].items():
-                found.append(f_after_training(data, folder / f"{head}-{seed}", seed, args.steps, head))
+                found.append(f_after_training(config, data, folder / f"{head}-{seed}", seed, head))
             for kind, found in partial.items():
-                found.append(f_after_training((less[kind], args.dev), folder / f"{kind}-{seed}", seed, args.steps))
+                found.append(f_after_training(config, (less[kind], args.dev), folder / f"{kind}-{seed}", seed))
         results["calibration"] = calibration(folder / "crf-0" / "model-best", args.dev)
     for kind, found in (results["heads"] | partial).items():
         spread = statistics.stdev(found) if len(found) > 1 else 0.0

@@ -1,6 +1,6 @@
 """What the benchmarks share: `spacy train` on one thread with a clock beside it, and what the log says.
 
-No benchmark by itself; imported by main_job.py, confidence.py and accuracy.py.
+No benchmark by itself; imported by main_job.py, confidence.py, accuracy.py and pipeline.py.
 """
 
 import json
@@ -79,6 +79,14 @@ def train(config: Path, output: Path, overrides: Mapping[str, Any], echo: bool =
             {"f": f, "step": step, "seconds": round(wall, 1), "cpu_seconds": cpu} for step, f, wall, cpu in rows
         ],
     }
+
+
+def shorten(training: Any, steps: int) -> None:
+    """Have the training block of a config end at a step, with its schedule of the learning rate in proportion."""
+    training.update(max_steps=steps, eval_frequency=min(steps, training["eval_frequency"]))
+    rate = training["optimizer"].get("learn_rate")
+    if isinstance(rate, dict) and "total_steps" in rate:
+        rate.update(warmup_steps=rate["warmup_steps"] * steps // rate["total_steps"], total_steps=steps)
 
 
 def _cpu_of(pid: int) -> float | None:

@@ -10,6 +10,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from training import shorten
+
 Settings = dict[str, Any]
 Change = Callable[[Settings], None]
 
@@ -224,11 +226,7 @@ def configured(row: Row, system: str, base: Settings, steps: int | None = None) 
     if system == SPACY and row.with_vectors:
         put(f"{SPACY_EMBED}.include_static_vectors", True)(config)
     if steps is not None:
-        training = config["training"]
-        training.update(max_steps=steps, eval_frequency=min(steps, training["eval_frequency"]))
-        rate = training["optimizer"].get("learn_rate")
-        if isinstance(rate, dict) and "total_steps" in rate:
-            rate.update(warmup_steps=rate["warmup_steps"] * steps // rate["total_steps"], total_steps=steps)
+        shorten(config["training"], steps)
     return config
 
 

@@ -150,8 +150,7 @@ def write_config(
     if vectors and name == "accuracy":
         config["paths"]["vectors"] = vectors
     if steps:
-        config["training"]["max_steps"] = steps
-        config["training"]["eval_frequency"] = min(steps, config["training"]["eval_frequency"])
+        training.shorten(config["training"], steps)
     config.to_disk(target)
 
 

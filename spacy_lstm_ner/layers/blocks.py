@@ -122,8 +122,12 @@ def whole(lengths: Ints) -> Blocks:
 
 def ways(lengths: Ints, size: int = BLOCK, margin: int = MARGIN) -> Iterator[Blocks]:
     """The blocks of each try: cut, with wider margins, whole."""
-    yield cut(lengths, size, margin)
-    yield cut(lengths, size, WIDER * margin)
+    return ways_with(lengths, (margin, WIDER * margin), lambda width: cut(lengths, size, width))
+
+
+def ways_with(lengths: Ints, margins: Iterable[int], cut_with: Callable[[int], Blocks]) -> Iterator[Blocks]:
+    """The blocks of each try: cut with each of these margins, one after the other, and then whole."""
+    yield from map(cut_with, margins)
     yield whole(lengths)
 
 

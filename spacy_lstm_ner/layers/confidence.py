@@ -1,12 +1,11 @@
 """The exact probability of an entity, and what a temperature does to it. Notation as in `crf`."""
 
-import itertools
 from typing import Optional, cast
 
 import numpy as np
 
 from ..tags import Bools, Floats, Ints, Spans
-from .blocks import Blocks, cut_outside, rows_at_once, same_masses, settle, whole
+from .blocks import Blocks, cut_outside, rows_at_once, same_masses, settle, ways_with
 from .crf import LARGEST_GAP, Lattice, forward_backward
 from .kernel import take_rows
 from .moves import Moves
@@ -72,9 +71,9 @@ def probabilities(emissions: Floats, lengths: Ints, moves: Moves, allowed: Optio
     sequence = np.repeat(np.arange(len(lengths)), lengths)
     size, with_spans = rows_at_once(emissions.shape[1]), sequence[spans.starts]
     margins = (min(margin, size // 4) for margin in PART_MARGINS)
-    parts = (cut_outside(lengths, spans.starts, spans.ends, size, margin) for margin in margins)
-    tries = (blocks.some(np.isin(blocks.chain, with_spans)) for blocks in itertools.chain(parts, [whole(lengths)]))
-    settle(tries, lambda blocks: _score_parts(emissions, moves, allowed, spans, blocks, scores))
+    tries = ways_with(lengths, margins, lambda margin: cut_outside(lengths, spans.starts, spans.ends, size, margin))
+    chosen = (blocks.some(np.isin(blocks.chain, with_spans)) for blocks in tries)
+    settle(chosen, lambda blocks: _score_parts(emissions, moves, allowed, spans, blocks, scores))
     return scores
 
 
