@@ -76,7 +76,7 @@ def test_each_training_is_planned_once_and_seed_by_seed(configs):
         "main/conll03/default/0",
         "main/gmb/classic/1",
         "curve/1-glove/spacy/0",
-        "ablation/cell: GRU/vectors/1",
+        "ablation/cell: GRU/default/1",
     } <= ids
     # The whole curve, the base, and values that the base has already, are rows above under another name.
     assert not [name for name in ids if name.startswith(("curve/100", "ablation/base", "ablation/layers: 1/default"))]
@@ -243,9 +243,17 @@ def test_report_from_stored_results(work, copy_of_documents, configs):
     document = (copy_of_documents / "docs" / "accuracy.md").read_text("utf8")
     line = "| CoNLL-2003, train → testa | none | `default` | 0.910 ± 0.014 |"
     assert line in document and line in (copy_of_documents / "README.md").read_text("utf8")
-    assert "| head | log-softmax | 0.890 | -2.0 | 1 |" in document
+    # The difference is that of the seed that both have.
+    assert "| head | log-softmax | 0.890 | -1.0 | 1 |" in document
     assert "| CoNLL-2003, train → testa | none | `default` | 10 ± 0 | 20 ± 0 | 0.25 | 0.25 | 0.25 |" in document
     assert document.count("No results yet.") == 1, "of the learning curve there are none"
+
+
+def test_differences_are_those_of_common_seeds():
+    base = {"seeds": [0, 1, 2], "ents_f_of_seeds": [0.5, 0.6, 0.9]}
+    found = summary.difference({"seeds": [1, 0, 3], "ents_f_of_seeds": [0.7, 0.5, 0.1]}, base)
+    assert found == {"mean": 0.05, "sd": pytest.approx(0.070711), "n": 2}
+    assert summary.difference({"seeds": [3], "ents_f_of_seeds": [0.1]}, base) is None
 
 
 def test_shares_of_time_where_something_is_missing(configs):

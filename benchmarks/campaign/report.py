@@ -9,7 +9,7 @@ from documents import fill
 
 from .rows import GLOVE, MOST_SEEDS, SPACY, Row, Settings, plan
 from .runs import load_result
-from .summary import Done, parts_of, summarize
+from .summary import Done, difference, parts_of, summarize
 
 TITLES = {
     "conll03": "CoNLL-2003, train → testa",
@@ -153,22 +153,31 @@ def _reached(entry: Mapping[str, Any]) -> str:
 
 
 def ablation_table(entries: Sequence[Mapping[str, Any]]) -> str:
-    """F of each variant, and its difference from the base; a column for each base."""
+    """F of each variant, and its difference from the base with the same seeds; columns for each base."""
     systems = [name for name in ("default", "vectors", "accuracy") if any(e["system"] == name for e in entries)]
-    cells = {(e["row"], e["system"]): e["ents_f"] for e in entries}
+    cells = {(e["row"], e["system"]): e for e in entries}
     rows = []
     for name in dict.fromkeys(e["row"] for e in entries):
         row = [*name.partition(": ")[::2]]
         for system in systems:
-            f, base = cells.get((name, system)), cells.get(("base", system))
-            difference = f"{100 * (f['mean'] - base['mean']):+.1f}" if f and base and name != "base" else ""
-            seeds = f"{f['n']}" if f else ""
-            row += [number(f), difference, seeds]
+            row += _ablation_cells(cells.get((name, system)), cells.get(("base", system)))
         rows.append(row)
     header = ["factor", "value"]
     for system in systems:
         header += [f"`{system}`: F1", "difference, points", "seeds"]
     return table(header, rows, 2)
+
+
+def _ablation_cells(entry: Mapping[str, Any] | None, base: Mapping[str, Any] | None) -> tuple[str, str, str]:
+    """F, difference and number of seeds."""
+    if entry is None:
+        return "-", "", ""
+    apart = difference(entry, base) if base and entry is not base else None
+    points = ""
+    if apart:
+        spread = "" if apart["sd"] is None else f" ± {100 * apart['sd']:.1f}"
+        points = f"{100 * apart['mean']:+.1f}{spread}"
+    return number(entry["ents_f"]), points, str(len(entry["seeds"]))
 
 
 def curve_table(entries: Sequence[Mapping[str, Any]]) -> str:

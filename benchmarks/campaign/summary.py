@@ -41,11 +41,19 @@ def summarize(row: Row, done: Mapping[str, Sequence[Done]]) -> list[dict[str, An
             "seeds": [found.run.seed for found in done[system]],
             **{name: mean_and_sd(found.result["scores"][name] for found in done[system]) for name in SCORES},
             **{name: mean_and_sd(found.result["training"][name] for found in done[system]) for name in TIMES},
+            "ents_f_of_seeds": [found.result["scores"]["ents_f"] for found in done[system]],
             **ratios(done[system], done.get(SPACY, [])),
         }
         for system in row.systems
         if done.get(system)
     ]
+
+
+def difference(entry: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any] | None:
+    """F of an entry less that of another (see `summarize`), over the seeds that both have; None if there are none."""
+    others = dict(zip(base["seeds"], base["ents_f_of_seeds"], strict=True))
+    pairs = zip(entry["seeds"], entry["ents_f_of_seeds"], strict=True)
+    return mean_and_sd(f - others[seed] for seed, f in pairs if seed in others)
 
 
 def ratios(ours: Sequence[Done], theirs: Sequence[Done]) -> dict[str, Any]:
