@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from documents import fill
 
@@ -95,12 +95,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], n_texts: int) ->
     return "\n".join([f"| {' | '.join(header)} |", f"|{'|'.join(rule)}|", *lines])
 
 
-def number(value: Mapping[str, Any] | None, digits: int = 3) -> str:
-    """Mean ± standard deviation; a dash if there is nothing."""
+def number(value: Mapping[str, Any] | None, digits: int = 3, scale: int = 1, sign: Literal["", "+"] = "") -> str:
+    """Mean ± standard deviation, both times `scale`; a dash if there is nothing. sign: "+" to show one always."""
     if value is None:
         return "-"
-    spread = "" if value["sd"] is None else f" ± {value['sd']:.{digits}f}"
-    return f"{value['mean']:.{digits}f}{spread}"
+    spread = "" if value["sd"] is None else f" ± {scale * value['sd']:.{digits}f}"
+    return f"{scale * value['mean']:{sign}.{digits}f}{spread}"
 
 
 def _mean(value: Mapping[str, Any] | None, digits: int) -> str:
@@ -173,10 +173,7 @@ def _ablation_cells(entry: Mapping[str, Any] | None, base: Mapping[str, Any] | N
     if entry is None:
         return "-", "", ""
     apart = difference(entry, base) if base and entry is not base else None
-    points = ""
-    if apart:
-        spread = "" if apart["sd"] is None else f" ± {100 * apart['sd']:.1f}"
-        points = f"{100 * apart['mean']:+.1f}{spread}"
+    points = number(apart, 1, scale=100, sign="+") if apart else ""
     return number(entry["ents_f"]), points, str(len(entry["seeds"]))
 
 
