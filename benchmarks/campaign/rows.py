@@ -126,11 +126,12 @@ ABLATION: dict[str, dict[str, Change]] = {
     "averaging": {"none": put("training.optimizer.use_averages", False)},
     "dropout": {
         "none": all_of(put(LOCKED, 0.0), put(WORD, 0.0)),
-        "locked": put(WORD, 0.0),
+        "locked 0.3": all_of(put(LOCKED, 0.3), put(WORD, 0.0)),
         "words": put(LOCKED, 0.0),
-        "locked, words but not their affixes": put(AFFIX, 0.0),
-        "locked, recurrent": all_of(put(WORD, 0.0), put(RECURRENT, 0.2)),
-        "locked, words, recurrent": put(RECURRENT, 0.2),
+        "words, locked 0.1": put(LOCKED, 0.1),
+        "words, locked 0.3": put(LOCKED, 0.3),
+        "words but not their affixes": put(AFFIX, 0.0),
+        "words, recurrent 0.2": put(RECURRENT, 0.2),
     },
     "batches": {"of one size": steady_batches},
     "unit of context": {
