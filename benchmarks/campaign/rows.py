@@ -95,6 +95,11 @@ def steady_batches(config: Settings) -> None:
     batcher["size"] = batcher["size"]["stop"]
 
 
+def trained_for(steps: int) -> Change:
+    """A change: so many steps, over which the learning rate falls to 0."""
+    return all_of(put("training.max_steps", steps), put("training.optimizer.learn_rate.total_steps", steps))
+
+
 def sentences(config: Settings) -> None:
     """A change: train and score on the annotated sentences instead of whole documents."""
     for part in ("train", "dev"):
@@ -134,6 +139,7 @@ ABLATION: dict[str, dict[str, Change]] = {
         "words, recurrent 0.2": put(RECURRENT, 0.2),
     },
     "batches": {"of one size": steady_batches},
+    "steps": {"1,800": trained_for(1800), "3,600": trained_for(3600)},
     "unit of context": {
         "window 16": put(WINDOW, 16),
         "window 32": put(WINDOW, 32),
@@ -152,6 +158,12 @@ ABLATION: dict[str, dict[str, Change]] = {
         "1": all_of(put(f"{TOK2VEC}.encode.depth", 1), unset(f"{TOK2VEC}.encode.residual")),
         "2": all_of(put(f"{TOK2VEC}.encode.depth", 2), put(f"{TOK2VEC}.encode.residual", True)),
     },
+}
+# The configs of which a factor is changed: the simplest that has it, and `accuracy` where it has values of its own.
+ABLATED = {
+    "characters": ("default", "accuracy"),
+    "vectors": ("vectors", "accuracy"),
+    "steps": ("default", "accuracy"),
 }
 
 
@@ -213,8 +225,7 @@ def rows() -> list[Row]:
     found.append(Row("ablation", "base", "conll03", ("default", "vectors", "accuracy")))
     for factor, values in ABLATION.items():
         for value, change in values.items():
-            # Of the simplest config that has the factor, and of the one with everything.
-            systems = ("vectors" if factor == "vectors" else "default", "accuracy")
+            systems = ABLATED.get(factor, ("default",))
             found.append(Row("ablation", f"{factor}: {value}", "conll03", systems, change=change))
     return found
 
