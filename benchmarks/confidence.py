@@ -22,6 +22,8 @@ from typing import Any
 
 from thinc.api import Config
 
+from campaign.report import number
+from campaign.summary import mean_and_sd
 from training import ENV, ROOT, evaluate, shorten, train
 
 REMOVED = 0.3
@@ -134,8 +136,7 @@ def main() -> None:
                 found.append(f_after_training(config, (less[kind], args.dev), folder / f"{kind}-{seed}", seed))
         results["calibration"] = calibration(folder / "crf-0" / "model-best", args.dev)
     for kind, found in (results["heads"] | partial).items():
-        spread = statistics.stdev(found) if len(found) > 1 else 0.0
-        print(f"{kind}: F {statistics.mean(found):.4f} ± {spread:.4f} ({len(found)} seeds)")
+        print(f"{kind}: F {number(mean_and_sd(found), 4)} ({len(found)} seeds)")
     full, summed, outside = (statistics.mean(found) for found in (results["heads"]["crf"], *partial.values()))
     print(f"summed over loses {(full - summed) / (full - outside):.3f} of what reading as O loses")
     print(json.dumps(results["calibration"], indent=2))

@@ -172,8 +172,12 @@ def _ablation_cells(entry: Mapping[str, Any] | None, base: Mapping[str, Any] | N
     """F, difference and number of seeds."""
     if entry is None:
         return "-", "", ""
-    apart = difference(entry, base) if base and entry is not base else None
-    points = number(apart, 1, scale=100, sign="+") if apart else ""
+    points = ""
+    if base and entry is not base:
+        # A value that the config has already is trained once, as the base.
+        same = entry["ents_f_of_seeds"] == base["ents_f_of_seeds"]
+        apart = difference(entry, base)
+        points = "as the base" if same else number(apart, 1, scale=100, sign="+") if apart else ""
     return number(entry["ents_f"]), points, str(len(entry["seeds"]))
 
 
