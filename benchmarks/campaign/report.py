@@ -172,13 +172,14 @@ def _ablation_cells(entry: Mapping[str, Any] | None, base: Mapping[str, Any] | N
     """F, difference and number of seeds."""
     if entry is None:
         return "-", "", ""
-    points = ""
-    if base and entry is not base:
-        # A value that the config has already is trained once, as the base.
-        same = entry["ents_f_of_seeds"] == base["ents_f_of_seeds"]
-        apart = difference(entry, base)
-        points = "as the base" if same else number(apart, 1, scale=100, sign="+") if apart else ""
-    return number(entry["ents_f"]), points, str(len(entry["seeds"]))
+    f, seeds = number(entry["ents_f"]), str(len(entry["seeds"]))
+    if base is None or entry is base:
+        return f, "", seeds
+    # A value that the config has already is trained once, as the base.
+    if entry["ents_f_of_seeds"] == base["ents_f_of_seeds"]:
+        return f, "as the base", seeds
+    apart = difference(entry, base)
+    return f, number(apart, 1, scale=100, sign="+") if apart else "", seeds
 
 
 def curve_table(entries: Sequence[Mapping[str, Any]]) -> str:
