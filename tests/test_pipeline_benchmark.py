@@ -140,7 +140,7 @@ def test_growth_makes_so_many_tokens(nlp, form, n_tokens):
 
 
 def speed_result():
-    rates = {"default": 300, "spacy_ner": 100}
+    rates = {"default": 300, "one_layer": 200, "spacy_ner": 100}
     contestants = {
         name: {
             "about": name,
@@ -158,7 +158,7 @@ def speed_result():
 
 def test_speed_table_has_ratios_first_and_names_who_is_absent():
     lines = report.speed(speed_result()).splitlines()
-    assert lines[3] == "| spacy_ner | 3.0 | 3.0 | 3.0 | 3.0 |  | 100 | 0.5 |"
+    assert lines[4] == "| spacy_ner | 3.0 | 3.0 | 3.0 | 3.0 | 2.0 |  | 100 | 0.5 |"
     assert lines[-1] == "Flair: not measured, not installed"
 
 

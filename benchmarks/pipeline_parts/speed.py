@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from pipeline_parts.common import ENV, ChildFailed, Record, Work, call, in_turn, median
-from pipeline_parts.contestants import CONTESTANTS, prepare
+from pipeline_parts.contestants import CONTESTANTS, OURS, prepare
 
 WARM_UP = 100
 """Docs of the training data that a fresh pipeline annotates before its clock starts."""
@@ -19,7 +19,7 @@ COMMAND_LINE = re.compile(r"Mean: ([\d.]+) words/s \(95% CI: (-?[\d.]+) \+(-?[\d
 
 
 def measure(work: Work, names: list[str], rounds: int, docs: int) -> Record:
-    """RETURNS for each contestant: words a second of each of PASSES, its F1, and the ratios of "default" to it.
+    """RETURNS for each contestant: words a second of each of PASSES, its F1, and the ratios of OURS to it.
 
     docs: so many of the dev data (0: all of it).
     """
@@ -51,8 +51,8 @@ def measure(work: Work, names: list[str], rounds: int, docs: int) -> Record:
 
 
 def add_ratios(found: dict[str, Record]) -> None:
-    """How many times as many words a second "default" and "accuracy" annotate."""
-    for ours in ("default", "accuracy"):
+    """How many times as many words a second ours annotate."""
+    for ours in OURS:
         if "words_per_second" not in found.get(ours, {}):
             continue
         mine = found[ours]
