@@ -159,12 +159,13 @@ ABLATION: dict[str, dict[str, Change]] = {
         "2": all_of(put(f"{TOK2VEC}.encode.depth", 2), put(f"{TOK2VEC}.encode.residual", True)),
     },
 }
-# The configs of which a factor is changed: the simplest that has it, and `accuracy` where it has values of its own.
+# The configs of which a factor is changed: the simplest that has it, and another where the answer may differ.
 ABLATED = {
     "characters": ("default", "accuracy"),
     "vectors": ("vectors", "accuracy"),
     "steps": ("default", "accuracy"),
     "layers": ("default", "accuracy"),
+    "cell": ("default", "vectors"),
 }
 
 
