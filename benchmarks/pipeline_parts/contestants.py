@@ -1,6 +1,7 @@
 """Who takes part, and how each pipeline comes to be: trained, taken ready-made, or only initialised.
 
-Trained pipelines are kept in the work folder, NAME/model-best, with the figures of their training in NAME.json.
+Trained pipelines are kept in the work folder, NAME/model-best, with the figures of their training in NAME.json, until
+the config is another.
 """
 
 import json
@@ -36,7 +37,11 @@ CONTESTANTS = {
         "configs/accuracy.cfg with one layer: CRF, characters, static vectors, scores; 2×100",
         {"config": "accuracy", "depth": 1},
     ),
-    "accuracy": Contestant("spacy", "configs/accuracy.cfg: the same with two layers", {"config": "accuracy"}),
+    "accuracy": Contestant(
+        "spacy",
+        "configs/accuracy.cfg: CRF, characters, static vectors, scores; two layers of 2×100",
+        {"config": "accuracy"},
+    ),
     "spacy_ner": Contestant("spacy", "spaCy's `ner`, efficiency config (hash features)", {"pipe": "ner"}),
     "en_core_web_sm": Contestant("ready", "`ner` of en_core_web_sm (OntoNotes), with its own tok2vec, alone"),
     "spacy_ner_bilstm": Contestant(
@@ -94,10 +99,14 @@ def _spacy_pipeline(name: str, work: Work) -> Record:
             config = _config(name, work)
             call("contestants:initialise", config=config, target=path, train=_data(name, work.train), dev=work.dev)
         return {"path": str(path), "trained": False}
-    if not figures.exists():
+    trained_with = work.folder / f"{name}.cfg"
+    before = trained_with.read_text() if trained_with.exists() else None
+    config = _config(name, work)
+    if not figures.exists() or config.read_text() != before:
+        figures.unlink(missing_ok=True)
         data = _data(name, work.train), _data(name, work.dev)
         paths = dict(zip(("paths.train", "paths.dev"), data, strict=True))
-        figures.write_text(json.dumps(training.train(_config(name, work), output, paths)))
+        figures.write_text(json.dumps(training.train(config, output, paths)))
     return {"path": str(output / "model-best"), "trained": True}
 
 
@@ -142,7 +151,11 @@ def write_config(
     pipe: str = "",
     bilstm: bool = False,
 ) -> None:
-    """config: name of one of our configs; depth: its layers, if not as they are. pipe: spaCy's component, else."""
+    """config: name of one of our configs; or pipe: a component of spaCy, in its efficiency config.
+
+    vectors: static ones, of a config that takes them. steps: of the training, in place of the config's. depth: layers,
+    in place of the config's. bilstm: spaCy's LSTM as the encoder of `pipe`.
+    """
     from spacy.cli.init_config import init_config
     from spacy.util import load_config
 
