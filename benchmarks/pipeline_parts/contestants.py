@@ -95,14 +95,12 @@ def _spacy_pipeline(name: str, work: Work) -> Record:
     output, figures = work.folder / name, work.folder / f"{name}.json"
     if work.untrained:
         path = work.folder / f"{name}-untrained"
-        if not path.exists():
-            config = _config(name, work)
+        config, is_new = _config(name, work, path.with_suffix(".cfg"))
+        if is_new or not path.exists():
             call("contestants:initialise", config=config, target=path, train=_data(name, work.train), dev=work.dev)
         return {"path": str(path), "trained": False}
-    trained_with = work.folder / f"{name}.cfg"
-    before = trained_with.read_text() if trained_with.exists() else None
-    config = _config(name, work)
-    if not figures.exists() or config.read_text() != before:
+    config, is_new = _config(name, work, output.with_suffix(".cfg"))
+    if is_new or not figures.exists():
         figures.unlink(missing_ok=True)
         data = _data(name, work.train), _data(name, work.dev)
         paths = dict(zip(("paths.train", "paths.dev"), data, strict=True))
@@ -127,16 +125,16 @@ def _data(name: str, path: Path) -> Path:
     return tagged
 
 
-def _config(name: str, work: Work) -> Path:
-    """Write the contestant's config."""
-    target = work.folder / f"{name}.cfg"
+def _config(name: str, work: Work, target: Path) -> tuple[Path, bool]:
+    """Write the contestant's config. RETURNS target, and whether it is another than what was there."""
+    before = target.read_text() if target.exists() else None
     settings, vectors = CONTESTANTS[name].settings, None
     if settings.get("config") == "accuracy":
         vectors = work.vectors or work.folder / "random-vectors"
         if not vectors.exists():
             call("contestants:random_vectors", train=work.train, target=vectors)
     call("contestants:write_config", target=target, vectors=vectors, steps=work.steps, **settings)
-    return target
+    return target, target.read_text() != before
 
 
 # What follows runs in a process of its own.
