@@ -64,7 +64,7 @@ def calibration(model: Path, dev: Path) -> dict[str, Any]:
     import spacy
     from spacy.training import Corpus
 
-    from spacy_lstm_ner.calibration import fit, reliability, score
+    from spacy_lstm_ner.pipeline.calibration import fit, reliability, score
 
     nlp = spacy.load(model)
     component = nlp.get_pipe("lstm_ner")

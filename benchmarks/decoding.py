@@ -26,11 +26,11 @@ from spacy.util import minibatch
 from thinc.api import fix_random_seed
 
 from pipeline_parts.stages import Stopwatch, instrumented
-from spacy_lstm_ner.component import DEFAULT_MODEL
+from spacy_lstm_ner.pipeline.component import DEFAULT_MODEL
 
 ROOT = Path(__file__).parent.parent
 REPETITIONS = 7
-STAGES = [("decoding", "function inference:find_spans"), ("scores", "function inference:span_scores")]
+STAGES = [("decoding", "function pipeline.predict:find_spans"), ("scores", "function inference:span_scores")]
 CASES = [("bio", 4), ("bio", 18), ("biluo", 4), ("biluo", 18)]
 
 

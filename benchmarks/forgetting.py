@@ -31,7 +31,7 @@ from spacy.training import Example
 from spacy.training.batchers import minibatch_by_words
 from thinc.api import Adam, fix_random_seed
 
-from spacy_lstm_ner.corpus import read_docs
+from spacy_lstm_ner.data.reader import read_docs
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("LSTM_NER_DATA", ROOT.parent / "shared" / "data")) / "conll03"

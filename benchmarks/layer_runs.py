@@ -12,7 +12,7 @@ import numpy as np
 from thinc.api import Ragged, get_current_ops
 
 from documents import fill
-from spacy_lstm_ner.layers.recurrent import LSTM
+from spacy_lstm_ner.layers.rnn.stack import LSTM
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

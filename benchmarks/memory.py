@@ -32,7 +32,7 @@ import numpy as np
 from thinc.api import Adam, Linear, Model, fix_random_seed
 
 from documents import fill
-from spacy_lstm_ner.layers.recurrent import GRU, LSTM, RNN
+from spacy_lstm_ner.layers.rnn.stack import GRU, LSTM, RNN
 
 ROOT = Path(__file__).parent.parent
 DISTANCES = (5, 20, 50, 100)

@@ -34,7 +34,7 @@ import spacy
 from spacy.language import Language
 from spacy.training import Example
 
-from spacy_lstm_ner.corpus import read_docs
+from spacy_lstm_ner.data.reader import read_docs
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("LSTM_NER_DATA", ROOT.parent / "shared" / "data")) / "conll03" / "eng.testa"

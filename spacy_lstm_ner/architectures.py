@@ -7,14 +7,15 @@ from thinc.api import Maxout, Model, chain, concatenate
 from thinc.layers import HashEmbed
 from thinc.types import Floats2d
 
-from .layers.chars import char_cnn, char_lstm
-from .layers.embed import Lexemes, lexeme_table, per_lexeme, word_table
-from .layers.features import beside_token_features, lexeme_features
-from .layers.head import HEADS, dense, grown_dense, grown_head, set_head_size, swap_output
-from .layers.recurrent import GRU, LSTM, RNN
+from .layers.crf.head import HEADS, dense, grown_dense, grown_head, set_head_size, swap_output
+from .layers.embed.chars import char_cnn, char_lstm
+from .layers.embed.features import beside_token_features, lexeme_features
+from .layers.embed.lexemes import Lexemes, per_lexeme
+from .layers.embed.static_vectors import lexeme_vectors
+from .layers.embed.vocabulary import lexeme_table, word_table
+from .layers.rnn.stack import GRU, LSTM, RNN
 from .layers.tagger import tagger
 from .layers.tok2vec import lexeme_tok2vec
-from .layers.vectors import lexeme_vectors
 from .tags import SCHEMES
 
 

@@ -16,14 +16,11 @@ A new label is appended, so the tags of the labels before it never change.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.floating[Any]]
+from .types import Bools, Ints
 
 OUTSIDE = 0
 MISSING = -1

@@ -15,7 +15,7 @@ from thinc.api import Config
 from typer.testing import CliRunner
 
 from spacy_lstm_ner.cli import app
-from spacy_lstm_ner.component import DEFAULT_MODEL
+from spacy_lstm_ner.pipeline.component import DEFAULT_MODEL
 
 CONFIGS = ["default", "classic", "vectors", "accuracy", "transformer"]
 

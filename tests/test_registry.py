@@ -53,3 +53,12 @@ def test_meta_is_that_of_spacys_ner():
     ours, theirs = Language.get_factory_meta("lstm_ner"), Language.get_factory_meta("ner")
     assert ours.assigns == theirs.assigns
     assert ours.default_score_weights == theirs.default_score_weights
+
+
+def test_the_package_exports_the_component_and_the_layers():
+    import spacy_lstm_ner
+
+    for name in spacy_lstm_ner.__all__:
+        assert getattr(spacy_lstm_ner, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'LSTMM'"):
+        _ = spacy_lstm_ner.LSTMM

@@ -5,17 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_lstm_ner.tags import (
-    BILUO,
-    BIO,
-    MISSING,
-    OUTSIDE,
-    SCHEMES,
-    Spans,
-    illegal_rows,
-    spans_to_tags,
-    tags_to_spans,
-)
+from spacy_lstm_ner.tags import BILUO, BIO, MISSING, OUTSIDE, SCHEMES, Spans, illegal_rows, spans_to_tags, tags_to_spans
 
 N_LABELS = 3
 CHUNK = st.tuples(st.none() | st.integers(0, N_LABELS - 1), st.integers(1, 4))

@@ -12,10 +12,10 @@ import spacy
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
+from spacy_lstm_ner.data.vector_files import VectorTable, read_vectors, write_vectors
 from spacy_lstm_ner.files import write_atomically
-from spacy_lstm_ner.layers.embed import distinct_lexemes
-from spacy_lstm_ner.layers.vectors import vector_rows
-from spacy_lstm_ner.vector_files import VectorTable, read_vectors, write_vectors
+from spacy_lstm_ner.layers.embed.lexemes import distinct_lexemes
+from spacy_lstm_ner.layers.embed.static_vectors import vector_rows
 from training import ENV, ROOT
 
 SOURCE = Path(os.environ.get("LSTM_NER_DATA", ROOT.parent / "shared" / "data"))

@@ -14,7 +14,7 @@ import spacy
 from spacy.training import Corpus
 
 from spacy_lstm_ner.files import write_atomically
-from spacy_lstm_ner.scorer import score_entities
+from spacy_lstm_ner.pipeline.scorer import score_entities
 from training import SCORES
 
 from .entities import entities_of

@@ -31,11 +31,11 @@ STAGES = (
     ("occurrences", "function layers.tok2vec:beside_maximum"),
     ("head", "function layers.tagger:product"),
     ("head", "ref head"),
-    ("reading tokens", "function inference:chain_tokens"),
-    ("decoding", "function inference:find_spans"),
-    ("scores", "function inference:span_scores"),
-    ("scores", "function writing:write_scores"),
-    ("writing entities", "function writing:write_entities"),
+    ("reading tokens", "function pipeline.predict:chain_tokens"),
+    ("decoding", "function pipeline.predict:find_spans"),
+    ("scores", "function pipeline.predict:span_scores"),
+    ("scores", "function pipeline.annotate:write_scores"),
+    ("writing entities", "function pipeline.annotate:write_entities"),
 )
 RECURRENCE = "gather and recurrence"
 REST = "the rest"

@@ -1,6 +1,6 @@
-"""The commands ``python -m spacy lstm-ner ...``, one module for each subject."""
+"""The commands ``python -m spacy lstm-ner ...``, one module for each."""
 
-from . import confidence, convert, debug_data, evaluate, train, vectors
+from . import calibrate, convert, debug_data, evaluate, train, uncertainty, vectors
 from .app import app
 
-__all__ = ["app", "confidence", "convert", "debug_data", "evaluate", "train", "vectors"]
+__all__ = ["app", "calibrate", "convert", "debug_data", "evaluate", "train", "uncertainty", "vectors"]

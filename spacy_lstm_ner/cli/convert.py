@@ -10,7 +10,7 @@ import typer
 from spacy.tokens import Doc, DocBin
 from wasabi import msg
 
-from ..corpus import ReadReport, read_docs
+from ..data.reader import ReadReport, read_docs
 from ..files import write_atomically
 from .app import app
 

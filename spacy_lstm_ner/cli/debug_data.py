@@ -10,8 +10,8 @@ from confection import ConfigValidationError
 from spacy.cli._util import import_code, parse_config_overrides
 from wasabi import msg
 
-from ..data_report import DataReport
-from ..data_sources import Sources, from_config, from_files, report
+from ..data.data_report import DataReport
+from ..data.data_sources import Sources, from_config, from_files, report
 from ..files import write_atomically
 from .app import app
 

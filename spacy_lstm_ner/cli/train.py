@@ -9,9 +9,9 @@ from spacy.training.initialize import init_nlp
 from spacy.util import load_config
 from wasabi import msg
 
-from ..checkpoints import list_checkpoints
-from ..resumption import DIR_CHECKPOINTS, find_resumption, restore_output
-from ..training import train
+from ..training.checkpoints import list_checkpoints
+from ..training.loop import train
+from ..training.resume import DIR_CHECKPOINTS, find_resumption, restore_output
 from .app import app
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Optional
 import typer
 from wasabi import msg
 
+from ..data.vector_files import read_vectors, write_vectors
 from ..files import check_output
-from ..vector_files import read_vectors, write_vectors
 from .app import app
 
 

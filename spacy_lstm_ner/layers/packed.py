@@ -22,9 +22,8 @@ from functools import cached_property
 from typing import Any, Optional
 
 import numpy as np
-from numpy.typing import NDArray
 
-Rows = NDArray[np.int64]
+from ..types import Ints
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,11 @@ class Packed:
     group_starts (n_groups,): the first step of each group.
     """
 
-    lengths: Rows
-    batch_sizes: Rows
-    source: Rows
-    target: Rows
-    group_starts: Rows
+    lengths: Ints
+    batch_sizes: Ints
+    source: Ints
+    target: Ints
+    group_starts: Ints
 
     @property
     def n_directions(self) -> int:
@@ -70,20 +69,20 @@ class Packed:
         return list(zip(firsts, self.batch_sizes.tolist(), before.tolist(), strict=True))
 
     @cached_property
-    def first_rows(self) -> Rows:
+    def first_rows(self) -> Ints:
         """(B,) The rows of the first step of each group: one for each segment."""
         starts = [np.arange(self.offsets[t], self.offsets[t + 1]) for t in self.group_starts.tolist()]
         return np.concatenate([np.zeros(0, dtype=np.int64), *starts])
 
     @cached_property
-    def previous(self) -> Rows:
+    def previous(self) -> Ints:
         """(N,) The row before each row in its segment; for the first row of a segment the row itself."""
         back = np.roll(self.batch_sizes, 1)
         back[self.group_starts] = 0
         return np.arange(self.n_rows) - np.repeat(back, self.batch_sizes)
 
     @cached_property
-    def context_rows(self) -> Optional[Rows]:
+    def context_rows(self) -> Optional[Ints]:
         """(D, N) True at rows that only warm the state up; None where there is none of them."""
         if self.n_rows == self.n_tokens:
             return None
@@ -92,14 +91,14 @@ class Packed:
         return context
 
     @cached_property
-    def previous_or_start(self) -> Rows:
+    def previous_or_start(self) -> Ints:
         """(N,) As `previous`, but n_rows for the first row of a segment."""
         rows = self.previous.copy()
         rows[self.first_rows] = self.n_rows
         return rows
 
     @cached_property
-    def sequence_of_token(self) -> Rows:
+    def sequence_of_token(self) -> Ints:
         """(n_tokens,) The sequence that each token belongs to."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
@@ -117,7 +116,7 @@ class Packed:
         return self._copies[name]
 
 
-def pack(lengths: Rows, *, n_directions: int = 2, window: int = 0, context: int = 0, group: int = 0) -> Packed:
+def pack(lengths: Ints, *, n_directions: int = 2, window: int = 0, context: int = 0, group: int = 0) -> Packed:
     """Order the tokens of a batch by time step.
 
     lengths (n_sequences,): tokens of each sequence; zeros are allowed.
@@ -159,16 +158,10 @@ def pack(lengths: Rows, *, n_directions: int = 2, window: int = 0, context: int 
     return Packed(lengths, batch_sizes, source, target, group_starts)
 
 
-def _segments(lengths: Rows, window: int, context: int) -> tuple[Rows, Rows, Rows, Rows]:
+def _segments(lengths: Ints, window: int, context: int) -> tuple[Ints, Ints, Ints, Ints]:
     """Sequence, first position, first position that counts, and end of every segment. No segment is empty."""
     size = window if window > 0 else max(int(lengths.max(initial=1)), 1)
     counts = -(-lengths // size)
     sequence = np.repeat(np.arange(len(lengths)), counts)
     keep = (np.arange(len(sequence)) - np.repeat(np.cumsum(counts) - counts, counts)) * size
     return sequence, np.maximum(keep - context, 0), keep, np.minimum(keep + size, lengths[sequence])
-
-
-def split_rows(data: Any, lengths: Rows) -> list[Any]:
-    """One view for each sequence into the rows of all of them."""
-    ends = np.cumsum(lengths).tolist()
-    return [data[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]

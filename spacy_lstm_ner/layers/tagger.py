@@ -7,8 +7,8 @@ from spacy.tokens import Doc
 from thinc.api import Model, chain, with_array
 from thinc.types import Floats2d
 
-from .occurrences import Beside
-from .packed import split_rows
+from ..arrays import split_rows
+from .document_max import Beside
 from .tok2vec import predict_in_batches
 
 

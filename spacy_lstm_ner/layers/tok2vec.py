@@ -7,7 +7,7 @@ a word see each other or, where it has windows only, of STRETCH. So a document o
 prediction works through them in batches of about BATCH tokens, in memory that does not grow with what it is given.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, List, Optional, Union, cast
 
 import numpy as np
@@ -15,16 +15,13 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d, Ragged
 
-from .cache import LexemeCache
-from .embed import Lexemes, Words, distinct, read_words, sum_by_row
-from .kernel import take_rows
-from .layer import FloatsXd
-from .occurrences import Beside, beside_maximum, group_occurrences, maximum_backward
-from .packed import Rows, split_rows
-from .recurrent import encode as run_encoder
-from .recurrent import encode_distinct, project_distinct
-
-Backprop = Callable[[List[Floats2d]], List[Doc]]
+from ..arrays import split_rows, sum_by_row, take_rows
+from ..types import Array, Backprop, Ints
+from .document_max import Beside, beside_maximum, group_occurrences, maximum_backward
+from .embed.cache import LexemeCache
+from .embed.lexemes import Lexemes, Words, distinct, read_words
+from .rnn.stack import encode as run_encoder
+from .rnn.stack import encode_distinct, project_distinct
 
 STRETCH = 5000
 BATCH = 10_000
@@ -97,7 +94,7 @@ def _no_docs(dY: List[Floats2d]) -> List[Doc]:
     return []
 
 
-def _stretches(model: Model[Any, Any], lengths: Rows) -> Rows:
+def _stretches(model: Model[Any, Any], lengths: Ints) -> Ints:
     """Tokens of each stretch of all docs."""
     reach = model.attrs["occurrences"] or (STRETCH if model.layers[1].layers[0].attrs["window"] else 0)
     if not reach or not len(lengths) or lengths.max() <= reach:
@@ -117,7 +114,7 @@ def predict_in_batches(model: Model[List[Doc], List[Floats2d]], docs: List[Doc])
         vectors = None if words.vocab is None else words.vocab.vectors
         state = cache.validate([*embed.walk(), encoder.layers[0]], vectors)
 
-    def compute(lexemes: Lexemes) -> tuple[FloatsXd, ...]:
+    def compute(lexemes: Lexemes) -> tuple[Array, ...]:
         return project_distinct(cast(Model[Ragged, Ragged], encoder), embed.predict(lexemes))
 
     for batch in _batches(words._replace(lengths=_stretches(model, words.lengths))):

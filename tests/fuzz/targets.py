@@ -16,9 +16,9 @@ from spacy.util import registry
 from spacy.vocab import Vocab
 from thinc.api import Config
 
-from spacy_lstm_ner.component import LSTMEntityRecognizer
-from spacy_lstm_ner.corpus import read_docs
-from spacy_lstm_ner.vector_files import VectorFileError, read_vectors
+from spacy_lstm_ner.data.reader import read_docs
+from spacy_lstm_ner.data.vector_files import VectorFileError, read_vectors
+from spacy_lstm_ner.pipeline.component import LSTMEntityRecognizer
 
 CONFIG = """
 [model]

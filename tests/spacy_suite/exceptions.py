@@ -1,6 +1,6 @@
 """The tests of spaCy that cannot apply to another component in the place of `ner`, each with its reason.
 
-What each of them is there to check is checked in our terms by `tests/test_contract_ner.py`.
+What each of them is there to check is checked in our terms by `tests/contract/test_ner.py`.
 """
 
 from typing import NamedTuple, Type

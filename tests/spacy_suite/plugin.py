@@ -29,7 +29,7 @@ from spacy.language import Language
 from spacy.pipeline.factories import register_factories
 from thinc.api import Config
 
-from spacy_lstm_ner.component import LSTMEntityRecognizer
+from spacy_lstm_ner.pipeline.component import LSTMEntityRecognizer
 
 SUITE = Path(spacy.tests.__file__).parent
 WAYS = ("registry", "methods")

@@ -1,0 +1,175 @@
+"""Gold annotation read into arrays.
+
+Notation as in `chain`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
+from typing import Optional
+
+import numpy as np
+from spacy.attrs import ENT_IOB, ORTH, SPACY
+from spacy.errors import Errors
+from spacy.tokens import Doc
+from spacy.training import Example, biluo_tags_to_spans
+
+from ..tags import BIO, MISSING, OUTSIDE, Scheme, Spans, spans_to_tags, tags_to_spans
+from ..types import Bools, Ints
+from .chain import IOB_OUTSIDE, ChainTokens
+from .gold_report import GoldReport
+
+
+def gold_labels(doc: Doc) -> Counter[str]:
+    """The labels of a gold doc, with the number of its entities of each."""
+    return Counter(ent.label_ for ent in doc.ents if ent.label_)
+
+
+def doc_tags(doc: Doc, label_numbers: Mapping[str, int]) -> Ints:
+    """The tags of the entities that a doc has; every other token is O."""
+    spans = [(ent.start, ent.end, label_numbers[ent.label_]) for ent in doc.ents]
+    starts, ends, labels = np.array(spans, dtype=np.int64).reshape(-1, 3).T
+    return spans_to_tags(Spans(starts, ends, labels), len(doc))
+
+
+def gold_tags(
+    example: Example, label_numbers: Mapping[str, int], report: GoldReport, own_labels: Optional[Sequence[str]] = None
+) -> Ints:
+    """The gold tags of the predicted doc's tokens; MISSING where there is no annotation.
+
+    label_numbers: the number of each label; an entity of another label is MISSING.
+    own_labels: if given, an entity of a label that is not among them is O.
+    Entities lose white space at their ends; one that does not align with the tokens is MISSING. Both are counted in
+    `report`.
+    """
+    report.docs += 1
+    predicted, reference = example.predicted, example.reference
+    if not reference.has_annotation("ENT_IOB"):
+        report.docs_without_annotation += len(predicted) > 0
+        return np.full(len(predicted), MISSING, dtype=np.int64)
+    if _same_tokens(predicted, reference):
+        iob = reference.to_array(ENT_IOB)
+        tags = np.where(iob == IOB_OUTSIDE, OUTSIDE, MISSING).astype(np.int64)
+        entities = [(ent.start, ent.end, ent.label_) for ent in reference.ents]
+    else:
+        tags, entities = _aligned(example, report)
+    report.entities += len(reference.ents)
+    kept = []
+    for start, end, label in entities:
+        first, last = _trim(predicted, start, end)
+        if first == last:
+            report.blank.add_entity(predicted, predicted[start:end].text, label)
+            tags[start:end] = MISSING
+            continue
+        if (first, last) != (start, end):
+            report.trimmed.add_entity(predicted, predicted[start:end].text, label)
+            tags[start:end] = OUTSIDE
+        if label in label_numbers:
+            kept.append((first, last, label_numbers[label]))
+        else:
+            tags[first:last] = MISSING if own_labels is None or label in own_labels else OUTSIDE
+    if kept:
+        starts, ends, labels = (np.array(column, dtype=np.int64) for column in zip(*kept, strict=True))
+        entity_tags = spans_to_tags(Spans(starts, ends, labels), len(predicted), MISSING)
+        tags = np.where(entity_tags == MISSING, tags, entity_tags)
+    return tags
+
+
+def _same_tokens(predicted: Doc, reference: Doc) -> bool:
+    if len(predicted) != len(reference):
+        return False
+    return np.array_equal(predicted.to_array([ORTH, SPACY]), reference.to_array([ORTH, SPACY]))
+
+
+def _aligned(example: Example, report: GoldReport) -> tuple[Ints, list[tuple[int, int, str]]]:
+    _, biluo = example.get_aligned_ents_and_ner()
+    tags = np.array([OUTSIDE if tag == "O" else MISSING for tag in biluo], dtype=np.int64)
+    spans = biluo_tags_to_spans(example.predicted, [tag or "-" for tag in biluo])
+    entities = [(span.start, span.end, span.label_) for span in spans if span.label_]
+    lost = len(example.reference.ents) - len(entities)
+    if lost > 0:
+        found = Counter((example.predicted[start:end].text, label) for start, end, label in entities)
+        named = Counter((ent.text, ent.label_) for ent in example.reference.ents) - found
+        for text, label in islice(named.elements(), lost):
+            report.misaligned.add_entity(example.reference, text, label)
+    return tags, entities
+
+
+def _trim(doc: Doc, start: int, end: int) -> tuple[int, int]:
+    while start < end and doc[start].is_space:
+        start += 1
+    while end > start and doc[end - 1].is_space:
+        end -= 1
+    return start, end
+
+
+def chain_gold(
+    tags: Ints,
+    tokens: ChainTokens,
+    scheme: Scheme,
+    docs: Sequence[Doc] = (),
+    report: Optional[GoldReport] = None,
+) -> Ints:
+    """The gold tags (M,) of the chain, from the BIO tags (N,) of all tokens.
+
+    docs, report: the docs of the tokens, and where to count what is lost; None: it is not counted.
+    An entity that the constraints do not allow loses its annotation, as do tokens that can only be O.
+    """
+    own = tags[tokens.rows]
+    starts = np.cumsum(tokens.lengths) - tokens.lengths
+    spans = tags_to_spans(own, starts, BIO)
+    blocked = np.cumsum(np.concatenate([[0], tokens.outside]))
+    parted = np.cumsum(np.concatenate([[0], tokens.separate]))
+    free = blocked[spans.ends] == blocked[spans.starts]
+    whole = parted[spans.ends] == parted[spans.starts + 1]
+    fits = free & whole
+    if report is not None and not fits.all():
+        lost = Spans(*(column[~fits] for column in spans))
+        _report_lost(tokens.rows[lost.starts], tokens.rows[lost.ends - 1] + 1, free[~fits], docs, report)
+    as_tags = spans_to_tags(Spans(*(column[fits] for column in spans)), len(own), MISSING, scheme)
+    return np.where((own == OUTSIDE) & ~tokens.outside, OUTSIDE, as_tags)
+
+
+def _report_lost(starts: Ints, ends: Ints, free: Bools, docs: Sequence[Doc], report: GoldReport) -> None:
+    """Count entities that the constraints do not allow, by the rows of all tokens; free: no other entity is there."""
+    first_tokens = np.cumsum([0, *(len(doc) for doc in docs)])
+    of_doc = np.searchsorted(first_tokens, starts, side="right") - 1
+    for start, end, k, is_free in zip(starts.tolist(), ends.tolist(), of_doc.tolist(), free.tolist(), strict=True):
+        span = docs[k][start - int(first_tokens[k]) : end - int(first_tokens[k])]
+        crosses = is_free and any(token.is_sent_start for token in span[1:])
+        (report.parted if crosses else report.taken).add_entity(docs[k], span.text)
+
+
+def incorrect_spans(
+    examples: Sequence[Example], key: str, label_numbers: Mapping[str, int], tokens: ChainTokens, gold: Spans
+) -> tuple[Spans, Ints]:
+    """The spans that the annotation says are wrong, by rows of the chain; and the rows that it says are in an entity.
+
+    key: their place in `doc.spans` of the reference. A span of label O says that its tokens are in some entity. Labels
+    that are not the component's say nothing. gold: the entities of the annotation, by rows of the chain.
+    Raises ValueError (spaCy's E868, and the text) if a span is an entity of the annotation too.
+    """
+    found: list[tuple[int, int, int]] = []
+    not_outside: list[int] = []
+    entities = set(zip(*(column.tolist() for column in gold), strict=True))
+    first_token = 0
+    for example in examples:
+        for span in example.get_aligned_spans_y2x(example.reference.spans.get(key, []), allow_overlap=True):
+            # Rows without white space, so that a span with white space at its end is the same span.
+            bounds = np.searchsorted(tokens.rows, [first_token + span.start, first_token + span.end]).tolist()
+            wrong = (bounds[0], bounds[1], label_numbers.get(span.label_, MISSING))
+            if wrong in entities:
+                conflict = Errors.E868.format(span=(span.start_char, span.end_char, span.label_))
+                raise ValueError(f"{conflict} It is {span.text!r} ({span.label_}), also in doc.spans[{key!r}]")
+            if span.label_ == "O":
+                not_outside.extend(range(*bounds))
+            elif wrong[2] != MISSING and bounds[0] < bounds[1]:
+                found.append(wrong)
+        first_token += len(example.predicted)
+    columns = np.array(found, dtype=np.int64).reshape(-1, 3).T
+    return Spans(*columns), np.array(not_outside, dtype=np.int64)
+
+
+def word_counts(docs: Iterable[Doc]) -> Counter[int]:
+    """How often each word (orth) occurs."""
+    return Counter(chain.from_iterable(doc.to_array(ORTH).tolist() for doc in docs))

@@ -1,0 +1,81 @@
+"""``python -m spacy lstm-ner uncertainty``"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.util import load_model, minibatch
+from wasabi import msg
+
+from ..files import write_atomically
+from ..pipeline.component import LSTMEntityRecognizer
+from ..pipeline.scores import Uncertainty, as_task
+from .app import app
+from .calibrate import find_component
+
+
+@app.command("uncertainty")
+def uncertainty_cli(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Pipeline package or folder")],
+    input_path: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="Texts: .jsonl with a field text, or .txt with one a line")
+    ],
+    output_path: Annotated[Path, typer.Argument(metavar="OUTPUT", help="JSONL file to write")],
+    by: Annotated[str, typer.Option("--by", help="least_confidence, margin or entropy")] = "least_confidence",
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Texts to keep; 0: all")] = 0,
+    pipe: Annotated[str, typer.Option("--pipe", "-p", help="Name of the component")] = "lstm_ner",
+) -> None:
+    """Put texts in the order in which annotating them teaches most: the most uncertain first.
+
+    The output is in the form that annotation tools such as Prodigy read: text, tokens, spans, and the scores in meta.
+    """
+    if by not in Uncertainty._fields:
+        msg.fail(f"--by is {by!r}, but must be one of {', '.join(Uncertainty._fields)}", exits=1)
+    try:
+        nlp = load_model(model)
+        component = find_component(nlp, pipe)
+        found: list[tuple[Doc, Uncertainty]] = []
+        for docs in minibatch(nlp.pipe(read_texts(input_path)), 256):
+            # As the component met them: what it wrote would constrain it now.
+            fresh = list(docs)
+            found.extend(zip(fresh, component.uncertainty(_before(nlp, component, fresh)), strict=True))
+    except (ValueError, OSError) as error:
+        msg.fail(f"Cannot sort {input_path}", error, exits=1)
+    found.sort(key=lambda pair: -getattr(pair[1], by))
+    kept = found[: limit or None]
+    lines = [json.dumps(as_task(doc, doubt), ensure_ascii=False) for doc, doubt in kept]
+    write_atomically(output_path, "".join(line + "\n" for line in lines).encode("utf-8"))
+    msg.good(f"{len(kept)} of {len(found)} texts written to {output_path}")
+
+
+def _before(nlp: Language, component: LSTMEntityRecognizer, docs: list[Doc]) -> list[Doc]:
+    """The docs as they come to the component."""
+    with nlp.select_pipes(enable=nlp.pipe_names[: nlp.pipe_names.index(component.name)]):
+        return list(nlp.pipe(nlp.make_doc(doc.text) for doc in docs))
+
+
+def read_texts(path: Path) -> Iterator[str]:
+    """The texts of a .jsonl file (field "text") or of the lines of any other file; empty lines are left out.
+
+    Raises ValueError that names the line for a line of another form.
+    """
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            if path.suffix != ".jsonl":
+                yield line.rstrip("\n")
+                continue
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path}:{number}: expected JSON, found {line.strip()[:80]!r} ({error})") from error
+            if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+                raise ValueError(
+                    f'{path}:{number}: expected an object with a string "text", found {line.strip()[:80]!r}'
+                )
+            yield record["text"]

@@ -1,0 +1,244 @@
+"""What is in annotated data, and what may be wrong with it, before anything is trained on it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+import numpy as np
+from spacy.attrs import SENT_START
+from spacy.tokens import Doc
+from spacy.training import Corpus, Example
+
+from ..annotation.gold import gold_labels, gold_tags
+from ..annotation.gold_report import Finding, GoldReport
+from ..tags import MISSING
+
+FEW_EXAMPLES = 50
+"""A label with fewer entities is named."""
+
+
+@dataclass
+class PartReport:
+    """What one part of the data holds.
+
+    labels             entities by label
+    gold               what is wrong with gold entities, as training sees them
+    tokens             of the predicted docs; tokens_missing: those of them without annotation, in docs that have some
+    without_entities   docs that are annotated and have no entity
+    across_sentences   entities that go on across the start of a sentence
+    presets            entities that overlap with, and differ from, those that earlier components set
+    contradictions     entities that doc.spans says are wrong
+    texts              how often each text occurs
+    skipped            docs or sentences that the reader leaves out, being of max_length tokens or more
+    warnings, errors   what the reader warned of, and what made it stop
+    """
+
+    docs: int = 0
+    tokens: int = 0
+    tokens_missing: int = 0
+    without_entities: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    gold: GoldReport = field(default_factory=GoldReport)
+    across_sentences: Finding = field(default_factory=Finding)
+    presets: Finding = field(default_factory=Finding)
+    contradictions: Finding = field(default_factory=Finding)
+    texts: Counter[int] = field(default_factory=Counter)
+    skipped: Finding = field(default_factory=Finding)
+    max_length: int = 0
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def repeated(self) -> int:
+        """Docs whose text was there before."""
+        return self.docs - len(self.texts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for a JSON file; of the texts only how many were there before."""
+        findings = {
+            **{kind: getattr(self.gold, kind) for kind in ("trimmed", "blank", "misaligned")},
+            "across_sentences": self.across_sentences,
+            "presets": self.presets,
+            "contradictions": self.contradictions,
+            "skipped": self.skipped,
+        }
+        return {
+            "docs": self.docs,
+            "tokens": self.tokens,
+            "tokens_missing": self.tokens_missing,
+            "docs_without_annotation": self.gold.docs_without_annotation,
+            "docs_without_entities": self.without_entities,
+            "docs_repeated": self.repeated,
+            "entities": self.gold.entities,
+            "labels": dict(sorted(self.labels.items())),
+            **{kind: {"count": found.count, "examples": found.examples} for kind, found in findings.items()},
+            "warnings": self.warnings,
+            "errors": self.errors,
+        }
+
+
+@dataclass
+class DataReport:
+    """Both parts, and what follows from them: problems that training cannot get over, and others."""
+
+    parts: dict[str, PartReport]
+    overlap: int
+    errors: list[str]
+    warnings: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for a JSON file."""
+        return {
+            "errors": self.errors,
+            "warnings": self.warnings,
+            "dev_docs_in_train": self.overlap,
+            **{name: part.to_dict() for name, part in self.parts.items()},
+        }
+
+
+def examine(
+    examples: Iterable[Example],
+    incorrect_spans_key: Optional[str] = None,
+    annotate: Optional[Callable[[Doc], Doc]] = None,
+    report: Optional[PartReport] = None,
+) -> PartReport:
+    """Go through examples once; they are not kept.
+
+    incorrect_spans_key: group of spans of the reference that are known to be wrong.
+    annotate: does to a predicted doc what the components before the recognizer do.
+    report: where to count; it has what was read so far if the examples end in an error. None: a new one.
+    """
+    report = PartReport() if report is None else report
+    for example in examples:
+        reference, predicted = example.reference, example.predicted
+        report.docs += 1
+        report.tokens += len(predicted)
+        report.texts[hash(reference.text)] += 1
+        labels = gold_labels(reference)
+        report.labels.update(labels)
+        tags = gold_tags(example, dict.fromkeys(labels, 0), report.gold)
+        if reference.has_annotation("ENT_IOB"):
+            report.tokens_missing += int((tags == MISSING).sum())
+            report.without_entities += not labels
+        _note_sentences(reference, report.across_sentences)
+        if incorrect_spans_key is not None:
+            wrong = {_bounds(span) for span in reference.spans.get(incorrect_spans_key, [])}
+            for ent in reference.ents:
+                if _bounds(ent) in wrong:
+                    report.contradictions.add_entity(reference, ent.text, ent.label_)
+        if annotate is not None:
+            _note_presets(example, annotate(predicted), report.presets)
+    return report
+
+
+def _bounds(span: Any) -> tuple[int, int, str]:
+    return span.start, span.end, span.label_
+
+
+def _note_sentences(doc: Doc, found: Finding) -> None:
+    begun = np.cumsum(doc.to_array(SENT_START) == 1)
+    for ent in doc.ents:
+        if begun[ent.end - 1] > begun[ent.start]:
+            found.add_entity(doc, ent.text, ent.label_)
+
+
+def _note_presets(example: Example, annotated: Doc, found: Finding) -> None:
+    """Entities of the reference that meet others in the annotated doc, by characters."""
+    presets = [(ent.start_char, ent.end_char, ent.label_) for ent in annotated.ents]
+    for ent in example.reference.ents:
+        own = (ent.start_char, ent.end_char, ent.label_)
+        if own not in presets and any(start < own[1] and own[0] < end for start, end, _ in presets):
+            found.add_entity(example.reference, ent.text, ent.label_)
+
+
+def skipped_by_corpus(corpus: Corpus, docs: Iterable[Doc]) -> Finding:
+    """What spaCy's reader leaves out because of its max_length, without a word.
+
+    docs: those of its files.
+    """
+    found, limit = Finding(), corpus.max_length
+    for doc in docs if limit else ():
+        if len(doc) < limit or corpus.gold_preproc:
+            continue
+        if not doc.has_annotation("SENT_START"):
+            found.add(f"doc of {len(doc)} tokens without sentences, {_quote(doc)}")
+            continue
+        for sent in doc.sents:
+            if len(sent) >= limit:
+                found.add(f"sentence of {len(sent)} tokens, {_quote(sent)}")
+    return found
+
+
+def _quote(text: Any) -> str:
+    return repr(text[:8].text)
+
+
+def compare(train: PartReport, dev: PartReport, given: Optional[Iterable[str]] = None) -> DataReport:
+    """Draw conclusions from both parts.
+
+    given: the labels that training is told to start with, if it is told any.
+    """
+    parts = {"train": train, "dev": dev}
+    overlap = sum(count for text, count in dev.texts.items() if text in train.texts)
+    errors = [message for name, part in parts.items() for message in _errors(name, part, given)]
+    warnings = [message for name, part in parts.items() for message in _warnings(name, part)]
+    if overlap:
+        warnings.append(
+            f"{overlap} of {dev.docs} docs of dev have a text that is in train too: scores will be better than they "
+            "are on new text"
+        )
+    warnings += _label_warnings(train.labels, dev.labels, given)
+    return DataReport(parts, overlap, errors, warnings)
+
+
+def _errors(name: str, part: PartReport, given: Optional[Iterable[str]]) -> Iterator[str]:
+    for message in part.errors:
+        yield f"{name}: {message}"
+    if not part.docs:
+        yield f"{name}: no docs" + (f" ({part.skipped.count} were skipped)" if part.skipped.count else "")
+    elif name == "train" and part.gold.docs_without_annotation == part.docs:
+        yield f"{name}: none of the {part.docs} docs has entity annotation"
+    elif name == "train" and not part.labels and given is None:
+        yield f"{name}: no entities in {part.docs} docs, and no labels given: nothing can be learned"
+    bad = sorted(label for label in part.labels if label == "O" or label.startswith("!"))
+    if bad:
+        yield f"{name}: labels that cannot be used: {', '.join(bad)} (O means no entity; !X is not supported anymore)"
+    if part.contradictions.count:
+        yield f"{name}: {part.contradictions.count} entities are named as wrong in doc.spans: {part.contradictions}"
+
+
+def _warnings(name: str, part: PartReport) -> Iterator[str]:
+    for _, message in part.gold.messages():
+        yield f"{name}: {message}"
+    findings = {
+        "entities go on across the start of a sentence": part.across_sentences,
+        "entities overlap with other ones of earlier components, which stay": part.presets,
+        f"docs or sentences are skipped, being max_length or longer ({part.max_length} tokens)": part.skipped,
+    }
+    for text, found in findings.items():
+        if found.count:
+            yield f"{name}: {found.count} {text}: {found}"
+    if part.tokens_missing:
+        yield f"{name}: {part.tokens_missing} of {part.tokens} tokens of annotated docs carry no annotation"
+    if part.repeated:
+        yield f"{name}: {part.repeated} of {part.docs} docs have the text of another doc"
+    for message in part.warnings:
+        yield f"{name}: {message}"
+
+
+def _label_warnings(train: Mapping[str, int], dev: Mapping[str, int], given: Optional[Iterable[str]]) -> Iterator[str]:
+    checks = {
+        "labels only in dev, which cannot be learned": sorted(set(dev) - set(train)),
+        "labels only in train, which dev does not score": sorted(set(train) - set(dev)) if dev else [],
+        f"labels with fewer than {FEW_EXAMPLES} entities in train": [
+            f"{label} ({train[label]})" for label in sorted(train) if train[label] < FEW_EXAMPLES
+        ],
+    }
+    if given is not None:
+        known = set(given)
+        checks["labels that are not among those given to initialize"] = sorted({*train, *dev} - known)
+        checks["labels given to initialize, without an entity in train"] = sorted(known - set(train))
+    for text, names in checks.items():
+        if names:
+            yield f"{text}: {', '.join(names)}"

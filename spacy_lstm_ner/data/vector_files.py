@@ -1,0 +1,338 @@
+"""Word vectors from the files they come in, as a pipeline folder that ``[initialize] vectors`` takes.
+
+Nothing is dropped silently: a line that breaks the form is an error that names file and line, and words that come
+twice are counted.
+"""
+
+import gzip
+import lzma
+import math
+import struct
+import zipfile
+import zlib
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any, Optional, cast
+
+import numpy as np
+import spacy
+from numpy.typing import NDArray
+from spacy.util import is_package, load_model
+from spacy.vectors import Mode, Vectors
+from spacy.vocab import Vocab
+
+from ..files import save_pipeline
+
+LONGEST_LINE = 2**24
+"""Bytes of a line; a packed file may claim any length with a few of them."""
+_LARGEST_HEADER = 9
+"""Digits of a number of vectors or dimensions."""
+_DAMAGED = (EOFError, OSError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile, lzma.LZMAError, struct.error)
+
+
+class VectorFileError(ValueError):
+    """A file of vectors that cannot be read as it is; the message names file, line and remedy."""
+
+
+@dataclass(frozen=True)
+class VectorTable:
+    """Words and their vectors.
+
+    words (n,): no word twice. rows (n,): the row of each word. data (n_rows, M): the vectors, float32.
+    duplicates: words left out because they came again.
+    """
+
+    words: list[str]
+    rows: NDArray[np.int64]
+    data: NDArray[np.float32]
+    duplicates: int = 0
+
+    def pruned(self, size: int) -> "VectorTable":
+        """The first `size` vectors and the words that use them."""
+        kept = [k for k, row in enumerate(self.rows.tolist()) if row < size]
+        return replace(self, words=[self.words[k] for k in kept], rows=self.rows[kept], data=self.data[:size])
+
+
+def read_vectors(source: str, index: Optional[Path] = None, size: Optional[int] = None) -> VectorTable:
+    """Read vectors.
+
+    source: a file of one word and its numbers a line, with or without a header of two numbers (GloVe, word2vec and
+        fastText text; also .gz, or .zip with one file in it); or a matrix in NumPy's format (.npy); or a pipeline,
+        by its folder or the name of its package.
+    index: the words of a .npy file, in the order of its rows: a text file of one word a line, or a .parquet file with
+        one column of texts, for which pyarrow or pandas must be installed.
+    size: the number of vectors to keep, the first ones (files list frequent words first); None: all.
+
+    Raises VectorFileError (a ValueError) for a file that breaks its form, FileNotFoundError for a missing one,
+    ValueError for arguments that do not fit, ImportError if a .parquet file cannot be read.
+    """
+    path = Path(source)
+    if size is not None and size < 1:
+        raise ValueError(f"expected a number of vectors of at least 1, found {size}")
+    if index is not None and path.suffix != ".npy":
+        raise ValueError(f"expected an index only for a .npy file, found {index} for {source}")
+    if path.is_dir():
+        table = _pipeline_table(source, _read_vocab(path))
+    elif path.suffix == ".npy":
+        table = _read_matrix(path, index, size)
+    elif path.exists() or not is_package(source):
+        table = _read_text(path, size)
+    else:
+        table = _pipeline_table(source, load_model(source).vocab)
+    return table if size is None else table.pruned(size)
+
+
+def write_vectors(table: VectorTable, folder: Path, lang: str = "en") -> None:
+    """Write a pipeline without components that has the vectors.
+
+    folder: replaces an older pipeline of this name only when all of it is written. lang: the pipeline's language.
+    Raises FileExistsError if the folder is there and no pipeline.
+    """
+    nlp = spacy.blank(lang)
+    # Row by row, as they are read; a .npy file may have them column by column.
+    data = np.ascontiguousarray(table.data)
+    vectors = Vectors(strings=nlp.vocab.strings, data=data, name=f"{lang}_{folder.name}.vectors")
+    for word, row in zip(table.words, table.rows.tolist(), strict=True):
+        vectors.add(nlp.vocab.strings.add(word), row=row)
+    nlp.vocab.vectors = vectors
+    save_pipeline(nlp, folder)
+
+
+# Text
+
+
+def _read_text(path: Path, size: Optional[int]) -> VectorTable:
+    words: dict[str, None] = {}
+    numbers = array("f")
+    width, promised, duplicates, line_number, separator = 0, None, 0, 0, " "
+    for line_number, raw in enumerate(_lines(path), start=1):
+        if size is not None and len(words) == size:
+            break
+        line = _decode(raw, path, line_number)
+        if not line:
+            continue
+        if not width:
+            separator = "\t" if "\t" in line else " "
+            fields = line.split(separator)
+            if promised is None and len(fields) == 2 and all(field.isdecimal() for field in fields):
+                promised, width = _header(fields, path, line_number)
+                continue
+            width = len(fields) - 1
+        # From the right, since words may contain spaces.
+        word, *fields = line.rsplit(separator, width)
+        row = _numbers(fields, width, word, f"{path}:{line_number}")
+        if word in words:
+            duplicates += 1
+            continue
+        words[word] = None
+        numbers.extend(row)
+    if not words:
+        raise VectorFileError(f"{path}: expected lines of a word and its numbers, found none")
+    complete = size is None or len(words) < size
+    if promised is not None and complete and len(words) + duplicates != promised:
+        raise VectorFileError(
+            f"{path}:1: the header promises {promised} vectors, but the file has {len(words) + duplicates}, the last "
+            f"in line {line_number}. It may be cut off: fetch it again, or delete the header"
+        )
+    data = np.frombuffer(numbers, dtype=np.float32).reshape(len(words), width)
+    _require_finite(data, list(words), path)
+    return VectorTable(list(words), np.arange(len(words)), data, duplicates)
+
+
+def _header(fields: list[str], path: Path, line_number: int) -> tuple[int, int]:
+    if max(map(len, fields)) > _LARGEST_HEADER:
+        raise VectorFileError(
+            f"{path}:{line_number}: expected the numbers of vectors and of dimensions, found "
+            f"{' '.join(fields)[:40]}, which no file holds. Correct or delete the line"
+        )
+    n_vectors, width = map(int, fields)
+    return n_vectors, width
+
+
+def _require_finite(data: NDArray[np.float32], words: list[str], path: Path) -> None:
+    if not np.isfinite(data).all():
+        row = int(np.flatnonzero(~np.isfinite(data).all(axis=1))[0])
+        raise VectorFileError(
+            f"{path}: row {row} ({words[row][:40]!r}) has a number that is not finite, or too large for 32 bits"
+        )
+
+
+def _numbers(fields: list[str], width: int, word: str, place: str) -> list[float]:
+    if len(fields) != width or not width or not word:
+        raise VectorFileError(
+            f"{place}: expected a word and {width or 'its'} numbers, found {len(fields)} after {word[:40]!r}. Correct "
+            "or delete the line"
+        )
+    try:
+        row = [float(field) for field in fields]
+    except ValueError as error:
+        raise VectorFileError(
+            f"{place}: expected {width} numbers after {word[:40]!r}, found a text ({error})"
+        ) from None
+    if not math.isfinite(sum(row)):
+        raise VectorFileError(f"{place}: a number of {word[:40]!r} is not finite. Correct or delete the line")
+    return row
+
+
+def _decode(raw: bytes, path: Path, line_number: int) -> str:
+    try:
+        return raw.decode("utf-8-sig" if line_number == 1 else "utf-8").rstrip("\r\n").rstrip(" \t")
+    except UnicodeDecodeError as error:
+        raise VectorFileError(
+            f"{path}:{line_number}: expected UTF-8, found the byte {raw[error.start]:#04x}. Convert the file to UTF-8; "
+            "a binary word2vec file must be saved as text first"
+        ) from None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, packed or not. Raises VectorFileError for a damaged one, and for a line without end."""
+    lines = _unpacked(path) if path.suffix in (".gz", ".zip") else _bounded(path)
+    for number, line in enumerate(lines, start=1):
+        if len(line) > LONGEST_LINE:
+            raise VectorFileError(
+                f"{path}:{number}: expected lines of at most {LONGEST_LINE} bytes, found a longer one. Is it text?"
+            )
+        yield line
+
+
+def _unpacked(path: Path) -> Iterator[bytes]:
+    try:
+        yield from _bounded(path)
+    except (VectorFileError, FileNotFoundError):
+        raise
+    except _DAMAGED as error:
+        raise VectorFileError(
+            f"{path}: cannot be unpacked ({error or type(error).__name__}). It may be cut off, damaged or encrypted: "
+            "fetch it again, or unpack it"
+        ) from None
+
+
+def _bounded(path: Path) -> Iterator[bytes]:
+    with _open(path) as file:
+        while line := file.readline(LONGEST_LINE + 1):
+            yield line
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[IO[bytes]]:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if len(names) != 1:
+                found = ", ".join(names[:5])
+                raise VectorFileError(
+                    f"{path}: expected one file in the archive, found {len(names)} ({found}). Unpack it"
+                )
+            with archive.open(names[0]) as file:
+                yield file
+        return
+    with path.open("rb") as file:
+        yield cast(IO[bytes], gzip.GzipFile(fileobj=file)) if path.suffix == ".gz" else file
+
+
+# A matrix and its index
+
+
+def _read_matrix(path: Path, index: Optional[Path], size: Optional[int]) -> VectorTable:
+    if index is None:
+        raise ValueError(f"{path}: a .npy file has no words; name the file that lists them with --index")
+    try:
+        # Mapped, so that the size that it claims costs nothing, and is compared with that of the file.
+        with np.errstate(over="ignore"):
+            matrix = np.lib.format.open_memmap(path, mode="r")
+    except OSError:
+        raise
+    except Exception as error:
+        # What stands in a header can go wrong in more ways than NumPy says.
+        raise VectorFileError(f"{path}: expected a matrix in NumPy's format, found something else ({error})") from None
+    if matrix.ndim != 2 or matrix.dtype.kind != "f" or not matrix.size:
+        raise VectorFileError(
+            f"{path}: expected a matrix of floating point numbers, found {matrix.dtype} of shape {matrix.shape}"
+        )
+    words = _parquet_words(index) if index.suffix == ".parquet" else _text_words(index)
+    if len(words) != len(matrix):
+        raise VectorFileError(
+            f"{index}: expected one word for each of the {len(matrix)} rows of {path}, found {len(words)}"
+        )
+    with np.errstate(over="ignore"):
+        data = np.array(matrix[:size], dtype=np.float32)
+    _require_finite(data, words, path)
+    first: dict[str, int] = {}
+    for row, word in enumerate(words[: len(data)]):
+        first.setdefault(word, row)
+    return VectorTable(list(first), np.array(list(first.values())), data, len(data) - len(first))
+
+
+def _text_words(index: Path) -> list[str]:
+    words = []
+    for line_number, raw in enumerate(_lines(index), start=1):
+        word = _decode(raw, index, line_number)
+        if not word:
+            raise VectorFileError(f"{index}:{line_number}: expected a word, found an empty line")
+        words.append(word)
+    return words
+
+
+def _parquet_words(index: Path) -> list[str]:
+    columns = _parquet_columns(index)
+    texts = {name: values for name, values in columns.items() if all(isinstance(value, str) for value in values)}
+    if len(texts) != 1:
+        raise VectorFileError(
+            f"{index}: expected one column of texts, found {len(texts)} among {', '.join(map(str, columns)) or 'none'}"
+        )
+    return next(iter(texts.values()))
+
+
+def _parquet_columns(index: Path) -> dict[str, list[Any]]:
+    if not index.exists():
+        raise FileNotFoundError(f"{index}: no such file")
+    try:
+        return dict(import_module("pyarrow.parquet").read_table(index).to_pydict())
+    except ModuleNotFoundError:
+        pass
+    try:
+        return dict(import_module("pandas").read_parquet(index).to_dict("list"))
+    except ImportError:
+        raise ImportError(
+            f"{index}: a .parquet file needs pyarrow (pip install pyarrow). Or write the words into a text file, one a "
+            "line, and name that with --index"
+        ) from None
+
+
+# A pipeline
+
+
+def _read_vocab(folder: Path) -> Vocab:
+    try:
+        return Vocab().from_disk(folder / "vocab", exclude=["lookups"])
+    except OSError:
+        raise
+    except Exception as error:
+        # spaCy's readers raise whatever the libraries below them say.
+        raise VectorFileError(
+            f"{folder}: its vocabulary cannot be read ({type(error).__name__}: {str(error)[:80]}); it may be damaged"
+        ) from None
+
+
+def _pipeline_table(source: str, vocab: Vocab) -> VectorTable:
+    vectors = vocab.vectors
+    if vectors.mode == Mode.floret:
+        raise VectorFileError(
+            f"{source}: its vectors are of floret's kind, which has no words to convert. Name the pipeline itself in "
+            "[initialize] vectors"
+        )
+    if not vectors.shape[1] or not vectors.n_keys:
+        raise VectorFileError(f"{source}: this pipeline has no vectors")
+    entries = sorted((row, vocab.strings[key]) for key, row in vectors.key2row.items())
+    # Rows that no word uses go.
+    used, rows = np.unique(np.array([row for row, _ in entries]), return_inverse=True)
+    if used[-1] >= len(vectors.data):
+        raise VectorFileError(
+            f"{source}: words have vectors up to row {used[-1]}, but there are {len(vectors.data)} rows"
+        )
+    data = np.ascontiguousarray(np.asarray(vectors.data)[used], dtype=np.float32)
+    return VectorTable([word for _, word in entries], rows.reshape(-1), data)

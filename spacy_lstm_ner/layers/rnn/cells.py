@@ -1,0 +1,360 @@
+"""The recurrent cells: one step forward and one step back for each of them.
+
+Notation
+--------
+D      directions, computed side by side
+b      rows of the step: the segments that are still running
+H      hidden width
+K      number of blocks of a cell, each H wide: its gates and its candidate
+x      the input of the step; W (I, K·H) its weights, β (K·H) the bias, for each direction
+h      hidden state (b, D, H); R (K, D, H, H) the recurrent weights; U a block of R
+c      cell state (b, D, H), of the LSTM only
+⊙      product element by element; σ(z) = 1 / (1 + exp(-z)) = ½ + ½ tanh(z/2)
+
+The arrays of a step hold one block after the other, so that what is done to a block, or to several, runs over memory
+without gaps, and each product is one of (b, H) and (H, H), which fits the caches. The blocks under a σ come
+with their weights halved (`Cell.scale`), so that one tanh runs over all blocks. Everything is written into arrays that
+are there: a step allocates nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...types import Array, Floats
+
+
+@dataclass(slots=True)
+class Step:
+    """Views into the buffers of a run, for the rows of one step. h_before and c_before belong to the step before."""
+
+    inputs: Array  # (K, b, D, H) x·W + β, to be read only, and only on the way forward
+    gates: Array  # (K, b, D, H) activations; to be read only on the way back
+    h: Array  # (b, D, H)
+    h_before: Array  # (b, D, H)
+    c: Array  # (b, D, H) what the cell keeps: the cell state, or what else it says
+    c_before: Array  # (b, D, H)
+    work: Array  # (K, b, D, H) scratch; on the way forward it may be `gates`. The back-step leaves its gradients here
+    product: Array  # (K, b, D, H) scratch, on the way back only
+    spare: Array  # (b, D, H) scratch
+    bias: Array  # (D, H) β_h, of cells with a `recurrent_bias`; else None
+
+
+class Cell:
+    """What a cell must say of itself, and its two steps.
+
+    blocks: the names of its blocks, in the order in which the weights hold them.
+    sigmoids: how many of the first blocks are gates under a σ.
+    keeps: whether it keeps a second array beside h for each row.
+    carries: whether that array is a state, handed from step to step.
+    overwrites_kept: whether its back-step leaves something else in that array.
+    recurrent_bias: whether a bias β_h (H,) is added to the product of the last block with the state.
+    """
+
+    name: str
+    blocks: Sequence[str]
+    sigmoids: int
+    keeps = False
+    carries = False
+    overwrites_kept = False
+    recurrent_bias = False
+    recurrent_init = "orthogonal"
+
+    def scale(self, width: int) -> Floats:
+        """(K·H,) The factor that the weights of each column carry into the step: ½ under a σ."""
+        factors = np.repeat([0.5] * self.sigmoids + [1.0] * (len(self.blocks) - self.sigmoids), width)
+        return factors.astype("float32")
+
+    def forward(self, s: Step, R: Array) -> None:
+        """Compute s.gates and s.h (and s.c) from s.inputs, s.h_before (and s.c_before)."""
+        raise NotImplementedError
+
+    def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
+        """From dh (and dc): the gradient of s.inputs to s.work, that of h_before to dh, of c_before to dc.
+
+        R: here each block is transposed.
+        """
+        raise NotImplementedError
+
+    def recurrent_gradient(self, xp: Any, d_inputs: Array, h_before: Array, kept: Array) -> Array:
+        """The gradient (D, H, K·H) of R from all rows: h_before (D, N, H), d_inputs (D, N, K·H), kept (D, N, H)."""
+        return xp.matmul(h_before.swapaxes(1, 2), d_inputs)
+
+
+def _sigmoid_of_tanh(gates: Array) -> None:
+    """½ + ½ t in place, where t = tanh(z/2)."""
+    np.multiply(gates, 0.5, out=gates)
+    np.add(gates, 0.5, out=gates)
+
+
+def _times_sigmoid_slope(gates: Array, d_gates: Array, scratch: Array) -> None:
+    """d_gates <- d_gates ⊙ g ⊙ (1 - g): the way back through σ."""
+    np.subtract(1.0, gates, out=scratch)
+    np.multiply(d_gates, gates, out=d_gates)
+    np.multiply(d_gates, scratch, out=d_gates)
+
+
+def _times_tanh_slope(n: Array, dn: Array, scratch: Array) -> None:
+    """dn <- dn ⊙ (1 - n²): the way back through tanh."""
+    np.multiply(n, n, out=scratch)
+    np.subtract(1.0, scratch, out=scratch)
+    np.multiply(dn, scratch, out=dn)
+
+
+def _multiply(left: Array, R: Array, out: Array) -> None:
+    """out ([K,] b, D, H) = left ([K,] b, D, H) times each block of R ([K,] D, H, H)."""
+    np.matmul(left.swapaxes(-3, -2), R, out=out.swapaxes(-3, -2))
+
+
+def _before_tanh(s: Step, R: Array) -> None:
+    """All blocks of s.inputs + h_before·R, to s.work."""
+    _multiply(s.h_before, R, s.work)
+    np.add(s.work, s.inputs, out=s.work)
+
+
+def _through_products(d_blocks: Array, R: Array, products: Array, out: Array) -> None:
+    """out (b, D, H) = the sum over the blocks of d_blocks·R, where each block of R is transposed."""
+    if len(R) == 1:
+        _multiply(d_blocks[0], R[0], out)
+        return
+    _multiply(d_blocks, R, products)
+    np.add(products[0], products[1], out=out)
+    for product in products[2:]:
+        np.add(out, product, out=out)
+
+
+class LSTMCell(Cell):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997), with the forget gate of Gers et al. 2000.
+
+    i_t = σ(x_t·W_i + h_{t-1}·U_i + β_i)        input gate
+    f_t = σ(x_t·W_f + h_{t-1}·U_f + β_f)        forget gate
+    o_t = σ(x_t·W_o + h_{t-1}·U_o + β_o)        output gate
+    g_t = tanh(x_t·W_g + h_{t-1}·U_g + β_g)     candidate
+    c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t             cell state
+    h_t = o_t ⊙ tanh(c_t)                       hidden state
+    """
+
+    name = "lstm"
+    blocks = ("input", "forget", "output", "candidate")
+    sigmoids = 3
+    keeps = True
+    carries = True
+
+    def forward(self, s: Step, R: Array) -> None:
+        gates = s.gates
+        _before_tanh(s, R)
+        np.tanh(s.work, out=gates)
+        _sigmoid_of_tanh(gates[:3])
+        i, f, o, g = gates
+        np.multiply(f, s.c_before, out=s.c)
+        np.multiply(i, g, out=s.spare)
+        np.add(s.c, s.spare, out=s.c)
+        np.tanh(s.c, out=s.spare)
+        np.multiply(o, s.spare, out=s.h)
+
+    def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
+        spare = s.spare
+        i, f, o, g = s.gates
+        di, df, do, dg = s.work
+        np.tanh(s.c, out=spare)
+        np.multiply(dh, spare, out=do)
+        np.multiply(dh, o, out=dh)
+        _times_tanh_slope(spare, dh, spare)
+        np.add(dc, dh, out=dc)
+        np.multiply(dc, g, out=di)
+        np.multiply(dc, s.c_before, out=df)
+        np.multiply(dc, i, out=dg)
+        np.multiply(dc, f, out=dc)
+        _times_sigmoid_slope(s.gates[:3], s.work[:3], s.product[:3])
+        _times_tanh_slope(g, dg, spare)
+        _through_products(s.work, R, s.product, dh)
+
+
+class SimpleGRUCell(Cell):
+    """The simplified gated recurrent unit: the update gate alone, no relevance gate.
+
+    z_t = σ(x_t·W_z + h_{t-1}·U_z + β_z)        update gate
+    n_t = tanh(x_t·W_n + h_{t-1}·U_n + β_n)     candidate
+    h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ n_t       hidden state
+    """
+
+    name = "gru_simple"
+    blocks = ("update", "candidate")
+    sigmoids = 1
+
+    def forward(self, s: Step, R: Array) -> None:
+        _before_tanh(s, R)
+        np.tanh(s.work, out=s.gates)
+        z, n = s.gates
+        _sigmoid_of_tanh(z)
+        _interpolate(s, z, n)
+
+    def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
+        _interpolate_back(s, dh)
+        _through_products(s.work, R, s.product, s.spare)
+        np.add(dh, s.spare, out=dh)
+
+
+def _interpolate(s: Step, z: Array, n: Array) -> None:
+    """h = n + z ⊙ (h_before - n)."""
+    np.subtract(s.h_before, n, out=s.spare)
+    np.multiply(z, s.spare, out=s.spare)
+    np.add(n, s.spare, out=s.h)
+
+
+def _interpolate_back(s: Step, dh: Array) -> None:
+    """Back through `_interpolate`, σ and tanh: the gradients of z and n to the first and last of s.work.
+
+    Leaves z ⊙ dh in dh.
+    """
+    z, n = s.gates[0], s.gates[-1]
+    dz, dn = s.work[0], s.work[-1]
+    np.subtract(s.h_before, n, out=s.spare)
+    np.multiply(dh, s.spare, out=dz)
+    _times_sigmoid_slope(z, dz, s.spare)
+    np.subtract(1.0, z, out=s.spare)
+    np.multiply(dh, s.spare, out=dn)
+    _times_tanh_slope(n, dn, s.spare)
+    np.multiply(dh, z, out=dh)
+
+
+class GRUCell(Cell):
+    """The gated recurrent unit (Cho et al. 2014): the relevance gate acts on the state before the product.
+
+    z_t = σ(x_t·W_z + h_{t-1}·U_z + β_z)              update gate
+    r_t = σ(x_t·W_r + h_{t-1}·U_r + β_r)              relevance (reset) gate
+    n_t = tanh(x_t·W_n + (r_t ⊙ h_{t-1})·U_n + β_n)   candidate
+    h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ n_t             hidden state
+
+    The array it keeps is r_t ⊙ h_{t-1}.
+    """
+
+    name = "gru"
+    blocks = ("update", "relevance", "candidate")
+    sigmoids = 2
+    keeps = True
+
+    def forward(self, s: Step, R: Array) -> None:
+        _gates_of_gru(s, R)
+        z, r, n = s.gates
+        np.multiply(r, s.h_before, out=s.c)
+        _multiply(s.c, R[2], s.spare)
+        np.add(s.inputs[2], s.spare, out=s.spare)
+        np.tanh(s.spare, out=n)
+        _interpolate(s, z, n)
+
+    def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
+        r = s.gates[1]
+        _, dr, dn = s.work
+        _interpolate_back(s, dh)
+        d_kept = s.product[2]
+        _multiply(dn, R[2], d_kept)
+        np.multiply(d_kept, s.h_before, out=dr)
+        np.multiply(d_kept, r, out=d_kept)
+        np.add(dh, d_kept, out=dh)
+        _times_sigmoid_slope(r, dr, s.spare)
+        _through_products(s.work[:2], R[:2], s.product[:2], s.spare)
+        np.add(dh, s.spare, out=dh)
+
+    def recurrent_gradient(self, xp: Any, d_inputs: Array, h_before: Array, kept: Array) -> Array:
+        H = h_before.shape[-1]
+        of_gates = xp.matmul(h_before.swapaxes(1, 2), d_inputs[..., : 2 * H])
+        of_candidate = xp.matmul(kept.swapaxes(1, 2), d_inputs[..., 2 * H :])
+        return xp.concatenate([of_gates, of_candidate], axis=-1)
+
+
+def _gates_of_gru(s: Step, R: Array) -> None:
+    """The first two blocks, update and relevance, to s.gates."""
+    work, gates = s.work[:2], s.gates[:2]
+    _multiply(s.h_before, R[:2], work)
+    np.add(work, s.inputs[:2], out=work)
+    np.tanh(work, out=gates)
+    _sigmoid_of_tanh(gates)
+
+
+class ResetAfterGRUCell(Cell):
+    """The gated recurrent unit as cuDNN and PyTorch compute it: the relevance gate acts on the product with the state.
+
+    z_t = σ(x_t·W_z + h_{t-1}·U_z + β_z)                       update gate
+    r_t = σ(x_t·W_r + h_{t-1}·U_r + β_r)                       relevance (reset) gate
+    n_t = tanh(x_t·W_n + β_n + r_t ⊙ (h_{t-1}·U_n + β_h))      candidate
+    h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ n_t                      hidden state
+
+    The array it keeps is h_{t-1}·U_n + β_h, and after the way back the gradient of that sum.
+    """
+
+    name = "gru_reset_after"
+    blocks = ("update", "relevance", "candidate")
+    sigmoids = 2
+    keeps = True
+    overwrites_kept = True
+    recurrent_bias = True
+
+    def forward(self, s: Step, R: Array) -> None:
+        _gates_of_gru(s, R)
+        z, r, n = s.gates
+        _multiply(s.h_before, R[2], s.c)
+        np.add(s.c, s.bias, out=s.c)
+        np.multiply(r, s.c, out=s.spare)
+        np.add(s.inputs[2], s.spare, out=s.spare)
+        np.tanh(s.spare, out=n)
+        _interpolate(s, z, n)
+
+    def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
+        r = s.gates[1]
+        _, dr, dn = s.work
+        _interpolate_back(s, dh)
+        np.multiply(dn, s.c, out=dr)
+        _times_sigmoid_slope(r, dr, s.spare)
+        np.multiply(dn, r, out=s.c)
+        _multiply(s.c, R[2], s.spare)
+        np.add(dh, s.spare, out=dh)
+        _through_products(s.work[:2], R[:2], s.product[:2], s.spare)
+        np.add(dh, s.spare, out=dh)
+
+    def recurrent_gradient(self, xp: Any, d_inputs: Array, h_before: Array, kept: Array) -> Array:
+        H = h_before.shape[-1]
+        h_before = h_before.swapaxes(1, 2)
+        return xp.concatenate([xp.matmul(h_before, d_inputs[..., : 2 * H]), xp.matmul(h_before, kept)], axis=-1)
+
+
+class RNNCell(Cell):
+    """The plain recurrent network (Elman 1990).
+
+    h_t = tanh(x_t·W + h_{t-1}·U + β)
+    """
+
+    name = "rnn"
+    blocks = ("candidate",)
+    sigmoids = 0
+
+    def forward(self, s: Step, R: Array) -> None:
+        _before_tanh(s, R)
+        np.tanh(s.work[0], out=s.h)
+
+    def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
+        _times_tanh_slope(s.h, dh, s.spare)
+        s.work[0] = dh
+        _through_products(s.work, R, s.product, dh)
+
+
+class IdentityRNNCell(Cell):
+    """The identity RNN (Le, Jaitly & Hinton 2015): a rectifier, and U started at the identity matrix.
+
+    h_t = max(0, x_t·W + h_{t-1}·U + β)
+    """
+
+    name = "rnn_identity"
+    blocks = ("candidate",)
+    sigmoids = 0
+    recurrent_init = "identity"
+
+    def forward(self, s: Step, R: Array) -> None:
+        _before_tanh(s, R)
+        np.maximum(s.work[0], 0.0, out=s.h)
+
+    def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
+        np.multiply(dh, s.h > 0, out=s.work[0])
+        _through_products(s.work, R, s.product, dh)

@@ -1,0 +1,217 @@
+"""The run of a cell through packed sequences on a CPU, forward and back, and what it shares with `device_run`.
+
+Notation as in `packed` and `cells`. What takes an `xp` (NumPy or CuPy) works on a GPU too.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Optional, Protocol, cast
+
+import numpy as np
+from thinc.types import Floats2d
+
+from ...arrays import take_rows
+from ...types import Array
+from ..packed import Packed
+from .cells import Cell, Step
+
+# Inputs of steps are projected for so many rows at a time, and the gradients of weights are summed over so many:
+# enough for a fast product, few enough for the caches.
+CHUNK = 128
+BACK_CHUNK = 512
+
+
+def collect(xp: Any, h: Array, packed: Packed) -> Floats2d:
+    """(N, D, H) by packed row -> (n_tokens, D·H) by token."""
+    N, D, H = h.shape
+    rows = packed.on(xp, "target").T * D + xp.arange(D)
+    return cast(Floats2d, take_rows(xp, h.reshape(N * D, H), rows).reshape(packed.n_tokens, D * H))
+
+
+@dataclass
+class Weights:
+    """The weights of a layer, laid out for the products of the run (`lay_out`).
+
+    R (K, D, H, H): the recurrent weights, which on the way forward carry `Cell.scale`.
+    h0, c0 (D, H) or None: learned initial states. bias (D, H) or None: the recurrent bias.
+    """
+
+    R: Array
+    h0: Optional[Array] = None
+    c0: Optional[Array] = None
+    bias: Optional[Array] = None
+
+
+def blocks_of(xp: Any, R: Array) -> Array:
+    """(D, H, K·H) -> (K, D, H, H)"""
+    D, H, width = R.shape
+    return xp.ascontiguousarray(R.reshape(D, H, width // H, H).transpose(2, 0, 1, 3))
+
+
+@dataclass
+class Run:
+    """What a run through the steps leaves.
+
+    h (N, D, H). For the way back: kept (N, D, H), and gates, of which each step has a (K, b, D, H) of its own.
+    """
+
+    h: Array
+    gates: "_Blocks"
+    kept: Array
+
+
+class _Blocks:
+    """Views (K, b, D, H) without gaps of memory for so many rows of blocks."""
+
+    def __init__(self, memory: Array, K: int, D: int, H: int):
+        self.shape = (K, D, H)
+        self.width = K * D * H
+        self.memory = memory
+
+    def view(self, first: int, b: int) -> Array:
+        K, D, H = self.shape
+        return self.memory[first * self.width : (first + b) * self.width].reshape(K, b, D, H)
+
+
+def _scratch(K: int, n: int, D: int, H: int, dtype: Any) -> _Blocks:
+    return _Blocks(np.empty(n * K * D * H, dtype=dtype), K, D, H)
+
+
+def run_forward(
+    cell: Cell,
+    project: Callable[[int, int, Array], None],
+    packed: Packed,
+    weights: Weights,
+    is_train: bool,
+) -> Run:
+    """All steps.
+
+    project: writes x·W + β of the packed rows from `start` to `end` into an array (D, end - start, K·H).
+    RETURNS the run. While predicting, only its `h` means anything.
+    """
+    R = weights.R
+    K, D, H, _ = R.shape
+    N, dtype = packed.n_rows, R.dtype
+    B = int(packed.batch_sizes.max(initial=0))
+    # One piece of memory for all that is as long as the batch: the allocator gives it back to the next batch, where it
+    # would give many large pieces back to the system, and have their pages made anew.
+    n_kept = (N if is_train else B) if cell.keeps else 0
+    memory = np.empty((N + n_kept + (N * K if is_train else 0)) * D * H, dtype=dtype)
+    h = memory[: N * D * H].reshape(N, D, H)
+    kept = memory[N * D * H : (N + n_kept) * D * H].reshape(n_kept, D, H)
+    gates = _Blocks(memory[(N + n_kept) * D * H :], K, D, H)
+    work_memory, spare_memory = _scratch(K, B, D, H, dtype), np.empty((B, D, H), dtype=dtype)
+    h_start, c_start = _start_states(weights, D, B, H, dtype)
+    chunk_memory = np.empty(min(CHUNK + B, N) * D * K * H, dtype=dtype)
+    start, end, b_before = 0, 0, -1
+    for first, b, before in packed.steps:
+        last = first + b
+        if last > end:
+            start, end = first, _end_of_chunk(packed, first, CHUNK)
+            projected = chunk_memory[: (end - start) * D * K * H].reshape(D, end - start, K * H)
+            project(start, end, projected)
+            inputs = projected.reshape(D, end - start, K, H).transpose(2, 1, 0, 3)
+        if b != b_before:
+            work, spare, b_before = work_memory.view(0, b), spare_memory[:b], b
+        if is_train:
+            step_gates, c = gates.view(first, b), kept[first:last]
+            c_before = c_start[:b] if before < 0 else kept[before : before + b]
+        else:
+            step_gates, c = work, kept[:b]
+            c_before = c_start[:b] if before < 0 else c
+        h_before = h_start[:b] if before < 0 else h[before : before + b]
+        step_inputs = inputs[:, first - start : last - start]
+        step = Step(step_inputs, step_gates, h[first:last], h_before, c, c_before, work, None, spare, weights.bias)
+        cell.forward(step, R)
+    return Run(h, gates, kept)
+
+
+def _end_of_chunk(packed: Packed, first: int, size: int) -> int:
+    """The end of the step by which at least `size` rows are reached from `first`."""
+    offsets = packed.offsets
+    return offsets[min(bisect_left(offsets, first + size), len(offsets) - 1)]
+
+
+def _start_states(weights: Weights, D: int, B: int, H: int, dtype: Any) -> tuple[Array, Array]:
+    h0, c0 = (np.zeros((B, D, H), dtype=dtype) for _ in range(2))
+    for state, learned in ((h0, weights.h0), (c0, weights.c0)):
+        if learned is not None:
+            state[:] = learned
+    return h0, c0
+
+
+class Receiver(Protocol):
+    """What the way back takes from, and hands on to."""
+
+    def receive(self, start: int, end: int) -> Array:
+        """The gradient (end - start, D, H) of the hidden states of packed rows."""
+
+    def hand_on(self, start: int, end: int, d_inputs: Array, h_before: Array, kept: Array) -> None:
+        """Take the gradient (D, end - start, K·H) of x·W + β of packed rows.
+
+        h_before, kept (D, end - start, H): the states that they started from, and what the cell kept.
+        """
+
+
+def run_backward(cell: Cell, run: Run, packed: Packed, weights: Weights, receiver: Receiver) -> tuple[Array, Array]:
+    """All steps back, by chunks of steps, from the last to the first. The R of the weights is unscaled here.
+
+    RETURNS the gradients of h0 and c0.
+    """
+    R = weights.R
+    K, D, H, _ = R.shape
+    N, dtype = packed.n_rows, R.dtype
+    R = np.ascontiguousarray(R.swapaxes(2, 3))
+    B = int(packed.batch_sizes.max(initial=0))
+    chunk_memory = np.empty(min(BACK_CHUNK + B, N) * D * K * H, dtype=dtype)
+    work_memory, product_memory = (_scratch(K, B, D, H, dtype) for _ in range(2))
+    spare_memory = np.empty((B, D, H), dtype=dtype)
+    h_start, c_start = _start_states(weights, D, B, H, dtype)
+    # The gradients that a step hands to the one before. Rows of segments that end there are still zero.
+    dh_carried, dc_carried = (np.zeros((B, D, H), dtype=dtype) for _ in range(2))
+    dh0, dc0 = np.zeros((D, H), dtype=dtype), np.zeros((D, H), dtype=dtype)
+    # The run stays as it is: another gradient may come back through it.
+    all_kept = run.kept.copy() if cell.overwrites_kept else run.kept
+    b_before, start = -1, N
+    for first, b, before in reversed(packed.steps):
+        last = first + b
+        if last <= start:
+            start, end = _start_of_chunk(packed, last, BACK_CHUNK), last
+            dh = receiver.receive(start, end)
+            d_inputs = chunk_memory[: (end - start) * D * K * H].reshape(D, end - start, K * H)
+            d_blocks = d_inputs.reshape(D, end - start, K, H).transpose(2, 1, 0, 3)
+        if b != b_before:
+            work, product, spare = work_memory.view(0, b), product_memory.view(0, b), spare_memory[:b]
+            dh_step, dc, b_before = dh_carried[:b], dc_carried[:b], b
+        if before < 0:
+            h_before, c_before = h_start[:b], c_start[:b]
+        else:
+            h_before, c_before = run.h[before : before + b], all_kept[before : before + b]
+        gates, h, c = run.gates.view(first, b), run.h[first:last], all_kept[first:last]
+        np.add(dh_step, dh[first - start : last - start], out=dh_step)
+        step = Step(None, gates, h, h_before, c, c_before, work, product, spare, weights.bias)
+        cell.backward(step, dh_step, dc, R)
+        d_blocks[:, first - start : last - start] = work
+        if before < 0:
+            dh0 += dh_step.sum(axis=0)
+            dc0 += dc.sum(axis=0)
+            dh_carried[:] = 0.0
+            dc_carried[:] = 0.0
+        if first == start:
+            states = _states_before(run.h, packed, weights.h0, start, end).swapaxes(0, 1)
+            receiver.hand_on(start, end, d_inputs, states, all_kept[start:end].swapaxes(0, 1))
+    return dh0, dc0
+
+
+def _start_of_chunk(packed: Packed, last: int, size: int) -> int:
+    """The start of the step down to which at least `size` rows are reached from `last`."""
+    return packed.offsets[max(bisect_right(packed.offsets, last - size) - 1, 0)]
+
+
+def _states_before(h: Array, packed: Packed, h0: Optional[Array], start: int, end: int) -> Array:
+    """(end - start, D, H) The hidden state that each row from `start` to `end` started from."""
+    states = take_rows(np, h, packed.previous[start:end])
+    low, high = np.searchsorted(packed.first_rows, (start, end))
+    states[packed.first_rows[low:high] - start] = 0.0 if h0 is None else h0
+    return states

@@ -1,0 +1,143 @@
+"""The run of a cell through packed sequences on a GPU, forward and back: a product and a kernel for each step.
+
+Notation as in `packed`, `cells` and `fused`. It does what `kernel` does on a CPU, with the same arguments. All segments
+run together, all inputs are projected by one product, and inside the loops nothing is copied to or from the host.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Optional
+
+from thinc.api import get_array_module
+
+from ...arrays import take_rows
+from ...types import Array
+from ..packed import Packed
+from .cells import Cell
+from .cpu import Receiver, Weights
+from .gpu_kernels import STAGES, Stage, wide_weights
+
+
+@dataclass
+class DeviceRun:
+    """What a run through the steps leaves.
+
+    h (N, D, H). For the way back: states and kept (N + B, D, H), gates (N, D, K, H); see `fused`.
+    """
+
+    h: Array
+    states: Array
+    kept: Array
+    gates: Array
+
+
+class _Sizes(NamedTuple):
+    K: int
+    D: int
+    H: int
+    N: int
+    B: int
+
+
+def _sizes(weights: Weights, packed: Packed) -> _Sizes:
+    K, D, H, _ = weights.R.shape
+    return _Sizes(K, D, H, packed.n_rows, int(packed.batch_sizes.max(initial=0)))
+
+
+def _with_start(xp: Any, n: int, sizes: _Sizes, start: Optional[Array], dtype: Any) -> Array:
+    """(n + B, D, H), with the states that segments start from in the last B rows."""
+    states = xp.empty((n + sizes.B, sizes.D, sizes.H), dtype=dtype)
+    states[n:] = 0.0 if start is None else start
+    return states
+
+
+def run_forward(
+    cell: Cell,
+    project: Callable[[int, int, Array], None],
+    packed: Packed,
+    weights: Weights,
+    is_train: bool,
+) -> DeviceRun:
+    """All steps; see `kernel.run_forward`."""
+    R = weights.R
+    xp = get_array_module(R)
+    sizes, dtype = _sizes(weights, packed), R.dtype
+    K, D, H, N, B = sizes
+    states = _with_start(xp, N, sizes, weights.h0, dtype)
+    n_kept = N if is_train else 0
+    # What a kernel does not use is one number long.
+    kept = _with_start(xp, n_kept, sizes, weights.c0, dtype) if cell.keeps else xp.empty(1, dtype=dtype)
+    n_gates = (N if is_train else B) if K > 1 else 0
+    gates = xp.empty((n_gates, D, K, H) if n_gates else 1, dtype=dtype)
+    bias = xp.empty(1, dtype=dtype) if weights.bias is None else xp.ascontiguousarray(weights.bias)
+    inputs = xp.empty((D, N, K * H), dtype=dtype)
+    if N:
+        project(0, N, inputs)
+    stages = [_ready(xp, stage, R, B) for stage in STAGES[cell.name][0]]
+    rows, keep = states.reshape(N + B, D * H), int(is_train)
+    kept_rows = kept.reshape(-1, D * H) if cell.keeps else kept
+    for first, b, before in packed.steps:
+        if before < 0:
+            before = N
+            if cell.carries and not is_train:
+                kept[:b] = 0.0 if weights.c0 is None else weights.c0
+        for stage, wide, product in stages:
+            start = first if is_train else 0
+            left = kept_rows[start : start + b] if stage.of_kept else rows[before : before + b]
+            xp.dot(left, wide, out=product[:b])
+            numbers = (N, D, H, first, before, keep)
+            stage.kernel(inputs, product, bias, *numbers, states, kept, gates, size=b * D * H)
+    return DeviceRun(states[:N], states, kept, gates)
+
+
+def _ready(xp: Any, stage: Stage, R: Array, B: int) -> tuple[Stage, Array, Array]:
+    """A stage of the way forward, its weights, and the array for its product."""
+    wide = wide_weights(xp, R, stage)
+    return stage, wide, xp.empty((B, wide.shape[1]), dtype=R.dtype)
+
+
+def run_backward(
+    cell: Cell, run: DeviceRun, packed: Packed, weights: Weights, receiver: Receiver
+) -> tuple[Array, Array]:
+    """All steps back, from the last to the first; see `kernel.run_backward`."""
+    R = weights.R
+    xp = get_array_module(R)
+    sizes, dtype = _sizes(weights, packed), R.dtype
+    K, D, H, N, B = sizes
+    dh0, dc0 = xp.zeros((D, H), dtype=dtype), xp.zeros((D, H), dtype=dtype)
+    if not N:
+        return dh0, dc0
+    d_h = xp.ascontiguousarray(receiver.receive(0, N))
+    d_inputs = xp.empty((D, N, K * H), dtype=dtype)
+    # The gradients that a step hands to the one before. Rows of segments that end there are still zero.
+    carried = xp.zeros((B, D, H), dtype=dtype)
+    stages = [_ready_back(xp, stage, R, B) for stage in STAGES[cell.name][1]]
+    product = last_product = stages[-1][3]
+    all_kept = run.kept.copy() if cell.overwrites_kept else run.kept
+    for first, b, before in reversed(packed.steps):
+        for stage, wide, work, out in stages:
+            numbers = (N, D, H, first, N if before < 0 else before)
+            arrays = (carried, all_kept, work, d_inputs)
+            stage.kernel(d_h, product, run.gates, run.states, *numbers, *arrays, size=b * D * H)
+            xp.dot(work[:b], wide, out=out[:b])
+            product = out
+        if before < 0:
+            dh0 += last_product[:b].reshape(b, D, H).sum(axis=0)
+            d_state = carried[:b].sum(axis=0)
+            if cell.carries:
+                dc0 += d_state
+            else:
+                dh0 += d_state
+            carried[:] = 0.0
+            last_product[:] = 0.0
+    states = take_rows(xp, run.states, packed.on(xp, "previous_or_start")).swapaxes(0, 1)
+    kept = all_kept[:N].swapaxes(0, 1) if cell.keeps else all_kept
+    receiver.hand_on(0, N, d_inputs, states, kept)
+    return dh0, dc0
+
+
+def _ready_back(xp: Any, stage: Stage, R: Array, B: int) -> tuple[Stage, Array, Array, Array]:
+    """A stage of the way back, its weights, what goes into the product, and what comes out of it."""
+    forward = wide_weights(xp, R, stage)
+    D_H, width = forward.shape
+    return stage, forward.T, xp.empty((B, width), dtype=R.dtype), xp.zeros((B, D_H), dtype=R.dtype)

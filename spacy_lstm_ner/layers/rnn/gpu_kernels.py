@@ -1,0 +1,263 @@
+"""The pointwise work of a step on a GPU: for each cell one kernel on the way forward and one on the way back.
+
+Notation as in `cells` and `packed`. A step is a matrix product and the kernel that follows it (on the way back, the
+kernel that comes before it). Only `gru`, whose relevance gate acts on the state before a product, has two of each.
+
+The code of a kernel runs for each i of the b·D·H units of a step. Arrays are those of the whole run, without gaps, and
+found by number, so that a launch needs no view of any of them:
+
+inputs, d_inputs  (D, N, K·H)
+gates             (N, D, K·H); of a prediction only the step's rows
+h, kept           (N + B, D, H), the last B rows being the states that the segments start from; kept of a prediction
+                  (B, D, H): those of the step
+d_h               (N, D, H) the gradient of h from above
+product           (b, D, k·H) the product before, of the k blocks of the stage that it belongs to; on the way back it
+                  is what the states got from the step behind, (b, D, H)
+carried           (b, D, H) the rest of the gradient that one step hands to the one before, of c for the LSTM
+work              (b, D, k·H) what goes into the product after
+bias              (D, H)
+
+As in `cells`, inputs and product under a σ come halved, and σ(z) is ½ + ½ tanh(z/2).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from ...types import Array
+
+PREAMBLE = """
+template <typename V> __device__ V sigma(V half) { return V(0.5) + V(0.5) * tanh(half); }
+template <typename V> __device__ V sigma_slope(V y) { return y * (V(1) - y); }
+template <typename V> __device__ V tanh_slope(V y) { return V(1) - y * y; }
+"""
+
+
+# j: the unit; rd: row and direction of the step, row·D + d. The numbers are the places of the unit in `h` now and
+# before, in `inputs` (x), `product` or `work` (p), `kept` now and before, and `gates` (g).
+FORWARD_PLACES = """
+const int j = (int) i % H, rd = (int) i / H;
+const long long now = (long long) first * D * H + i, past = (long long) before * D * H + i;
+const long long x = ((long long) (rd % D) * N + first + rd / D) * {K} * H + j;
+const long long p = (long long) rd * {k} * H + j;
+const long long kept_now = keep ? now : (long long) i, kept_past = keep ? past : (long long) i;
+const long long g = ((keep ? (long long) first * D : 0) + rd) * {K} * H + j;
+"""
+BACKWARD_PLACES = """
+const int j = (int) i % H, rd = (int) i / H;
+const long long now = (long long) first * D * H + i, past = (long long) before * D * H + i;
+const long long x = ((long long) (rd % D) * N + first + rd / D) * {K} * H + j;
+const long long p = (long long) rd * {k} * H + j;
+const long long g = ((long long) first * D + rd) * {K} * H + j;
+"""
+PARAMETERS = {
+    "forward": (
+        "raw T inputs, raw T product, raw T bias, int32 N, int32 D, int32 H, int32 first, int32 before, int32 keep",
+        "raw T h, raw T kept, raw T gates",
+    ),
+    "backward": (
+        "raw T d_h, raw T product, raw T gates, raw T h, int32 N, int32 D, int32 H, int32 first, int32 before",
+        "raw T carried, raw T kept, raw T work, raw T d_inputs",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A product of the recurrent weights of some blocks, and the kernel that goes with it.
+
+    name: of the kernel. blocks: how many blocks the cell has. first, last: those of the product.
+    of_kept: on the way forward, whether the product is of what the cell keeps, not of the state before.
+    code: what is done for each unit.
+    """
+
+    name: str
+    way: Literal["forward", "backward"]
+    blocks: int
+    first: int
+    last: int
+    code: str
+    of_kept: bool = False
+
+    @property
+    def width(self) -> int:
+        """The number of blocks of the product."""
+        return self.last - self.first
+
+    @property
+    def parameters(self) -> tuple[str, str]:
+        """What goes in and what comes out, as CuPy wants it declared."""
+        return PARAMETERS[self.way]
+
+    @property
+    def operation(self) -> str:
+        """The code, with the places of the unit before it."""
+        places = FORWARD_PLACES if self.way == "forward" else BACKWARD_PLACES
+        return places.format(K=self.blocks, k=self.width) + self.code
+
+    @cached_property
+    def kernel(self) -> Any:
+        """The CuPy kernel. It is compiled when it is first called, and then kept by CuPy."""
+        import cupy
+
+        return cupy.ElementwiseKernel(*self.parameters, self.operation, self.name, preamble=PREAMBLE, no_return=True)
+
+
+LSTM_FORWARD = """
+const T input = sigma(inputs[x] + product[p]);
+const T forget = sigma(inputs[x + H] + product[p + H]);
+const T output = sigma(inputs[x + 2 * H] + product[p + 2 * H]);
+const T candidate = tanh(inputs[x + 3 * H] + product[p + 3 * H]);
+const T c = forget * kept[kept_past] + input * candidate;
+gates[g] = input;
+gates[g + H] = forget;
+gates[g + 2 * H] = output;
+gates[g + 3 * H] = candidate;
+kept[kept_now] = c;
+h[now] = output * tanh(c);
+"""
+LSTM_BACKWARD = """
+const T input = gates[g], forget = gates[g + H], output = gates[g + 2 * H], candidate = gates[g + 3 * H];
+const T c_tanh = tanh(kept[now]);
+const T dh = d_h[now] + product[i];
+const T dc = carried[i] + dh * output * tanh_slope(c_tanh);
+const T d_input = dc * candidate * sigma_slope(input);
+const T d_forget = dc * kept[past] * sigma_slope(forget);
+const T d_output = dh * c_tanh * sigma_slope(output);
+const T d_candidate = dc * input * tanh_slope(candidate);
+carried[i] = dc * forget;
+d_inputs[x] = work[p] = d_input;
+d_inputs[x + H] = work[p + H] = d_forget;
+d_inputs[x + 2 * H] = work[p + 2 * H] = d_output;
+d_inputs[x + 3 * H] = work[p + 3 * H] = d_candidate;
+"""
+
+
+SIMPLE_GRU_FORWARD = """
+const T update = sigma(inputs[x] + product[p]);
+const T candidate = tanh(inputs[x + H] + product[p + H]);
+gates[g] = update;
+gates[g + H] = candidate;
+h[now] = candidate + update * (h[past] - candidate);
+"""
+# Back through the interpolation of state and candidate, for all GRUs; `candidate` is their last block.
+INTERPOLATION_BACK = """
+const T update = gates[g], candidate = gates[g + {last} * H];
+const T dh = d_h[now] + carried[i] + product[i];
+const T d_update = dh * (h[past] - candidate) * sigma_slope(update);
+const T d_candidate = dh * (T(1) - update) * tanh_slope(candidate);
+carried[i] = dh * update;
+"""
+SIMPLE_GRU_BACKWARD = (
+    INTERPOLATION_BACK.format(last=1)
+    + """
+d_inputs[x] = work[p] = d_update;
+d_inputs[x + H] = work[p + H] = d_candidate;
+"""
+)
+
+
+GRU_FORWARD_GATES = """
+const T relevance = sigma(inputs[x + H] + product[p + H]);
+gates[g] = sigma(inputs[x] + product[p]);
+gates[g + H] = relevance;
+kept[kept_now] = relevance * h[past];
+"""
+GRU_FORWARD_STATE = """
+const T update = gates[g];
+const T candidate = tanh(inputs[x + 2 * H] + product[p]);
+gates[g + 2 * H] = candidate;
+h[now] = candidate + update * (h[past] - candidate);
+"""
+GRU_BACKWARD_STATE = (
+    INTERPOLATION_BACK.format(last=2)
+    + """
+d_inputs[x] = d_update;
+d_inputs[x + 2 * H] = work[p] = d_candidate;
+"""
+)
+GRU_BACKWARD_GATES = """
+const T relevance = gates[g + H], d_kept = product[i];
+carried[i] += d_kept * relevance;
+work[p] = d_inputs[x];
+d_inputs[x + H] = work[p + H] = d_kept * h[past] * sigma_slope(relevance);
+"""
+
+
+RESET_AFTER_FORWARD = """
+const T update = sigma(inputs[x] + product[p]);
+const T relevance = sigma(inputs[x + H] + product[p + H]);
+const T of_state = product[p + 2 * H] + bias[rd % D * H + j];
+const T candidate = tanh(inputs[x + 2 * H] + relevance * of_state);
+gates[g] = update;
+gates[g + H] = relevance;
+gates[g + 2 * H] = candidate;
+kept[kept_now] = of_state;
+h[now] = candidate + update * (h[past] - candidate);
+"""
+RESET_AFTER_BACKWARD = (
+    INTERPOLATION_BACK.format(last=2)
+    + """
+const T relevance = gates[g + H];
+d_inputs[x] = work[p] = d_update;
+d_inputs[x + H] = work[p + H] = d_candidate * kept[now] * sigma_slope(relevance);
+d_inputs[x + 2 * H] = d_candidate;
+kept[now] = work[p + 2 * H] = d_candidate * relevance;
+"""
+)
+
+
+RNN_FORWARD = """
+h[now] = tanh(inputs[x] + product[p]);
+"""
+RNN_BACKWARD = """
+d_inputs[x] = work[p] = (d_h[now] + product[i]) * tanh_slope(h[now]);
+"""
+# Written so that what is not a number stays so.
+IDENTITY_RNN_FORWARD = """
+const T sum = inputs[x] + product[p];
+h[now] = sum < T(0) ? T(0) : sum;
+"""
+IDENTITY_RNN_BACKWARD = """
+d_inputs[x] = work[p] = (d_h[now] + product[i]) * T(h[now] > T(0));
+"""
+
+
+def _stages(name: str, blocks: int, forward: str, backward: str) -> tuple[tuple[Stage, ...], tuple[Stage, ...]]:
+    return (
+        (Stage(f"{name}_forward", "forward", blocks, 0, blocks, forward),),
+        (Stage(f"{name}_backward", "backward", blocks, 0, blocks, backward),),
+    )
+
+
+STAGES: dict[str, tuple[tuple[Stage, ...], tuple[Stage, ...]]] = {
+    "lstm": _stages("lstm", 4, LSTM_FORWARD, LSTM_BACKWARD),
+    "gru": (
+        (
+            Stage("gru_forward_gates", "forward", 3, 0, 2, GRU_FORWARD_GATES),
+            Stage("gru_forward_state", "forward", 3, 2, 3, GRU_FORWARD_STATE, of_kept=True),
+        ),
+        (
+            Stage("gru_backward_state", "backward", 3, 2, 3, GRU_BACKWARD_STATE),
+            Stage("gru_backward_gates", "backward", 3, 0, 2, GRU_BACKWARD_GATES),
+        ),
+    ),
+    "gru_reset_after": _stages("gru_reset_after", 3, RESET_AFTER_FORWARD, RESET_AFTER_BACKWARD),
+    "gru_simple": _stages("gru_simple", 2, SIMPLE_GRU_FORWARD, SIMPLE_GRU_BACKWARD),
+    "rnn": _stages("rnn", 1, RNN_FORWARD, RNN_BACKWARD),
+    "rnn_identity": _stages("rnn_identity", 1, IDENTITY_RNN_FORWARD, IDENTITY_RNN_BACKWARD),
+}
+"""The stages of a step of each cell, on the way forward and on the way back."""
+
+
+def wide_weights(xp: Any, R: Array, stage: Stage) -> Array:
+    """(D·H, D·k·H) The recurrent weights of a stage, from R (K, D, H, H): one product for both directions.
+
+    The blocks where two directions would meet are zero. That doubles the operations of a step, and spares a second
+    product, and the copies that CuPy would make to part the rows of the directions.
+    """
+    _, D, H, _ = R.shape
+    wide = xp.zeros((D, H, D, stage.width, H), dtype=R.dtype)
+    for direction in range(D):
+        wide[direction, :, direction] = R[stage.first : stage.last, direction].transpose(1, 0, 2)
+    return wide.reshape(D * H, D * stage.width * H)

@@ -1,0 +1,105 @@
+"""Scores: spaCy's entity precision, recall and F, and the accuracy of single tokens."""
+
+import pickle
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Dict, List
+
+import numpy as np
+from spacy.scorer import Scorer, get_ner_prf
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+
+from ..annotation.gold import doc_tags, gold_tags
+from ..annotation.gold_report import GoldReport
+from ..tags import MISSING, OUTSIDE
+
+
+def make_entity_scorer() -> Callable[..., Dict[str, Any]]:
+    """The scorer "spacy-lstm-ner.entity_scorer.v1"."""
+    return score_entities
+
+
+def score_entities(examples: Iterable[Example], **settings: Any) -> Dict[str, Any]:
+    """Score predicted entities.
+
+    settings: those of the component, as it hands them over, and its `labels`.
+    RETURNS: of `doc.ents`, whoever set them, unless the setting `annotate` is "spans":
+    `ents_p`, `ents_r`, `ents_f`, `ents_per_type` as spaCy's `ner` has them,
+    `ents_token_acc`: the share of annotated tokens with the right BIO tag, and
+    `ents_token_acc_in_entities`: the same over the tokens that are in a gold entity.
+    Tokens without annotation, and padding, count in neither. A score is None where there is nothing to count.
+    Of what the component itself found, if `annotate` is "spans" or `other_labels` is not "add":
+    `spans_KEY_p`, `spans_KEY_r`, `spans_KEY_f`, `spans_KEY_per_type` with KEY for `spans_key`, see `score_own`.
+    """
+    examples = list(examples)
+    scores: Dict[str, Any] = {}
+    annotate, key = settings.get("annotate", "both"), settings.get("spans_key")
+    if annotate != "spans":
+        scores.update(get_ner_prf(examples, **settings))
+        scores.update(_token_accuracy(examples))
+    if key and (annotate == "spans" or (annotate == "both" and settings.get("other_labels", "add") != "add")):
+        scores.update(score_own(examples, key, settings.get("labels", ())))
+    return scores
+
+
+def score_own(examples: Sequence[Example], key: str, labels: Collection[str]) -> Dict[str, Any]:
+    """Score `doc.spans[key]` of the predicted docs against the gold entities of some labels.
+
+    labels: those of the component; entities of other labels are the business of another.
+    RETURNS: `spans_KEY_p`, `spans_KEY_r`, `spans_KEY_f`, `spans_KEY_per_type`. Docs without annotation do not count,
+    nor do predicted spans on tokens without.
+    """
+    by_prediction = {id(example.predicted): example for example in examples}
+
+    def spans(doc: Doc, attr: str) -> List[Span]:
+        example = by_prediction.get(id(doc))
+        if example is None:
+            return [ent for ent in doc.ents if ent.label_ in labels]
+        return [span for span in doc.spans.get(key, ()) if span.label_ in labels and _is_annotated(example, span)]
+
+    return dict(
+        Scorer.score_spans(
+            examples,
+            f"spans_{key}",
+            getter=spans,
+            has_annotation=lambda doc: id(doc) in by_prediction or doc.has_annotation("ENT_IOB"),
+            allow_overlap=True,
+        )
+    )
+
+
+def _is_annotated(example: Example, span: Span) -> bool:
+    """Whether the reference says of all tokens of a predicted span whether they are in an entity."""
+    tokens = example.alignment.x2y[span.start : span.end].tolist()
+    return bool(tokens) and all(token.ent_iob for token in example.reference[tokens[0] : tokens[-1] + 1])
+
+
+def _token_accuracy(examples: Iterable[Example]) -> Dict[str, Any]:
+    annotated = right = in_entity = right_in_entity = 0
+    for example in examples:
+        names = {ent.label_ for doc in (example.reference, example.predicted) for ent in doc.ents}
+        numbers = {label: number for number, label in enumerate(sorted(names))}
+        gold = gold_tags(example, numbers, GoldReport())
+        guess = doc_tags(example.predicted, numbers)
+        counted = gold != MISSING
+        correct = (gold == guess) & counted
+        annotated += int(counted.sum())
+        right += int(correct.sum())
+        in_entity += int((gold > OUTSIDE).sum())
+        right_in_entity += int(np.count_nonzero(correct & (gold > OUTSIDE)))
+    return {
+        "ents_token_acc": right / annotated if annotated else None,
+        "ents_token_acc_in_entities": right_in_entity / in_entity if in_entity else None,
+    }
+
+
+def require_picklable(name: str, scorer: Any) -> None:
+    """Raise PicklingError if a scorer cannot go to another process. name: that of the component that has it."""
+    try:
+        pickle.dumps(scorer)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise pickle.PicklingError(
+            f"'{name}': its scorer {getattr(scorer, '__qualname__', scorer)!r} cannot be sent to another process "
+            f"({error}). Define it as a function of a module, not as a lambda or within another function, and register "
+            "it in spacy.registry.scorers"
+        ) from error

@@ -1,0 +1,298 @@
+"""The weights of a tagger as bytes: all of it is checked against the model before any of it is taken.
+
+The form is that of Thinc's `Model.to_bytes`: a message of four lists, one entry for each layer.
+
+nodes   name, dimensions, and references as numbers of layers
+attrs   attributes, each packed by itself
+params  arrays, or None if the layer is not initialized
+shims   what layers of other frameworks keep, packed by them
+
+Every function here raises ValueError with what was expected and found; the caller knows the component and the file.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Dict, List, NamedTuple, Tuple, Union
+
+import numpy as np
+from srsly import msgpack
+from thinc.api import Model, deserialize_attr
+
+from ..layers.crf.head import fresh_output, head_scheme, swap_output, tag_layers
+from ..layers.crf.transitions import no_transitions
+from ..layers.rnn.single_layer import CELLS
+
+Message = Dict[str, List[Any]]
+
+
+LONGEST_LIST = 2**16
+"""Lists are made as long as the file says before they are filled, so the file must not say just anything."""
+
+
+_LISTS = ("nodes", "attrs", "params", "shims")
+_Size = Union[str, int]
+_SHAPES: Dict[str, Dict[str, Tuple[_Size, ...]]] = {
+    "linear": {"W": ("nO", "nI"), "b": ("nO",)},
+    "maxout": {"W": ("nO", "nP", "nI"), "b": ("nO", "nP")},
+    "layernorm": {"G": ("nI",), "b": ("nI",)},
+    "hashembed": {"E": ("nV", "nO")},
+    "word_table": {"E": ("words", "nO")},
+    "lexeme_table": {"E": ("words", "nO")},
+    "lexeme_vectors": {"W": ("nO", "nM"), "unknown": ("nO",), "D": ("words", "nM")},
+    "char_cnn": {"E": ("rows", "char_width"), "W": ("nO", "inputs"), "b": ("nO",)},
+    "char_lstm": {"E": ("rows", "char_width")},
+}
+"""Shapes of parameters, by the name of the layer; `_sizes` explains the words."""
+
+
+class _Entry(NamedTuple):
+    """What a file says of one layer. place: the layer in words. attrs: unpacked."""
+
+    place: str
+    dims: Dict[str, Any]
+    attrs: Dict[str, Any]
+    params: Dict[str, Any]
+
+
+_decode_array = msgpack.msgpack_decoders.get("numpy")
+
+
+def _decode_pairs(pairs: List[Tuple[Any, Any]]) -> Any:
+    return _decode_array(dict(pairs))
+
+
+def unpack(data: bytes) -> Any:
+    """The object of a message in msgpack's form. Raises ValueError if it is none."""
+    # Unless told what becomes of a map, srsly looks through the entry points of all packages, for each attribute anew.
+    bounds = {"max_array_len": LONGEST_LIST, "max_map_len": LONGEST_LIST}
+    try:
+        return msgpack.unpackb(data, raw=False, object_pairs_hook=_decode_pairs, **bounds)
+    except Exception as error:
+        # The decoder of arrays hands on whatever NumPy says of a wrong type.
+        raise ValueError(
+            f"expected {len(data)} bytes of msgpack, found something else or a part of it ({_short(error)})"
+        ) from None
+
+
+def read_model(data: bytes, model: Model[Any, Any], n_tags: int) -> Message:
+    """Check the bytes of a model against the model that is to take them, which is left as it is.
+
+    n_tags: the tags that the output layer must have, whatever it has now.
+    RETURNS: the message, without attributes that the model does not have. Those that are data are unpacked, in another
+        list, "values"; those that their own package reads are left in "attrs".
+    Raises ValueError if they are damaged or of another architecture.
+    """
+    message, nodes = unpack(data), list(model.walk())
+    if not isinstance(message, dict) or not all(isinstance(message.get(name), list) for name in _LISTS):
+        raise ValueError("expected the weights of a model, found something else")
+    for name in _LISTS:
+        if len(message[name]) != len(nodes):
+            raise ValueError(f"expected a model of {len(nodes)} layers, found {len(message[name])}")
+    values: List[Dict[str, Any]] = []
+    sized, place_of = {node.id for node in tag_layers(model)}, {node.id: k for k, node in enumerate(nodes)}
+    for k, node in enumerate(nodes):
+        info, attrs, params, shims = (message[name][k] for name in _LISTS)
+        _require(isinstance(info, dict) and isinstance(attrs, dict), f"layer {k}", "name and attributes", info)
+        place = f"layer {k} ({node.name[:40]})"
+        _require(info.get("name") == node.name, f"layer {k}", f"{node.name!r}", info.get("name"))
+        dims = _check_dims(node, info.get("dims"), place, n_tags if node.id in sized else None)
+        _check_refs(node, info.get("refs"), place, place_of)
+        entry = _Entry(place, dims, _check_attrs(node, attrs, place), params)
+        if node.id == model.get_ref("head").id:
+            _check_head(node, entry.attrs, place, n_tags)
+        _check_params(node, entry)
+        # What another version may have added says nothing here.
+        saved = [name for name in attrs if _is_saved(node, name)]
+        values.append({name: entry.attrs[name] for name in saved if name in entry.attrs})
+        message["attrs"][k] = {name: attrs[name] for name in saved if name not in entry.attrs}
+        packed = isinstance(shims, list) and all(isinstance(shim, bytes) for shim in shims)
+        _require(packed and len(shims) == len(node.shims), place, f"{len(node.shims)} states of a framework", shims)
+    return {**message, "values": values}
+
+
+def apply_model(model: Model[Any, Any], message: Message, n_tags: int) -> None:
+    """Give a model what `read_model` has checked; n_tags as there.
+
+    Raises ValueError, and leaves the model as it was, if the layer of another framework cannot take its state.
+    """
+    _apply_shims(list(model.walk()), message["shims"])
+    output = model.get_ref("output_layer")
+    if output.has_param("W") and output.get_dim("nO") != n_tags:
+        # New nodes, since an optimizer remembers the shape of a node's parameters by its id.
+        swap_output(model, *fresh_output(model, n_tags))
+    for node in tag_layers(model):
+        if node.has_dim("nO"):
+            node.set_dim("nO", n_tags, force=True)
+    before = [(node, name, _shape(node, name)) for node in model.walk() for name in node.param_names]
+    model.from_dict({**message, "shims": [[] for _ in message["shims"]]})
+    for node, info, values in zip(model.walk(), message["nodes"], message["values"], strict=True):
+        node.attrs.update(values)
+        for name, size in info["dims"].items():
+            if size is None and node.has_dim(name):
+                # Thinc leaves it as it was, and has no way to say that a size is not known any more.
+                node._dims[name] = None
+    for node, name, shape in before:
+        if node.has_grad(name) and node.has_param(name) and _shape(node, name) != shape:
+            # Of an earlier training, with another vocabulary.
+            node.set_grad(name, node.ops.xp.zeros_like(node.get_param(name)))
+
+
+def _apply_shims(nodes: Sequence[Model[Any, Any]], states: Sequence[List[bytes]]) -> None:
+    shims = [shim for node in nodes for shim in node.shims]
+    old = [shim.to_bytes() for shim in shims]
+    try:
+        for shim, state in zip(shims, (state for own in states for state in own), strict=True):
+            shim.from_bytes(state)
+    except Exception as error:
+        # Code of another framework: it may raise anything.
+        for shim, state in zip(shims, old, strict=True):
+            shim.from_bytes(state)
+        raise ValueError(f"a layer of another framework cannot read its state ({_short(error)})") from None
+
+
+def _check_dims(node: Model[Any, Any], dims: Any, place: str, n_tags: Union[int, None]) -> Dict[str, Any]:
+    _require(isinstance(dims, dict) and set(dims) == set(node.dim_names), place, f"sizes of {node.dim_names}", dims)
+    for name, size in dims.items():
+        if size is None:
+            continue
+        expected = node.get_dim(name) if node.has_dim(name) else size
+        if n_tags is not None and name == "nO":
+            expected = n_tags
+        whole = isinstance(size, int) and not isinstance(size, bool) and size >= 0
+        _require(whole and size == expected, place, f"{name} = {expected}", size)
+    return dict(dims)
+
+
+def _check_refs(node: Model[Any, Any], refs: Any, place: str, place_of: Dict[int, int]) -> None:
+    own = {name: place_of.get(node.get_ref(name).id) if node.has_ref(name) else None for name in node.ref_names}
+    # A copied layer, such as takes the place of a listener, has fewer.
+    same = isinstance(refs, dict) and all(name in own and own[name] == number for name, number in refs.items())
+    _require(same, place, f"references {own}", refs)
+
+
+def _is_saved(node: Model[Any, Any], name: str) -> bool:
+    """Whether an attribute is one of those that files have: functions and caches stay what they are."""
+    own = node.attrs.get(name)
+    reader = deserialize_attr.dispatch(type(own))
+    is_data = own is None or isinstance(own, (bool, int, float, str, list, dict, np.ndarray))
+    return name in node.attrs and (is_data or reader is not deserialize_attr.dispatch(object))
+
+
+def _check_attrs(node: Model[Any, Any], packed: Dict[Any, Any], place: str) -> Dict[str, Any]:
+    """Unpack the attributes: a number for a number, and texts just as the config sets them, since they choose code."""
+    found = {}
+    for name, value in packed.items():
+        where, own = f"{place}, attribute {name!r}", node.attrs.get(name)
+        _require(isinstance(name, str) and isinstance(value, bytes), where, "a packed value", value)
+        if deserialize_attr.dispatch(type(own)) is not deserialize_attr.dispatch(object):
+            # Its own package knows how to read it, and does when it is taken.
+            continue
+        found[name] = unpack(value)
+        if name in node.attrs:
+            _check_attr(own, found[name], where)
+    return found
+
+
+def _check_attr(own: Any, value: Any, where: str) -> None:
+    if isinstance(own, bool) or isinstance(value, bool):
+        _require(type(value) is type(own), where, f"{own!r} or another truth value", value)
+    elif isinstance(own, str) or (isinstance(own, list) and own and all(isinstance(item, str) for item in own)):
+        _require(value == own, where, repr(own), value)
+    elif isinstance(own, (int, float)):
+        # A rate may be 0 here and 0.3 there.
+        same = isinstance(value, (int, float)) and min(0, own) <= value < float("inf")
+        _require(same, where, f"a number such as {own}", value)
+    elif isinstance(own, np.ndarray):
+        same = isinstance(value, np.ndarray) and value.dtype == own.dtype and value.ndim == own.ndim
+        _require(same, where, f"an array of {own.dtype}", value)
+    elif isinstance(own, list):
+        _require(isinstance(value, list), where, "a list", value)
+
+
+def _check_head(head: Model[Any, Any], attrs: Dict[str, Any], place: str, n_tags: int) -> None:
+    own = {**head.attrs, **attrs}
+    unseen, by_label = own["unseen"], own["label_temperatures"]
+    known = all(type(tag) is int and 0 < tag < n_tags for tag in unseen)
+    _require(known, place, f"tags from 1 to {n_tags - 1} as unseen", unseen)
+    _require(len(by_label) <= head_scheme(head).n_labels(n_tags), place, "a temperature for each label", by_label)
+    for value in (own["temperature"], *by_label):
+        positive = isinstance(value, (int, float)) and 0 < value < float("inf")
+        _require(positive, place, "temperatures greater than 0", value)
+
+
+def _check_params(node: Model[Any, Any], entry: _Entry) -> None:
+    names, params = set(node.param_names), entry.params
+    _require(isinstance(params, dict) and set(params) == names, entry.place, f"parameters {sorted(names)}", params)
+    shapes = _expected_shapes(node, entry)
+    missing = sorted(name for name, array in params.items() if array is None)
+    _require(not missing or len(missing) == len(params), entry.place, "all of its parameters", f"none for {missing}")
+    for name, array in params.items():
+        if array is None:
+            continue
+        where = f"{entry.place}, parameter {name!r}"
+        _require(isinstance(array, np.ndarray) and array.dtype == np.float32, where, "an array of float32", array)
+        own = _shape(node, name)
+        expected = shapes.get(name, array.shape if own is None else own)
+        _require(array.shape == expected, where, f"the shape {expected}", array.shape)
+
+
+def _expected_shapes(node: Model[Any, Any], entry: _Entry) -> Dict[str, Tuple[int, ...]]:
+    """The shapes of the parameters of the layers that are known here, for the sizes that the file has."""
+    if not any(array is not None for array in entry.params.values()):
+        return {}
+    if node.name == "crf":
+        _require(entry.dims["nO"] is not None, entry.place, "a number of tags", None)
+        scheme = head_scheme(node)
+        transitions = no_transitions(scheme, scheme.n_labels(entry.dims["nO"]))
+        return {name: array.shape for name, array in transitions._asdict().items()}
+    sizes = _sizes(node, entry)
+    shapes = _cell_shapes(node, entry, sizes) if node.name in CELLS else _SHAPES.get(node.name, {})
+    for name, shape in shapes.items():
+        absent = [size for size in shape if isinstance(size, str) and sizes.get(size) is None]
+        _require(not absent or name not in entry.params, entry.place, f"sizes {shape} for {name!r}", f"no {absent}")
+    return {
+        name: tuple(sizes[size] if isinstance(size, str) else size for size in shape)
+        for name, shape in shapes.items()
+        if name in entry.params
+    }
+
+
+def _sizes(node: Model[Any, Any], entry: _Entry) -> Dict[str, Any]:
+    """Sizes by name: the dimensions, attributes, and what follows from them.
+
+    words: rows of a numbered vocabulary, with those for padding and unknown words. inputs: what a filter sees.
+    """
+    sizes = {**node.attrs, **entry.attrs, **entry.dims}
+    if "vocabulary" in sizes:
+        sizes["words"] = len(sizes["vocabulary"]) + 2
+    if node.name == "char_cnn":
+        sizes["inputs"] = sizes["char_width"] * (2 * sizes["window"] + 1)
+    return sizes
+
+
+def _cell_shapes(node: Model[Any, Any], entry: _Entry, sizes: Dict[str, Any]) -> Dict[str, Tuple[_Size, ...]]:
+    R = entry.params["R"]
+    directions = len(R) if isinstance(R, np.ndarray) and R.ndim else 0
+    own = _shape(node, "R")
+    _require(directions in ((1, 2) if own is None else own[:1]), entry.place, "one direction or two", directions)
+    gates = len(CELLS[node.name].blocks) * (sizes["nO"] or 0)
+    bias: Tuple[_Size, ...] = (directions, "nO")
+    return {
+        "W": (directions, "nI", gates),
+        "b": (directions, gates),
+        "R": (directions, "nO", gates),
+        **dict.fromkeys(("h0", "c0", "b_h"), bias),
+    }
+
+
+def _shape(node: Model[Any, Any], name: str) -> Union[Tuple[int, ...], None]:
+    return tuple(node.get_param(name).shape) if node.has_param(name) else None
+
+
+def _require(holds: bool, place: str, expected: str, found: Any) -> None:
+    if not holds:
+        raise ValueError(f"{place}: expected {expected}, found {_short(found)}")
+
+
+def _short(value: Any) -> str:
+    text = f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else str(value)
+    return text if len(text) <= 80 else text[:80] + "…"

@@ -1,0 +1,222 @@
+"""Bad input: gold annotation that cannot be learned from as it is, and entities that earlier components set."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from spacy.attrs import ENT_IOB, ENT_TYPE
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+from support.bad_input import blank, entities, example_of, examples_for, own_warnings, train, trained
+
+from spacy_lstm_ner.annotation.gold import gold_tags
+from spacy_lstm_ner.annotation.gold_report import GoldReport
+from spacy_lstm_ner.tags import MISSING
+
+
+def test_case_01_white_space_at_the_ends_of_gold_is_trimmed_with_one_warning():
+    nlp = blank()
+    examples = [example_of(nlp, [name, "\n", "ran"], ["B-per", "I-per", "O"]) for name in ("Ann", "Bo", "Cy", "Di")]
+    with own_warnings() as said:
+        train(nlp, examples, steps=40)
+    assert said == [
+        "'lstm_ner': 4 of 4 entities start or end with white space, which was left out: "
+        r"'Ann\n' (per) in 'Ann\nran'; 'Bo\n' (per) in 'Bo\nran'; 'Cy\n' (per) in 'Cy\nran'; and 1 more"
+    ]
+    assert entities(nlp(Doc(nlp.vocab, words=["Ann", "\n", "ran"], spaces=[False] * 3))) == [("Ann", "per")]
+
+
+def test_case_02_gold_of_white_space_alone_is_missing_with_one_warning():
+    nlp = blank()
+    blank_entity = example_of(nlp, ["\n", "ran"], ["B-per", "O"])
+    with own_warnings() as said:
+        train(nlp, [blank_entity, *examples_for(nlp)])
+    assert said == [
+        r"'lstm_ner': 1 of 3 entities are only white space. Their tokens count as not annotated: '\n' (per) in '\nran'"
+    ]
+    assert gold_tags(blank_entity, {"per": 0}, GoldReport()).tolist() == [MISSING, 0]
+
+
+def test_case_03_misaligned_gold_is_missing_with_one_warning():
+    nlp = blank()
+    lost = example_of(nlp, ["London", "based", "firm"], ["B-geo", "O", "O"], predicted=["Londonbased", "firm"])
+    with own_warnings() as said:
+        train(nlp, [lost, *examples_for(nlp)])
+    assert said == [
+        "'lstm_ner': 1 of 3 entities do not start and end where tokens do. Their tokens count as not annotated; check "
+        "that the pipeline's tokenizer is that of the annotation: 'London' (geo) in 'Londonbasedfirm'"
+    ]
+    assert gold_tags(lost, {"geo": 0}, GoldReport()).tolist() == [MISSING, 0]
+
+
+def test_what_first_turns_up_in_update_is_said_once():
+    nlp = trained()
+    bad = example_of(nlp, ["Ann", "\n", "ran"], ["B-per", "I-per", "O"])
+    with own_warnings() as said:
+        nlp.update([bad])
+        nlp.update([bad, bad])
+    assert len(said) == 1 and said[0].startswith("'lstm_ner': 1 of 1 entities start or end with white space")
+    with own_warnings() as said:
+        train(nlp, [bad])
+    assert len(said) == 1
+
+
+def test_one_of_two_entities_of_the_same_text_may_be_lost():
+    nlp = blank()
+    report = GoldReport()
+    example = example_of(nlp, ["Ann", "Ann", "x"], ["B-per", "B-per", "O"], predicted=["Ann", "Annx"])
+    assert gold_tags(example, {"per": 0}, report).tolist() == [1, MISSING]
+    assert (report.entities, report.misaligned.count) == (2, 1)
+
+
+def test_case_04_overlapping_gold():
+    nlp = blank()
+    with pytest.raises(ValueError, match=r"E103.*conflicting doc\.ents.*\(0, 3, 'X'\).*\(2, 5, 'X'\)"):
+        examples_for(nlp, [("a b c", [(0, 3, "X"), (2, 5, "X")])])
+    doc = nlp.make_doc("a b c")
+    with pytest.raises(ValueError, match="E1010"):
+        doc.set_ents([Span(doc, 0, 2, label="X"), Span(doc, 1, 3, label="X")])
+
+
+def test_case_05_a_label_for_what_is_no_entity():
+    nlp = blank()
+    examples = examples_for(nlp, [("a b", [(0, 1, "!ORG")])])
+    with pytest.raises(ValueError, match=r"E869.*'!ORG'.*incorrect_spans_key"):
+        nlp.initialize(lambda: examples)
+
+
+def test_case_06_empty_labels():
+    nlp = blank()
+    with pytest.raises(ValueError, match=r"E177.*Ill-formed IOB input detected: B-"):
+        Doc(nlp.vocab, words=["a", "b"], ents=["B-", "O"])
+    table = np.array([[3, 0], [2, 0]], dtype="uint64")
+    reference = Doc(nlp.vocab, words=["a", "b"]).from_array([ENT_IOB, ENT_TYPE], table)
+    example = Example(Doc(nlp.vocab, words=["a", "b"]), reference)
+    assert gold_tags(example, {"per": 0}, GoldReport()).tolist() == [MISSING, 0]
+    train(nlp, [example, *examples_for(nlp)])
+    assert nlp.get_pipe("lstm_ner").labels == ("geo", "per")
+
+
+def test_case_09_docs_without_annotation_teach_nothing_with_one_warning():
+    nlp = blank()
+    unannotated = [Example(nlp.make_doc(text), nlp.make_doc(text)) for text in ("Nobody said it", "Or did they")]
+    with own_warnings() as said:
+        train(nlp, [*unannotated, *examples_for(nlp)])
+    assert said == [
+        "'lstm_ner': 2 of 4 docs carry no entity annotation, and teach nothing of entities. "
+        'Give docs without any entity "entities": []'
+    ]
+    assert nlp.update(unannotated)["lstm_ner"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_case_10_no_annotation_at_all():
+    nlp = blank()
+    examples = [Example.from_dict(nlp.make_doc("a b"), {}) for _ in range(3)]
+    message = r"'lstm_ner': none of the 3 docs .* has entity annotation, and no labels were given.*\[initialize"
+    with pytest.raises(ValueError, match=message):
+        nlp.initialize(lambda: examples)
+    with own_warnings() as said:
+        blank().initialize()
+    assert not said
+    given = blank()
+    given.get_pipe("lstm_ner").add_label("per")
+    with own_warnings() as said:
+        given.initialize(lambda: examples)
+    assert len(said) == 1 and "3 of 3 docs carry no entity annotation" in said[0]
+
+
+def test_case_10_a_corpus_for_other_components_is_no_error():
+    nlp = blank()
+    examples = [Example.from_dict(nlp.make_doc("a b"), {"tags": ["X", "Y"]})]
+    with own_warnings() as said:
+        train(nlp, examples)
+    assert len(said) == 2 and "has no labels" in said[1]
+
+
+@pytest.mark.parametrize("offsets", [(0, 99), (-3, 2), (1, 3)])
+def test_case_22_offsets_that_do_not_fit_the_text(offsets):
+    nlp = blank()
+    with pytest.warns(UserWarning, match=r"W030.*could not be aligned.*Sharon flew"):
+        example = Example.from_dict(nlp.make_doc("Sharon flew"), {"entities": [(*offsets, "per")]})
+    assert gold_tags(example, {"per": 0}, GoldReport())[0] == MISSING
+    train(nlp, [example, *examples_for(nlp)])
+
+
+@pytest.fixture(scope="module")
+def overfitted():
+    nlp = trained(steps=60)
+    assert entities(nlp("Sharon flew to Miami.")) == [("Sharon", "per"), ("Miami", "geo")]
+    return nlp
+
+
+def test_case_46_preset_entities_of_any_kind_stay(overfitted):
+    doc = Doc(overfitted.vocab, words=["Sharon", "flew", "\n", "to", "Miami"], spaces=[True, True, False, True, False])
+    doc[1].is_sent_start = True
+    doc.ents = [Span(doc, 0, 2, label="UNKNOWN"), Span(doc, 2, 3, label="per")]
+    doc = overfitted.get_pipe("lstm_ner")(doc)
+    assert [(ent.start, ent.end, ent.label_) for ent in doc.ents][:2] == [(0, 2, "UNKNOWN"), (2, 3, "per")]
+
+
+@pytest.mark.parametrize("start, end", [(0, 1), (0, 2), (3, 5), (0, 5)])
+def test_case_47_preset_entities_win_over_ours(overfitted, start, end):
+    doc = overfitted.make_doc("Sharon flew to Miami.")
+    doc.ents = [Span(doc, start, end, label="RULER")]
+    doc = overfitted.get_pipe("lstm_ner")(doc)
+    found = [(ent.start, ent.end, ent.label_) for ent in doc.ents]
+    assert (start, end, "RULER") in found
+    assert all(last <= first for (_, last, _), (first, _, _) in pairwise(found))
+
+
+def test_gold_that_meets_presets_is_missing_with_one_warning():
+    nlp = trained()
+    example = examples_for(nlp)[0]
+    example.predicted.ents = [Span(example.predicted, 0, 2, label="RULER")]
+    component = nlp.get_pipe("lstm_ner")
+    with own_warnings() as said:
+        component.update([example])
+        component.update([example])
+    assert len(said) == 1
+    assert "1 of 2 entities overlap with entities or blocked tokens of earlier components" in said[0]
+    assert "'Sharon' in 'Sharon flew to Miami.'" in said[0]
+
+
+def test_case_48_a_span_both_gold_and_wrong():
+    nlp = blank(incorrect_spans_key="wrong")
+    examples = examples_for(nlp)
+    reference = examples[0].reference
+    reference.spans["wrong"] = [Span(reference, 0, 1, label="per")]
+    optimizer = nlp.initialize(lambda: examples)
+    with pytest.raises(ValueError, match=r"E868.*\(0, 6, 'per'\).*'Sharon' \(per\), also in doc.spans\['wrong'\]"):
+        nlp.update(examples, sgd=optimizer)
+
+
+def test_case_49_wrong_spans_that_are_nowhere():
+    nlp = blank(incorrect_spans_key="wrong")
+    with own_warnings() as said:
+        train(nlp, examples_for(nlp))
+    assert len(said) == 1 and "none of the 2 docs of the training data has doc.spans['wrong']" in said[0]
+    examples = examples_for(nlp)
+    examples[1].reference.spans["wrong"] = [Span(examples[1].reference, 0, 1, label="per")]
+    with own_warnings() as said:
+        train(nlp, examples)
+    assert not said
+
+
+def test_case_50_gold_across_the_start_of_a_sentence():
+    nlp = blank(sentence_boundaries=True)
+    words, ents = ["Ann", "Bell", "ran"], ["B-per", "I-per", "O"]
+    examples = [example_of(nlp, words, ents), *examples_for(nlp)]
+    train(nlp, examples_for(nlp))
+    component = nlp.get_pipe("lstm_ner")
+    examples[0].predicted[1].is_sent_start = True
+    with own_warnings() as said:
+        for _ in range(3):
+            component.update(examples)
+    assert len(said) == 1
+    assert "1 of 3 entities go on across the start of a sentence, which sentence_boundaries = true rules" in said[0]
+    assert "'AnnBell' in 'AnnBellran'" in said[0]
+    component.cfg["sentence_boundaries"] = False
+    component.initialize(lambda: examples, nlp=nlp)
+    with own_warnings() as said:
+        component.update(examples)
+    assert not said

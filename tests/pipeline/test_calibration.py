@@ -1,0 +1,181 @@
+"""Calibration: the measures, the search, and the commands."""
+
+import json
+
+import numpy as np
+import pytest
+import spacy
+from spacy.cli._util import app as spacy_app
+from spacy.tokens import DocBin, Span
+from spacy.training import Example
+from support.small import TRAIN, entities, examples_for, learned, trained
+from typer.testing import CliRunner
+
+from spacy_lstm_ner.cli import app
+from spacy_lstm_ner.pipeline.calibration import fit, reliability, score
+
+
+def test_reliability_by_hand():
+    scores, right = np.array([0.9, 0.9, 0.4, 0.4]), np.array([True, True, False, True])
+    found = reliability(scores, right, n_bins=2)
+    assert [(b.confidence, b.precision, b.entities) for b in found.bins] == [
+        (pytest.approx(0.4), 0.5, 2),
+        (pytest.approx(0.9), 1.0, 2),
+    ]
+    assert found.ece == pytest.approx((0.1 * 2 + 0.1 * 2) / 4)
+    assert found.brier == pytest.approx((0.01 + 0.01 + 0.16 + 0.36) / 4)
+    assert reliability(np.zeros(0), np.zeros(0, dtype=bool)).ece == 0.0
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A pipeline that is sure of itself, and data that says that it is often wrong."""
+    nlp = learned()
+    nlp.to_disk(tmp_path / "model")
+    docs = []
+    for k in range(40):
+        for text, ents in TRAIN:
+            doc = nlp.make_doc(text)
+            wanted = [doc.char_span(start, end, label) for start, end, label in ents]
+            doc.set_ents(wanted if k % 2 else wanted[:-1])
+            docs.append(doc)
+    DocBin(docs=docs).to_disk(tmp_path / "dev.spacy")
+    return tmp_path
+
+
+def test_a_model_that_is_too_sure_gets_less_sure(model):
+    result = CliRunner().invoke(
+        app, ["calibrate", str(model / "model"), str(model / "dev.spacy"), "-r", str(model / "r")]
+    )
+    assert result.exit_code == 0, result.output
+    report = json.loads((model / "r").read_text())
+    assert report["temperature"] > 1.5
+    assert report["after"]["ece"] < report["before"]["ece"]
+    assert report["after"]["brier"] < report["before"]["brier"]
+    nlp, sure = spacy.load(model / "model"), learned()
+    assert nlp.get_pipe("lstm_ner").model.get_ref("head").attrs["temperature"] == report["temperature"]
+    for text, _ in TRAIN:
+        assert entities(nlp(text)) == entities(sure(text))
+        for ours, theirs in zip(nlp(text).ents, sure(text).ents, strict=True):
+            assert ours._.score < theirs._.score
+
+
+def test_the_temperature_is_the_best_of_many():
+    nlp, _ = trained(steps=20)
+    component = nlp.get_pipe("lstm_ner")
+    examples = examples_for(nlp)
+    args = component.model, examples, component.labels, component.cfg
+    fit(*args)
+    attrs = component.model.get_ref("head").attrs
+    best = attrs["temperature"]
+
+    def likelihood(temperature):
+        from spacy_lstm_ner.layers.crf.likelihood import chain_loss
+        from spacy_lstm_ner.pipeline.calibration import _annotated
+
+        total = 0.0
+        for chains, gold, _ in _annotated(*args):
+            at = chains.at_temperature(temperature)
+            total += chain_loss(at.emissions, at.tokens.lengths, gold, at.moves).value
+        return total
+
+    assert likelihood(best) <= min(likelihood(best * factor) for factor in (0.5, 0.9, 1.1, 2.0)) + 1e-6
+    found = score(*args)
+    assert len(found.scores) == len(found.right) == len(found.docs)
+    assert ((found.scores >= 0) & (found.scores <= 1)).all()
+
+
+def test_a_temperature_at_the_limit_is_said(monkeypatch):
+    nlp = learned("crf")
+    component = nlp.get_pipe("lstm_ner")
+    monkeypatch.setattr("spacy_lstm_ner.pipeline.calibration.RANGE", (-0.1, 0.1))
+    with pytest.warns(UserWarning, match=r"the best temperature is 0\.9\d*, the limit of those that are tried"):
+        fit(component.model, examples_for(nlp), component.labels, component.cfg)
+
+
+def test_a_label_that_waits_to_be_trained_says_nothing():
+    nlp = learned()
+    component = nlp.get_pipe("lstm_ner")
+    component.add_label("NEW")
+    examples = [*examples_for(nlp), *examples_for(nlp, [("Foo is bar", [(0, 3, "NEW")])])]
+    fit(component.model, examples, component.labels, component.cfg)
+    with_new = component.model.get_ref("head").attrs["temperature"]
+    unannotated = Example.from_dict(nlp.make_doc("Foo is bar"), {"entities": ["-", "O", "O"]})
+    fit(component.model, [*examples[:-1], unannotated], component.labels, component.cfg)
+    assert with_new == pytest.approx(component.model.get_ref("head").attrs["temperature"], rel=1e-6)
+    loss, _ = component.get_loss(examples, component.model.predict([example.predicted for example in examples]))
+    assert np.isfinite(loss)
+
+
+def test_what_is_found_on_an_entity_of_a_foreign_label_is_wrong():
+    nlp = learned()
+    component = nlp.get_pipe("lstm_ner")
+    data = [("I like London and Berlin.", [(7, 13, "LOC"), (18, 24, "FOREIGN")])]
+    found = score(component.model, examples_for(nlp, data), component.labels, component.cfg)
+    assert sorted(found.right.tolist()) == [False, True]
+
+
+def test_data_without_annotation_is_an_error():
+    nlp, _ = trained(steps=1)
+    component = nlp.get_pipe("lstm_ner")
+    examples = [Example(nlp.make_doc("a b"), nlp.make_doc("a b"))]
+    with pytest.raises(ValueError, match="no token of the data carries an entity annotation"):
+        fit(component.model, examples, component.labels, component.cfg)
+
+
+def test_data_without_entities_is_an_error():
+    """The likeliest temperature of tokens outside alone is the lowest: every score would become 1."""
+    nlp = learned()
+    component = nlp.get_pipe("lstm_ner")
+    examples = examples_for(nlp, [("nothing to see here", []), ("Canada", [(0, 6, "FOREIGN")])])
+    component.cfg["other_labels"] = "missing"
+    with pytest.raises(ValueError, match="no entity of a label that the model knows"):
+        fit(component.model, examples, component.labels, component.cfg)
+    doc = nlp("I like London and Berlin.")
+    assert doc.ents[0]._.score < 1
+
+
+def test_a_half_without_entities_is_an_error(model):
+    nlp = spacy.blank("en")
+    docs = [nlp.make_doc("nothing to see here") for _ in range(4)]
+    for k, doc in enumerate(docs):
+        doc.set_ents([Span(doc, 0, 1, label="LOC")] if k == 0 else [])
+    DocBin(docs=docs).to_disk(model / "half.spacy")
+    before = (model / "model" / "lstm_ner" / "model").read_bytes()
+    result = CliRunner().invoke(app, ["calibrate", str(model / "model"), str(model / "half.spacy")])
+    assert result.exit_code == 1 and "found 1 entities in 4 docs" in " ".join(result.output.split())
+    assert (model / "model" / "lstm_ner" / "model").read_bytes() == before
+
+
+def test_errors_of_the_commands(model):
+    def output(*args):
+        result = CliRunner().invoke(app, list(args))
+        assert result.exit_code == 1
+        return " ".join(result.output.split())
+
+    assert "choose one with --pipe: lstm_ner" in output(
+        "calibrate", str(model / "model"), str(model / "dev.spacy"), "--pipe", "other"
+    )
+    (model / "bad.jsonl").write_text('{"text": "fine"}\n{"no": 1}\n')
+    texts, target = str(model / "bad.jsonl"), str(model / "out.jsonl")
+    assert "bad.jsonl:2: expected an object" in output("uncertainty", str(model / "model"), texts, target)
+    assert not (model / "out.jsonl").exists()
+    assert "must be one of least_confidence" in output("uncertainty", "x", texts, target, "--by", "size")
+
+
+def test_the_most_uncertain_texts_come_first(model):
+    (model / "in.txt").write_text("I like London and Berlin.\n\nCanada Khan Uber of the Pay\nnothing to see here\n")
+    args = ["uncertainty", str(model / "model"), str(model / "in.txt"), str(model / "out.jsonl"), "--by", "entropy"]
+    assert CliRunner().invoke(app, args).exit_code == 0
+    tasks = [json.loads(line) for line in (model / "out.jsonl").read_text().splitlines()]
+    assert len(tasks) == 3 and tasks[0]["text"].startswith("Canada Khan")
+    doubts = [task["meta"]["entropy"] for task in tasks]
+    assert doubts == sorted(doubts, reverse=True)
+
+
+def test_spacy_finds_a_threshold(model):
+    """spaCy's own search sets the component's cfg and scores the pipeline for each value."""
+    args = [str(model / "model"), str(model / "dev.spacy"), "lstm_ner", "threshold", "ents_f", "--n_trials", "3"]
+    result = CliRunner().invoke(spacy_app, ["find-threshold", *args])
+    assert result.exit_code == 0, result.output
+    assert "Best threshold" in result.output

@@ -1,0 +1,49 @@
+"""A pipeline that the first version saved loads and predicts what it predicted then."""
+
+import json
+
+import numpy as np
+import pytest
+import spacy
+from spacy.tokens import Doc
+
+
+@pytest.fixture(scope="module")
+def fixtures(root):
+    return root / "tests" / "fixtures"
+
+
+@pytest.fixture(scope="module")
+def nlp(fixtures):
+    return spacy.load(fixtures / "pipeline_0.1")
+
+
+@pytest.fixture(scope="module")
+def expected(fixtures):
+    return json.loads((fixtures / "pipeline_0.1.json").read_text("utf8"))
+
+
+def test_the_same_emissions(nlp, expected):
+    for row in expected:
+        if row["words"]:
+            for name, emissions in row["emissions"].items():
+                found = nlp.get_pipe(name).model.predict([Doc(nlp.vocab, words=row["words"])])[0]
+                np.testing.assert_allclose(found, emissions, rtol=1e-5, atol=1e-6)
+
+
+def test_the_same_entities_and_scores(nlp, expected):
+    for row in expected:
+        doc = Doc(nlp.vocab, words=row["words"])
+        for _, pipe in nlp.pipeline:
+            doc = pipe(doc)
+        assert [[ent.start, ent.end, ent.label_] for ent in doc.ents] == row["ents"]
+        for key, spans in row["spans"].items():
+            assert [[span.start, span.end, span.label_] for span in doc.spans[key]] == [span[:3] for span in spans]
+            np.testing.assert_allclose(doc.spans[key].attrs["scores"], [span[3] for span in spans], rtol=1e-5)
+
+
+def test_saved_again_it_has_the_same_bytes(nlp, fixtures, tmp_path):
+    nlp.to_disk(tmp_path)
+    for name in nlp.pipe_names:
+        for part in ("cfg", "model"):
+            assert (tmp_path / name / part).read_bytes() == (fixtures / "pipeline_0.1" / name / part).read_bytes()
