@@ -36,7 +36,7 @@ class Spans(NamedTuple):
 
 @dataclass(frozen=True)
 class Scheme:
-    """A tag scheme, and all that is known of its legal moves.
+    """A tag scheme, and all that is known of its legal transitions.
 
     opening: roles of an entity's first token; they follow O or the end of an entity.
     continuing: roles of a later token; in every scheme they follow B or I of the same label.

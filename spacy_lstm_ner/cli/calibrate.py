@@ -15,7 +15,7 @@ from ..files import save_pipeline, write_atomically
 from ..pipeline.calibration import Reliability, reliability
 from ..pipeline.calibration import fit as fit_temperatures
 from ..pipeline.calibration import score as score_calibration
-from ..pipeline.component import LSTMEntityRecognizer
+from ..pipeline.component import LSTMEntityRecognizer, find_component
 from .app import app
 
 
@@ -93,15 +93,3 @@ def calibrate(nlp: Language, component: LSTMEntityRecognizer, data_path: Path) -
         right.append(held_out.right)
     fit_temperatures(given[0], examples, *given[1:])
     return reliability(first.scores, first.right), reliability(np.concatenate(scores), np.concatenate(right))
-
-
-def find_component(nlp: Language, name: str) -> LSTMEntityRecognizer:
-    """The named component of a pipeline. Raises ValueError if there is none of that name, or it is of another kind."""
-    component = nlp.get_pipe(name) if name in nlp.pipe_names else None
-    if not isinstance(component, LSTMEntityRecognizer):
-        ours = [pipe for pipe, proc in nlp.pipeline if isinstance(proc, LSTMEntityRecognizer)]
-        raise ValueError(
-            f"No lstm_ner component {name!r} in the pipeline; choose one with --pipe: "
-            f"{', '.join(ours) or 'there is none'}"
-        )
-    return component

@@ -11,8 +11,8 @@ from spacy.cli._util import import_code, parse_config_overrides
 from wasabi import msg
 
 from ..data.data_report import DataReport
-from ..data.data_sources import Sources, from_config, from_files, report
 from ..files import write_atomically
+from ..training.data_sources import Sources, from_config, from_files, report
 from .app import app
 
 # A setting that is none is a ClickException, raised where spaCy reads them.

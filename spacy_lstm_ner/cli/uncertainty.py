@@ -12,10 +12,9 @@ from spacy.util import load_model, minibatch
 from wasabi import msg
 
 from ..files import write_atomically
-from ..pipeline.component import LSTMEntityRecognizer
+from ..pipeline.component import LSTMEntityRecognizer, find_component
 from ..pipeline.scores import Uncertainty, as_task
 from .app import app
-from .calibrate import find_component
 
 
 @app.command("uncertainty")

@@ -97,7 +97,7 @@ def fit(model: Model[Any, Any], examples: Sequence[Example], labels: Sequence[st
         total = 0.0
         for chains, gold, _ in batches:
             at = chains.at_temperature(temperature)
-            total += chain_loss(at.emissions, at.tokens.lengths, gold, at.moves).value
+            total += chain_loss(at.emissions, at.tokens.lengths, gold, at.transitions).value
         return total
 
     head.attrs["temperature"] = _best_temperature(of_tags)
@@ -160,7 +160,7 @@ def _score(batches: Sequence[Tuple[Chains, Gold, Bools]], head: Model[Any, Any])
     for chains, gold, annotated in batches:
         spans = find_spans(chains)
         starts = np.cumsum(chains.tokens.lengths) - chains.tokens.lengths
-        true = tags_to_spans(np.maximum(gold.tags, 0), starts, chains.moves.scheme)
+        true = tags_to_spans(np.maximum(gold.tags, 0), starts, chains.transitions.scheme)
         real = set(zip(*(column.tolist() for column in true), strict=True))
         right = np.array([span in real for span in zip(*(c.tolist() for c in spans), strict=True)], dtype=bool)
         unknown = np.cumsum(np.concatenate([[0], ~annotated]))
@@ -183,7 +183,7 @@ def _annotated(
         part = examples[k : k + DOCS_AT_ONCE]
         chains = read_chains(model, [example.predicted for example in part], labels, cfg)
         tags = np.concatenate([gold_tags(example, numbers, GoldReport(), own_labels) for example in part])
-        own = chain_gold(tags, chains.tokens, chains.moves.scheme)
+        own = chain_gold(tags, chains.tokens, chains.transitions.scheme)
         in_entity = np.concatenate([example.get_aligned("ENT_IOB") for example in part] or [[]])
         other = np.isin(np.array(in_entity, dtype=object), (1, 3))[chains.tokens.rows]
         found.append((chains, Gold(own, chains.allowed), (own != MISSING) | other))

@@ -4,7 +4,7 @@ from typing import Any, Callable, Dict
 
 from spacy.language import Language
 
-from .component import LSTMEntityRecognizer
+from .component import find_component
 from .settings import check_settings
 
 
@@ -16,12 +16,7 @@ def create_settings_callback(component: str, settings: Dict[str, Any]) -> Callab
     """
 
     def change(nlp: Language) -> Language:
-        pipe = nlp.get_pipe(component) if component in nlp.component_names else None
-        if not isinstance(pipe, LSTMEntityRecognizer):
-            raise ValueError(
-                f"ComponentSettings: component is {component!r}, but must be an lstm_ner of the pipeline, which has "
-                f"{', '.join(nlp.component_names) or 'no components'}"
-            )
+        pipe = find_component(nlp, component)
         changed = {**pipe.cfg, **settings}
         check_settings(component, changed)
         pipe.cfg.update(settings)

@@ -389,5 +389,30 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
                 yield self.model.ops.to_numpy(node.get_param(name))
 
 
+def find_component(nlp: Language, name: Optional[str] = None) -> LSTMEntityRecognizer:
+    """Find a component of this kind in a pipeline.
+
+    Args:
+        nlp (Language): the pipeline.
+        name (Optional[str]): the component's name in it; None: the first one of this kind.
+
+    Returns:
+        LSTMEntityRecognizer: the component, which may be disabled.
+
+    Raises:
+        ValueError: if the pipeline has no such component.
+    """
+    ours = {pipe: proc for pipe, proc in nlp.components if isinstance(proc, LSTMEntityRecognizer)}
+    if name is None and ours:
+        return next(iter(ours.values()))
+    if name not in ours:
+        wanted = "lstm_ner component" if name is None else f"lstm_ner component {name!r}"
+        raise ValueError(
+            f"no {wanted} in the pipeline, which has {', '.join(nlp.component_names) or 'no components'}. Those made "
+            f"by lstm_ner: {', '.join(ours) or 'none'}"
+        )
+    return ours[name]
+
+
 def _as_list(docs: Union[Doc, Iterable[Doc]]) -> List[Doc]:
     return [docs] if isinstance(docs, Doc) else list(docs)

@@ -13,7 +13,7 @@ from ..annotation.gold import chain_gold, gold_tags, incorrect_spans
 from ..annotation.gold_report import GoldReport
 from ..layers.crf.head import head_scheme, head_transitions, label_numbers
 from ..layers.crf.likelihood import Gold, Loss, chain_loss, cross_entropy
-from ..layers.crf.transitions import Moves
+from ..layers.crf.transitions import Transitions
 from ..tags import MISSING, Scheme, tags_to_spans
 from ..types import Floats, Ints
 
@@ -49,24 +49,26 @@ def tagger_loss(
         "weights": _tag_weights(labels, scheme, cfg["label_weights"]),
         "smoothing": cfg["label_smoothing"],
     }
-    moves = Moves(scheme, head_transitions(head, flat.shape[1]))
+    transitions = head_transitions(head, flat.shape[1])
     if head.name == "crf":
-        loss = chain_loss(flat[tokens.rows], tokens.lengths, gold, moves, **options)
+        loss = chain_loss(flat[tokens.rows], tokens.lengths, gold, transitions, **options)
     else:
-        loss = _softmax_loss(flat[tokens.rows], tokens.lengths, gold, moves, options)
+        loss = _softmax_loss(flat[tokens.rows], tokens.lengths, gold, transitions, options)
     gradient = np.zeros_like(flat)
     gradient[tokens.rows] = loss.d_emissions
     return loss._replace(d_emissions=gradient)
 
 
-def _softmax_loss(emissions: Floats, lengths: Ints, gold: Gold, moves: Moves, options: Dict[str, Any]) -> Loss:
+def _softmax_loss(
+    emissions: Floats, lengths: Ints, gold: Gold, transitions: Transitions, options: Dict[str, Any]
+) -> Loss:
     """Cross entropy by token. A wrong span speaks of several tags at once, which only the chain can learn from."""
     negative = gold.negative_sequences(lengths)
     if not negative.any():
         return cross_entropy(emissions, gold.tags, **options)
     by_chain = np.repeat(negative, lengths)
     single = cross_entropy(emissions, np.where(by_chain, MISSING, gold.tags), **options)
-    chain = chain_loss(emissions, lengths, gold._replace(tags=np.where(by_chain, gold.tags, MISSING)), moves)
+    chain = chain_loss(emissions, lengths, gold._replace(tags=np.where(by_chain, gold.tags, MISSING)), transitions)
     return Loss(single.value + chain.value, single.d_emissions + chain.d_emissions, None)
 
 

@@ -15,7 +15,7 @@ from ..annotation.chain import ChainTokens, chain_tokens, given_for
 from ..layers.crf.forward_backward import Lattice, entropy, forward_backward
 from ..layers.crf.head import head_scheme, head_transitions
 from ..layers.crf.span_probability import probabilities, soften
-from ..layers.crf.transitions import Moves, Transitions
+from ..layers.crf.transitions import TransitionParams, Transitions
 from ..layers.crf.viterbi import decode, n_best
 from ..tags import Spans, tags_to_spans
 from ..types import Bools, Floats
@@ -59,19 +59,19 @@ class Chains(NamedTuple):
     tokens: ChainTokens
     emissions: Floats
     allowed: Optional[Bools]
-    moves: Moves
+    transitions: Transitions
 
     def lattice(self) -> Lattice:
         """The forward-backward run over all of them."""
-        return forward_backward(self.emissions, self.tokens.lengths, self.moves, self.allowed)
+        return forward_backward(self.emissions, self.tokens.lengths, self.transitions, self.allowed)
 
     def at_temperature(self, temperature: float) -> "Chains":
         """The same with all scores divided by a temperature."""
         if temperature == 1.0:
             return self
-        transitions = Transitions(*(array / temperature for array in self.moves.transitions))
-        moves = Moves(self.moves.scheme, transitions)
-        return self._replace(emissions=self.emissions / temperature, moves=moves)
+        params = TransitionParams(*(array / temperature for array in self.transitions.params))
+        transitions = Transitions(self.transitions.scheme, params)
+        return self._replace(emissions=self.emissions / temperature, transitions=transitions)
 
 
 def n_tags(model: Model[Any, Any], labels: Sequence[str]) -> int:
@@ -92,26 +92,26 @@ def read_chains(model: Model[Any, Any], docs: List[Doc], labels: Sequence[str], 
     else:
         emissions = np.zeros((0, size), dtype="float32")
     scheme = head_scheme(head)
-    moves = Moves(scheme, head_transitions(head, size))
+    transitions = head_transitions(head, size)
     # The maximum is NaN if any score is; -inf is the score of tags that wait to be trained.
-    if not emissions.max(initial=-np.inf) < np.inf or not moves.are_finite:
+    if not emissions.max(initial=-np.inf) < np.inf or not transitions.are_finite:
         raise UnusableScores(
             "the model gives scores that are not numbers, or are too large for any. Its weights are damaged, or went "
             "out of bounds in training: load them from an earlier checkpoint, or train anew"
         )
-    return Chains(tokens, emissions, tokens.allowed(scheme, size), moves)
+    return Chains(tokens, emissions, tokens.allowed(scheme, size), transitions)
 
 
 def find_spans(chains: Chains) -> Spans:
     """The entities of the best legal sequences of tags, by rows of the chains."""
-    tags = decode(chains.emissions, chains.tokens.lengths, chains.moves, chains.allowed)
-    return tags_to_spans(tags, np.cumsum(chains.tokens.lengths) - chains.tokens.lengths, chains.moves.scheme)
+    tags = decode(chains.emissions, chains.tokens.lengths, chains.transitions, chains.allowed)
+    return tags_to_spans(tags, np.cumsum(chains.tokens.lengths) - chains.tokens.lengths, chains.transitions.scheme)
 
 
 def span_scores(chains: Chains, spans: Spans, head: Model[Any, Any]) -> Floats:
     """(n,) The probability of each entity, with the temperatures of the head."""
     tempered = chains.at_temperature(head.attrs["temperature"])
-    scores = probabilities(tempered.emissions, tempered.tokens.lengths, tempered.moves, tempered.allowed, spans)
+    scores = probabilities(tempered.emissions, tempered.tokens.lengths, tempered.transitions, tempered.allowed, spans)
     by_label = head.attrs["label_temperatures"]
     if by_label:
         # A label that was added since has none.
@@ -187,8 +187,8 @@ def _best_analyses(
         rows = chains.tokens.rows[own] - first_token
         allowed = None if chains.allowed is None else chains.allowed[own]
         analyses: List[Analysis] = []
-        for tags, score in n_best(chains.emissions[own], chains.moves, n, allowed):
-            spans = tags_to_spans(tags, np.zeros(1, dtype=np.int64), chains.moves.scheme)
+        for tags, score in n_best(chains.emissions[own], chains.transitions, n, allowed):
+            spans = tags_to_spans(tags, np.zeros(1, dtype=np.int64), chains.transitions.scheme)
             names = [labels[number] for number in spans.labels.tolist()]
             starts, stops = rows[spans.starts].tolist(), (rows[spans.ends - 1] + 1).tolist()
             probability = float(np.exp(min(score - lattice.log_partition[k], 0.0)))

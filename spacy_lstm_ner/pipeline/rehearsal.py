@@ -28,7 +28,6 @@ from ..layers.crf.divergence import chain_divergence
 from ..layers.crf.forward_backward import forward_backward
 from ..layers.crf.head import head_scheme, head_transitions, label_numbers
 from ..layers.crf.likelihood import Loss
-from ..layers.crf.transitions import Moves
 from ..tags import OUTSIDE
 from ..types import Bools
 
@@ -76,16 +75,16 @@ def rehearsal_loss(
         tokens = tokens._replace(outside=tokens.outside | annotated[tokens.rows])
     before = tutor.ops.to_numpy(tutor.ops.flatten(_tutor_scores(tutor, model, list(docs))))[tokens.rows]
     n_tags, n_old = flat.shape[1], before.shape[1]
-    old_moves = Moves(scheme, head_transitions(old_head, n_old))
-    earlier = forward_backward(before, tokens.lengths, old_moves, tokens.allowed(scheme, n_old))
+    old_transitions = head_transitions(old_head, n_old)
+    earlier = forward_backward(before, tokens.lengths, old_transitions, tokens.allowed(scheme, n_old))
     allowed = tokens.allowed(scheme, n_tags)
     later = np.arange(n_tags) >= n_old
     later[old_head.attrs["unseen"]] = True
     if later.any():
         allowed = np.ones((len(tokens.rows), n_tags), dtype=bool) if allowed is None else allowed
         allowed[np.ix_(earlier.marginals[:, OUTSIDE] > 0.5, later)] = False
-    moves = Moves(scheme, head_transitions(head, n_tags))
-    loss = chain_divergence(earlier, flat[tokens.rows], moves, allowed)
+    transitions = head_transitions(head, n_tags)
+    loss = chain_divergence(earlier, flat[tokens.rows], transitions, allowed)
     gradient = np.zeros_like(flat)
     gradient[tokens.rows] = loss.d_emissions
     return Loss(loss.value, gradient, loss.d_transitions if head.name == "crf" else None)

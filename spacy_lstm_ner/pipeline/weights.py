@@ -18,7 +18,7 @@ from srsly import msgpack
 from thinc.api import Model, deserialize_attr
 
 from ..layers.crf.head import fresh_output, head_scheme, swap_output, tag_layers
-from ..layers.crf.transitions import no_transitions
+from ..layers.crf.transitions import zero_transitions
 from ..layers.rnn.single_layer import CELLS
 
 Message = Dict[str, List[Any]]
@@ -242,7 +242,7 @@ def _expected_shapes(node: Model[Any, Any], entry: _Entry) -> Dict[str, Tuple[in
     if node.name == "crf":
         _require(entry.dims["nO"] is not None, entry.place, "a number of tags", None)
         scheme = head_scheme(node)
-        transitions = no_transitions(scheme, scheme.n_labels(entry.dims["nO"]))
+        transitions = zero_transitions(scheme, scheme.n_labels(entry.dims["nO"]))
         return {name: array.shape for name, array in transitions._asdict().items()}
     sizes = _sizes(node, entry)
     shapes = _cell_shapes(node, entry, sizes) if node.name in CELLS else _SHAPES.get(node.name, {})

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from spacy_lstm_ner import cli
 from spacy_lstm_ner.data.data_report import PartReport, compare, examine
-from spacy_lstm_ner.data.data_sources import from_config, from_files, report
+from spacy_lstm_ner.training.data_sources import from_config, from_files, report
 
 DATA = os.environ.get("LSTM_NER_DATA")
 GOOD = [(f"Ann met Bob {k} times", [(0, 3, "per"), (8, 11, "per")]) for k in range(25)]
@@ -165,7 +165,10 @@ def test_case_41_the_command_on_data_that_is_not_there(tmp_path, good):
         (["TRAIN", "DEV", "--paths.train", "x"], "expected a config"),
         (["CONFIG", "DEV"], "a config names its own dev data"),
         (["CONFIG", "--nonsense"], "No such option '--nonsense'"),
-        (["CONFIG", "--component", "none", "--paths.train", "TRAIN", "--paths.dev", "DEV"], "no component 'none'"),
+        (
+            ["CONFIG", "--component", "none", "--paths.train", "TRAIN", "--paths.dev", "DEV"],
+            "no lstm_ner component 'none'",
+        ),
     ],
 )
 def test_arguments_that_do_not_fit(tmp_path, good, arguments, message):
@@ -193,7 +196,7 @@ def test_a_config_with_labels_and_a_ruler(tmp_path):
     without = spacy.blank("en")
     without.add_pipe("ner")
     without.config.to_disk(tmp_path / "other.cfg")
-    with pytest.raises(ValueError, match="no component made by 'lstm_ner' in the pipeline: ner"):
+    with pytest.raises(ValueError, match="no lstm_ner component in the pipeline, which has ner"):
         from_config(tmp_path / "other.cfg", overrides)
 
 

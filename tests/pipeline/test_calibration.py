@@ -76,7 +76,7 @@ def test_the_temperature_is_the_best_of_many():
         total = 0.0
         for chains, gold, _ in _annotated(*args):
             at = chains.at_temperature(temperature)
-            total += chain_loss(at.emissions, at.tokens.lengths, gold, at.moves).value
+            total += chain_loss(at.emissions, at.tokens.lengths, gold, at.transitions).value
         return total
 
     assert likelihood(best) <= min(likelihood(best * factor) for factor in (0.5, 0.9, 1.1, 2.0)) + 1e-6
@@ -153,7 +153,7 @@ def test_errors_of_the_commands(model):
         assert result.exit_code == 1
         return " ".join(result.output.split())
 
-    assert "choose one with --pipe: lstm_ner" in output(
+    assert "Those made by lstm_ner: lstm_ner" in output(
         "calibrate", str(model / "model"), str(model / "dev.spacy"), "--pipe", "other"
     )
     (model / "bad.jsonl").write_text('{"text": "fine"}\n{"no": 1}\n')

@@ -11,7 +11,7 @@ from spacy.tokens import Span
 from support.small import SMALL, TRAIN, blank, entities, examples_for, learned
 from thinc.api import Adam, fix_random_seed
 
-from spacy_lstm_ner.layers.crf.transitions import Moves
+from spacy_lstm_ner.layers.crf.transitions import Transitions
 
 TEXTS = [text for text, _ in TRAIN]
 LATER = [*TRAIN, ("Foo is bar", [(0, 3, "NEW")])]
@@ -196,7 +196,7 @@ def test_a_step_costs_in_proportion_to_the_labels(monkeypatch):
     def matrix(self):
         raise AssertionError("the matrix of all moves was built")
 
-    monkeypatch.setattr(Moves, "matrix", property(matrix))
+    monkeypatch.setattr(Transitions, "matrix", property(matrix))
     (memory, seconds), (more_memory, more_seconds) = cost_of_a_step(300, 5), cost_of_a_step(1200, 5)
     assert more_memory < 5 * memory
     assert more_seconds < 8 * seconds

@@ -14,7 +14,7 @@ from thinc.api import fix_random_seed
 
 from spacy_lstm_ner.layers.crf.forward_backward import forward_backward
 from spacy_lstm_ner.layers.crf.span_probability import soften, span_probabilities
-from spacy_lstm_ner.layers.crf.transitions import Moves
+from spacy_lstm_ner.layers.crf.transitions import Transitions
 from spacy_lstm_ner.pipeline.component import LSTMEntityRecognizer
 from spacy_lstm_ner.pipeline.scores import as_task
 from spacy_lstm_ner.tags import Spans
@@ -22,12 +22,12 @@ from spacy_lstm_ner.tags import Spans
 
 @pytest.mark.parametrize("scheme_name, seed", CASES)
 def test_probability_of_every_span_against_enumeration(scheme_name, seed):
-    _, scheme, lengths, e, transitions, allowed = random_case(scheme_name, seed)
-    lattice = forward_backward(e, lengths, Moves(scheme, transitions), allowed)
+    _, scheme, lengths, e, params, allowed = random_case(scheme_name, seed)
+    lattice = forward_backward(e, lengths, Transitions(scheme, params), allowed)
     first = 0
     for own_e, own_allowed in split(lengths, e, allowed):
         n = len(own_e)
-        found = paths(scheme, transitions, own_e, own_allowed)
+        found = paths(scheme, params, own_e, own_allowed)
         log_z = log_sum(found.values())
         labels = range(scheme.n_labels(e.shape[1]))
         rows = [(s, t, k) for s, t in itertools.combinations(range(n + 1), 2) for k in labels]
@@ -41,8 +41,8 @@ def test_probability_of_every_span_against_enumeration(scheme_name, seed):
 
 def test_no_spans():
     empty = np.zeros(0, dtype=np.int64)
-    _, scheme, lengths, e, transitions, _ = random_case("bio", 1)
-    lattice = forward_backward(e, lengths, Moves(scheme, transitions))
+    _, scheme, lengths, e, params, _ = random_case("bio", 1)
+    lattice = forward_backward(e, lengths, Transitions(scheme, params))
     assert span_probabilities(lattice, Spans(empty, empty, empty)).shape == (0,)
 
 

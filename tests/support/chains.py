@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from spacy_lstm_ner.layers.crf.transitions import Transitions, no_transitions
+from spacy_lstm_ner.layers.crf.transitions import TransitionParams, zero_transitions
 from spacy_lstm_ner.tags import BIO, SCHEMES, tags_to_spans
 
 CASES = [(scheme, seed) for scheme in SCHEMES for seed in range(25)]
@@ -18,21 +18,21 @@ def role_and_label(scheme, tag):
     return scheme.roles[role], label
 
 
-def move(scheme, transitions, before, after):
+def move(scheme, params, before, after):
     """The score of a move, or None if the scheme forbids it: written from the definition."""
     (role, label), (next_role, next_label) = role_and_label(scheme, before), role_and_label(scheme, after)
     if next_role in scheme.continuing:
         if role not in "BI" or label != next_label:
             return None
-        return transitions.inside[scheme.continuing.index(next_role), "BI".index(role), label]
+        return params.inside[scheme.continuing.index(next_role), "BI".index(role), label]
     if role == "O":
-        return transitions.enter[0, after]
+        return params.enter[0, after]
     if role not in scheme.ending:
         return None
-    return transitions.leave[before] + transitions.enter[1, after]
+    return params.leave[before] + params.enter[1, after]
 
 
-def path_score(scheme, transitions, e, tags):
+def path_score(scheme, params, e, tags):
     """The score of a sequence of tags, or None if it is illegal."""
     if not tags:
         return 0.0
@@ -40,22 +40,22 @@ def path_score(scheme, transitions, e, tags):
         return None
     if tags[-1] and role_and_label(scheme, tags[-1])[0] not in scheme.ending:
         return None
-    score = transitions.start[tags[0]] + transitions.end[tags[-1]] + sum(e[t, tag] for t, tag in enumerate(tags))
+    score = params.start[tags[0]] + params.end[tags[-1]] + sum(e[t, tag] for t, tag in enumerate(tags))
     for before, after in itertools.pairwise(tags):
-        step = move(scheme, transitions, before, after)
+        step = move(scheme, params, before, after)
         if step is None:
             return None
         score += step
     return score if np.isfinite(score) else None
 
 
-def paths(scheme, transitions, e, allowed=None, forbidden=()):
+def paths(scheme, params, e, allowed=None, forbidden=()):
     """All legal sequences of tags with their scores."""
     found = {}
     for tags in itertools.product(range(e.shape[1]), repeat=len(e)):
         if allowed is not None and not all(allowed[t, tag] for t, tag in enumerate(tags)):
             continue
-        score = path_score(scheme, transitions, e, list(tags))
+        score = path_score(scheme, params, e, list(tags))
         if score is not None and not spans_of(scheme, tags) & set(forbidden):
             found[tags] = score
     return found
@@ -71,11 +71,11 @@ def log_sum(scores):
 
 
 def random_transitions(rng, scheme, n_labels):
-    return Transitions(*(rng.normal(size=array.shape) for array in no_transitions(scheme, n_labels)))
+    return TransitionParams(*(rng.normal(size=array.shape) for array in zero_transitions(scheme, n_labels)))
 
 
 def random_case(scheme_name, seed):
-    """Emissions, transitions, lengths and what is allowed. O always is; so there is a legal sequence."""
+    """Emissions, params, lengths and what is allowed. O always is; so there is a legal sequence."""
     rng, scheme = np.random.default_rng(seed), SCHEMES[scheme_name]
     n_labels = int(rng.integers(1, 3)) if scheme is BIO else 1
     lengths = rng.integers(0, 5, size=3)

@@ -32,9 +32,9 @@ def log_weight(component, doc, prediction):
     rows = chains.tokens.rows
     starts, ends = np.searchsorted(rows, prediction.starts), np.searchsorted(rows, prediction.ends)
     spans = Spans(starts, ends, np.array(numbers, dtype=np.int64))
-    tags = spans_to_tags(spans, len(rows), 0, chains.moves.scheme)
+    tags = spans_to_tags(spans, len(rows), 0, chains.transitions.scheme)
     score = chains.emissions[np.arange(len(rows)), tags].astype("float64").sum()
-    return score + dot(path_counts(tags, chains.tokens.lengths, chains.moves), chains.moves.transitions)
+    return score + dot(path_counts(tags, chains.tokens.lengths, chains.transitions), chains.transitions.params)
 
 
 def check_prediction(doc, prediction, cfg):

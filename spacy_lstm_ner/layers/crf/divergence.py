@@ -11,10 +11,12 @@ import numpy as np
 from ...types import Bools, Floats
 from .forward_backward import Lattice, forward_backward
 from .likelihood import Loss
-from .transitions import Moves, Transitions, dot, minus, no_transitions
+from .transitions import TransitionParams, Transitions, dot, minus, zero_transitions
 
 
-def chain_divergence(earlier: Lattice, emissions: Floats, moves: Moves, allowed: Optional[Bools] = None) -> Loss:
+def chain_divergence(
+    earlier: Lattice, emissions: Floats, transitions: Transitions, allowed: Optional[Bools] = None
+) -> Loss:
     """KL(q || p) in nats, summed over the sequences, and its gradients for emissions and transitions of p.
 
     Both are linear chains, so that it is exact: with the marginals γ and expected transition counts of q,
@@ -24,22 +26,22 @@ def chain_divergence(earlier: Lattice, emissions: Floats, moves: Moves, allowed:
     emissions (N, T): those of p. allowed (N, T): the tags that p may take, at least those that q may.
     """
     n_old = earlier.emissions.shape[1]
-    lattice = forward_backward(emissions, earlier.lengths, moves, allowed)
+    lattice = forward_backward(emissions, earlier.lengths, transitions, allowed)
     expected = np.zeros(emissions.shape)
     expected[:, :n_old] = earlier.marginals
-    counts, old_moves = earlier.expected_counts(), earlier.moves.transitions
-    grown = _grown(counts, moves)
+    counts, old_transitions = earlier.expected_counts(), earlier.transitions.params
+    grown = _grown(counts, transitions)
     used = earlier.marginals > 0.0
     differences = earlier.emissions[used] - lattice.emissions[:, :n_old][used]
-    value = float(earlier.marginals[used] @ differences) + dot(counts, old_moves) - dot(grown, moves.transitions)
+    value = float(earlier.marginals[used] @ differences) + dot(counts, old_transitions) - dot(grown, transitions.params)
     value += float(lattice.log_partition.sum() - earlier.log_partition.sum())
     gradient = (lattice.marginals - expected).astype(emissions.dtype)
     return Loss(value, gradient, minus(lattice.expected_counts(), grown))
 
 
-def _grown(counts: Transitions, moves: Moves) -> Transitions:
+def _grown(counts: TransitionParams, transitions: Transitions) -> TransitionParams:
     """Counts of the tags of the earlier model as counts of all tags."""
-    total = no_transitions(moves.scheme, moves.scheme.n_labels(moves.n_tags))
+    total = zero_transitions(transitions.scheme, transitions.scheme.n_labels(transitions.n_tags))
     for old, new in zip(counts, total, strict=True):
         new[tuple(slice(size) for size in old.shape)] = old
     return total

@@ -7,7 +7,7 @@ import numpy as np
 from ...tags import BILUO, BIO, Scheme, Spans
 from ...types import Bools, Floats, Ints
 from .forward_backward import Lattice, forward_backward
-from .transitions import Moves, Transitions, no_transitions
+from .transitions import TransitionParams, Transitions, zero_transitions
 
 
 class Unfolded(NamedTuple):
@@ -17,26 +17,26 @@ class Unfolded(NamedTuple):
     """
 
     lattice: Lattice
-    moves: Moves
+    transitions: Transitions
     origin: Ints
     labels: Ints
 
     def fold(self, table: Floats) -> Floats:
         """(N, T') -> (N, T): copies added to their originals."""
-        folded = np.zeros((len(table), self.moves.n_tags))
+        folded = np.zeros((len(table), self.transitions.n_tags))
         np.add.at(folded.T, self.origin, table.T)
         return folded
 
-    def fold_counts(self) -> Transitions:
+    def fold_counts(self) -> TransitionParams:
         """The expected counts in terms of the model's transitions."""
         counts = self.lattice.expected_counts()
-        total = no_transitions(self.moves.scheme, self.moves.scheme.n_labels(self.moves.n_tags))
+        total = zero_transitions(self.transitions.scheme, self.transitions.scheme.n_labels(self.transitions.n_tags))
         for name in ("start", "end", "leave"):
             np.add.at(getattr(total, name), self.origin, getattr(counts, name))
         np.add.at(total.enter.T, self.origin, counts.enter.T)
         for c, role in enumerate(BILUO.continuing):
-            ours = _model_role(role, self.moves.scheme)
-            inside = total.inside[self.moves.scheme.continuing.index(ours)]
+            ours = _model_role(role, self.transitions.scheme)
+            inside = total.inside[self.transitions.scheme.continuing.index(ours)]
             np.add.at(inside.T, self.labels, counts.inside[c].T)
         return total
 
@@ -47,7 +47,7 @@ def _model_role(role: str, scheme: Scheme) -> str:
 
 
 def without_spans(
-    emissions: Floats, lengths: Ints, moves: Moves, allowed: Optional[Bools], forbidden: Spans
+    emissions: Floats, lengths: Ints, transitions: Transitions, allowed: Optional[Bools], forbidden: Spans
 ) -> Unfolded:
     """The chain of all sequences of tags that contain none of the forbidden spans.
 
@@ -55,8 +55,8 @@ def without_spans(
     every first token of a forbidden span its label gets a copy that alone may begin there, and that may not end where
     the span does. Labels are copied as often as one sequence needs.
     """
-    scheme = moves.scheme
-    n_labels = scheme.n_labels(moves.n_tags)
+    scheme = transitions.scheme
+    n_labels = scheme.n_labels(transitions.n_tags)
     sequence = np.repeat(np.arange(len(lengths)), lengths)
     copies, copy_of = list(range(n_labels)), {}
     used: dict[tuple[int, int], int] = {}
@@ -71,11 +71,13 @@ def without_spans(
     labels = np.array(copies, dtype=np.int64)
     roles = np.array([scheme.roles.index(_model_role(role, scheme)) for role in BILUO.roles])
     origin = np.concatenate([[0], (1 + len(scheme.roles) * labels[:, None] + roles).ravel()]).astype(np.int64)
-    t = moves.transitions
+    t = transitions.params
     inside = np.stack(
         [t.inside[scheme.continuing.index(_model_role(role, scheme))][:, labels] for role in BILUO.continuing]
     )
-    unfolded = Moves(BILUO, Transitions(t.start[origin], t.end[origin], t.enter[:, origin], t.leave[origin], inside))
+    unfolded = Transitions(
+        BILUO, TransitionParams(t.start[origin], t.end[origin], t.enter[:, origin], t.leave[origin], inside)
+    )
     mask = np.ones((len(emissions), len(origin)), dtype=bool) if allowed is None else allowed[:, origin]
     P = len(BILUO.roles)
     first_roles = [BILUO.roles.index(role) for role in BILUO.opening]
@@ -90,4 +92,4 @@ def without_spans(
         last = "U" if end - start == 1 else "L"
         mask[end - 1, 1 + P * copy_of[start, label] + BILUO.roles.index(last)] = False
     lattice = forward_backward(emissions[:, origin], lengths, unfolded, mask)
-    return Unfolded(lattice, moves, origin, labels)
+    return Unfolded(lattice, transitions, origin, labels)

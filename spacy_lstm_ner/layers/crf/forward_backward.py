@@ -31,7 +31,7 @@ from ...tags import MISSING, Scheme
 from ...types import Bools, Floats, Ints
 from ..packed import Packed, pack
 from .blocks import Blocks, same_masses, settle, ways
-from .transitions import Moves, Transitions
+from .transitions import TransitionParams, Transitions
 
 LARGEST_GAP = 200.0
 """A tag's emission counts as at most so much (in nats) below the best of its token, so that no mass underflows.
@@ -65,7 +65,7 @@ class Lattice:
     open_end (n_sequences,): those that go on behind their last token.
     """
 
-    moves: Moves
+    transitions: Transitions
     lengths: Ints
     emissions: Floats
     masses: Masses
@@ -87,10 +87,10 @@ class Lattice:
 
     def beta_at(self, rows: Ints) -> Floats:
         """(n, T) β of these tokens, as it comes from u of the tokens behind them."""
-        found = self.moves.back(self.u_at(np.minimum(rows + 1, len(self.emissions) - 1)))
+        found = self.transitions.back(self.u_at(np.minimum(rows + 1, len(self.emissions) - 1)))
         ends = np.flatnonzero(self.is_last[rows])
         opened = self.open_end[self.sequence[rows[ends]]]
-        found[ends] = np.where(opened[:, None], 1.0, self.moves.end)
+        found[ends] = np.where(opened[:, None], 1.0, self.transitions.end)
         return found
 
     @cached_property
@@ -146,7 +146,7 @@ class Lattice:
         np.add.at(total, self.sequence, self.masses.log_scale[self.target[0]] + self.peak)
         with np.errstate(divide="ignore"):
             # -inf where constraints leave no sequence.
-            total[self.lengths > 0] += np.log(self.alpha_at(self.last) @ self.moves.end)
+            total[self.lengths > 0] += np.log(self.alpha_at(self.last) @ self.transitions.end)
         return total
 
     @cached_property
@@ -169,34 +169,34 @@ class Lattice:
         after /= np.maximum(mass, np.finfo(float).tiny)[:, None]
         return rows, before, after
 
-    def expected_counts(self) -> Transitions:
+    def expected_counts(self) -> TransitionParams:
         """How often each transition is expected, summed over all sequences."""
-        moves = self.moves
+        transitions = self.transitions
         _, before, after = self._moved
-        gone = before @ moves.leave
-        enter = moves.enter * np.stack([before[:, 0] @ after, gone @ after])
-        leave = moves.leave * ((after @ moves.enter[1]) @ before)
-        inside = np.zeros_like(moves.inside)
-        for c, role in enumerate(moves.scheme.continuing):
-            to = after[:, moves.scheme.columns(role)]
+        gone = before @ transitions.leave
+        enter = transitions.enter * np.stack([before[:, 0] @ after, gone @ after])
+        leave = transitions.leave * ((after @ transitions.enter[1]) @ before)
+        inside = np.zeros_like(transitions.inside)
+        for c, role in enumerate(transitions.scheme.continuing):
+            to = after[:, transitions.scheme.columns(role)]
             for source, role_before in enumerate("BI"):
-                at = before[:, moves.scheme.columns(role_before)]
-                inside[c, source] = moves.inside[c, source] * np.einsum("nl,nl->l", at, to)
+                at = before[:, transitions.scheme.columns(role_before)]
+                inside[c, source] = transitions.inside[c, source] * np.einsum("nl,nl->l", at, to)
         gamma = self.marginals
-        return Transitions(gamma[self.first].sum(axis=0), gamma[self.last].sum(axis=0), enter, leave, inside)
+        return TransitionParams(gamma[self.first].sum(axis=0), gamma[self.last].sum(axis=0), enter, leave, inside)
 
     def expected_move_scores(self) -> Floats:
         """(n_sequences,) The score of each sequence's transitions that is expected."""
-        moves, t = self.moves, self.moves.transitions
+        transitions, t = self.transitions, self.transitions.params
         rows, before, after = self._moved
-        scores = before[:, 0] * (after @ (moves.enter[0] * t.enter[0]))
-        scores += (before @ moves.leave) * (after @ (moves.enter[1] * t.enter[1]))
-        scores += (before @ (moves.leave * t.leave)) * (after @ moves.enter[1])
-        for c, role in enumerate(moves.scheme.continuing):
-            to = after[:, moves.scheme.columns(role)]
+        scores = before[:, 0] * (after @ (transitions.enter[0] * t.enter[0]))
+        scores += (before @ transitions.leave) * (after @ (transitions.enter[1] * t.enter[1]))
+        scores += (before @ (transitions.leave * t.leave)) * (after @ transitions.enter[1])
+        for c, role in enumerate(transitions.scheme.continuing):
+            to = after[:, transitions.scheme.columns(role)]
             for source, role_before in enumerate("BI"):
-                at = before[:, moves.scheme.columns(role_before)]
-                scores += np.einsum("nl,nl,l->n", at, to, moves.inside[c, source] * t.inside[c, source])
+                at = before[:, transitions.scheme.columns(role_before)]
+                scores += np.einsum("nl,nl,l->n", at, to, transitions.inside[c, source] * t.inside[c, source])
         total = np.zeros(len(self.lengths))
         np.add.at(total, self.sequence[rows], scores)
         total[self.lengths > 0] += self.marginals[self.first] @ t.start + self.marginals[self.last] @ t.end
@@ -206,7 +206,7 @@ class Lattice:
 def forward_backward(
     emissions: Floats,
     lengths: Ints,
-    moves: Moves,
+    transitions: Transitions,
     allowed: Optional[Bools] = None,
     opened: Optional[tuple[Bools, Bools]] = None,
 ) -> Lattice:
@@ -223,7 +223,7 @@ def forward_backward(
     target, found = np.empty((2, len(e)), dtype=np.int64), list[Masses]()
 
     def run(blocks: Blocks) -> Ints:
-        masses, own, uncut = _run_blocks(x, _opened(blocks, opened), moves)
+        masses, own, uncut = _run_blocks(x, _opened(blocks, opened), transitions)
         target[:, blocks.own_rows] = own + sum(len(earlier.log_scale) for earlier in found)
         found.append(masses)
         return uncut
@@ -231,7 +231,7 @@ def forward_backward(
     settle(ways(lengths), run)
     masses = found[0] if len(found) == 1 else _joined(found)
     open_end = np.zeros(len(lengths), dtype=bool) if opened is None else opened[1]
-    return Lattice(moves, lengths, e, masses, target, open_end)
+    return Lattice(transitions, lengths, e, masses, target, open_end)
 
 
 def _exponentials(e: Floats) -> Floats:
@@ -257,12 +257,12 @@ def _joined(parts: list[Masses]) -> Masses:
     return Masses(np.concatenate(mass, axis=1), np.concatenate(total, axis=1), np.concatenate(log_scale))
 
 
-def _run_blocks(x: Floats, blocks: Blocks, moves: Moves) -> tuple[Masses, Ints, Ints]:
+def _run_blocks(x: Floats, blocks: Blocks, transitions: Transitions) -> tuple[Masses, Ints, Ints]:
     """RETURNS the masses, the packed rows (2, n) of the rows that the blocks own, and the sequences to be run again."""
     packed = pack(blocks.lengths, n_directions=2)
-    masses = _run(x, blocks, packed, moves, SCALED_EVERY)
+    masses = _run(x, blocks, packed, transitions, SCALED_EVERY)
     if masses is None:
-        masses = cast(Masses, _run(x, blocks, packed, moves, 1))
+        masses = cast(Masses, _run(x, blocks, packed, transitions, 1))
     meeting, ends = blocks.meeting, blocks.end[blocks.meeting]
     agree = np.ones(len(meeting), dtype=bool)
     # The forward mass at the last row of one block, and the backward mass at the first row of the next.
@@ -273,7 +273,7 @@ def _run_blocks(x: Floats, blocks: Blocks, moves: Moves) -> tuple[Masses, Ints, 
     return masses, packed.target[:, blocks.own_places], blocks.disagreeing(agree)
 
 
-def _run(x: Floats, blocks: Blocks, packed: Packed, moves: Moves, every: int) -> Optional[Masses]:
+def _run(x: Floats, blocks: Blocks, packed: Packed, transitions: Transitions, every: int) -> Optional[Masses]:
     """Both masses, scaled to sum 1 every so many steps. None if they come near what a float holds in between."""
     mass = take_rows(np, x, blocks.rows[packed.source])
     tiny, ones = np.finfo(float).tiny, np.ones(mass.shape[2])
@@ -282,11 +282,11 @@ def _run(x: Floats, blocks: Blocks, packed: Packed, moves: Moves, every: int) ->
     for t, b in enumerate(sizes):
         here = mass[:, offsets[t] : offsets[t] + b]
         if t:
-            moves.step(mass[:, offsets[t - 1] : offsets[t - 1] + b], arriving[:, :b])
+            transitions.step(mass[:, offsets[t - 1] : offsets[t - 1] + b], arriving[:, :b])
         else:
             of_row = packed.sequence_of_token[packed.source[0, :b]]
-            arriving[0] = np.where(blocks.open_start[of_row, None], 1.0, moves.start)
-            arriving[1] = np.where(blocks.open_end[of_row, None], 1.0, moves.end)
+            arriving[0] = np.where(blocks.open_start[of_row, None], 1.0, transitions.start)
+            arriving[1] = np.where(blocks.open_end[of_row, None], 1.0, transitions.end)
         np.multiply(here, arriving[:, :b], out=here)
         if t % every == 0:
             total = here @ ones

@@ -20,7 +20,7 @@ from thinc.types import Floats2d
 
 from ...tags import SCHEMES, Scheme
 from ...types import Backprop
-from .transitions import Transitions, no_transitions
+from .transitions import TransitionParams, Transitions, zero_transitions
 
 
 def dense(nO: Optional[int] = None, nI: Optional[int] = None) -> Model[Floats2d, Floats2d]:
@@ -82,7 +82,7 @@ def crf(scheme: str = "bio") -> Model[Floats2d, Floats2d]:
         "crf",
         _crf_forward,
         init=_crf_init,
-        params=dict.fromkeys(Transitions._fields),
+        params=dict.fromkeys(TransitionParams._fields),
         dims={"nO": None},
         attrs=_attrs(scheme),
     )
@@ -92,7 +92,7 @@ def _crf_init(model: Model[Floats2d, Floats2d], X: Optional[Floats2d] = None, Y:
     if model.has_dim("nO") is None and X is not None:
         model.set_dim("nO", X.shape[1])
     scheme = head_scheme(model)
-    start = no_transitions(scheme, scheme.n_labels(model.get_dim("nO")), "float32")
+    start = zero_transitions(scheme, scheme.n_labels(model.get_dim("nO")), "float32")
     for name, values in start._asdict().items():
         model.set_param(name, model.ops.asarray(values))
         if model.has_grad(name):
@@ -128,11 +128,12 @@ def head_scheme(head: Model[Any, Any]) -> Scheme:
 
 
 def head_transitions(head: Model[Any, Any], n_tags: int) -> Transitions:
-    """The transitions of a head over n_tags tags, as numpy arrays."""
+    """The transitions of a head over n_tags tags, on the CPU."""
+    scheme = head_scheme(head)
     if head.name != "crf":
-        scheme = head_scheme(head)
-        return no_transitions(scheme, scheme.n_labels(n_tags))
-    return Transitions(*(np.asarray(head.ops.to_numpy(head.get_param(name))) for name in Transitions._fields))
+        return Transitions(scheme, zero_transitions(scheme, scheme.n_labels(n_tags)))
+    arrays = (np.asarray(head.ops.to_numpy(head.get_param(name))) for name in TransitionParams._fields)
+    return Transitions(scheme, TransitionParams(*arrays))
 
 
 def label_numbers(labels: Sequence[str], head: Model[Any, Any]) -> dict[str, int]:
@@ -155,7 +156,7 @@ def grown_head(head: Model[Any, Any], n_tags: int) -> Model[Any, Any]:
     larger.attrs.update(head.attrs)
     larger.set_dim("nO", n_tags)
     larger.initialize()
-    for name in Transitions._fields:
+    for name in TransitionParams._fields:
         _copy_grown(head, larger, name)
     return larger
 

@@ -11,7 +11,7 @@ from ...tags import MISSING, Spans
 from ...types import Bools, Floats, Ints
 from .forbidden_spans import without_spans
 from .forward_backward import forward_backward, known_mask
-from .transitions import Moves, Transitions, dot, minus, no_transitions
+from .transitions import TransitionParams, Transitions, dot, minus, zero_transitions
 from .transitions import path_counts as count_path
 
 
@@ -44,7 +44,7 @@ class Loss(NamedTuple):
 
     value: float
     d_emissions: Floats
-    d_transitions: Optional[Transitions]
+    d_transitions: Optional[TransitionParams]
 
 
 def cross_entropy(log_probs: Floats, tags: Ints, weights: Optional[Floats] = None, smoothing: float = 0.0) -> Loss:
@@ -94,7 +94,7 @@ def chain_loss(
     emissions: Floats,
     lengths: Ints,
     gold: Gold,
-    moves: Moves,
+    transitions: Transitions,
     *,
     weights: Optional[Floats] = None,
     smoothing: float = 0.0,
@@ -113,7 +113,7 @@ def chain_loss(
     says_something = (n_missing < lengths) | negative
     whole = (n_missing == 0) & says_something
     d = np.zeros_like(e)
-    value, d_transitions = 0.0, no_transitions(moves.scheme, moves.scheme.n_labels(moves.n_tags))
+    value, d_transitions = 0.0, zero_transitions(transitions.scheme, transitions.scheme.n_labels(transitions.n_tags))
     for chosen, against in ((says_something, True), (whole, False), (says_something & ~whole, False)):
         rows = np.flatnonzero(chosen[sequence])
         if not len(rows):
@@ -123,43 +123,45 @@ def chain_loss(
             if weights is not None:
                 annotated = tags[rows] >= 0
                 scores[annotated] += margin(tags[rows][annotated], weights)
-            lattice = forward_backward(scores, lengths[chosen], moves, _rows(gold.allowed, rows))
+            lattice = forward_backward(scores, lengths[chosen], transitions, _rows(gold.allowed, rows))
             value += float(lattice.log_partition.sum())
             d[rows] += lattice.marginals
             d_transitions = lattice.expected_counts()
         elif chosen is whole:
-            counts = count_path(tags[rows], lengths[chosen], moves)
-            value -= float(e[rows, tags[rows]].sum()) + dot(counts, moves.transitions)
+            counts = count_path(tags[rows], lengths[chosen], transitions)
+            value -= float(e[rows, tags[rows]].sum()) + dot(counts, transitions.params)
             d[rows, tags[rows]] -= 1.0
             d_transitions = minus(d_transitions, counts)
         else:
-            agreeing, marginals, counts = _agreeing(e, lengths, gold, moves, rows, chosen)
+            agreeing, marginals, counts = _agreeing(e, lengths, gold, transitions, rows, chosen)
             value -= agreeing
             d[rows] -= marginals
             d_transitions = minus(d_transitions, counts)
     if smoothing and whole.any():
         rows = np.flatnonzero(whole[sequence])
-        smoothed = _smooth_chains(e[rows], lengths[whole], tags[rows], moves, _rows(gold.allowed, rows))
+        smoothed = _smooth_chains(e[rows], lengths[whole], tags[rows], transitions, _rows(gold.allowed, rows))
         value += smoothing * smoothed.value
         d[rows] += smoothing * smoothed.d_emissions
-        added = cast(Transitions, smoothed.d_transitions)
-        d_transitions = Transitions(*(x + smoothing * y for x, y in zip(d_transitions, added, strict=True)))
+        added = cast(TransitionParams, smoothed.d_transitions)
+        d_transitions = TransitionParams(*(x + smoothing * y for x, y in zip(d_transitions, added, strict=True)))
     return Loss(value, d.astype(emissions.dtype), d_transitions)
 
 
-def _smooth_chains(e: Floats, lengths: Ints, tags: Ints, moves: Moves, allowed: Optional[Bools]) -> Loss:
+def _smooth_chains(e: Floats, lengths: Ints, tags: Ints, transitions: Transitions, allowed: Optional[Bools]) -> Loss:
     """The score of the gold sequences minus the mean score of all legal ones, each of them counted alike.
 
     Not of all tags of each token, as without a chain: some are illegal where others are right, and what counts scores
     that no legal sequence can have all at once has no lower bound.
     """
-    free = Moves(moves.scheme, no_transitions(moves.scheme, moves.scheme.n_labels(moves.n_tags)))
+    free = Transitions(
+        transitions.scheme, zero_transitions(transitions.scheme, transitions.scheme.n_labels(transitions.n_tags))
+    )
     uniform = forward_backward(np.where(np.isneginf(e), -np.inf, 0.0), lengths, free, allowed)
     finite, gamma = np.where(np.isneginf(e), 0.0, e), uniform.marginals
-    counts = minus(count_path(tags, lengths, moves), uniform.expected_counts())
+    counts = minus(count_path(tags, lengths, transitions), uniform.expected_counts())
     gold = np.zeros_like(finite)
     gold[np.arange(len(tags)), tags] = 1.0
-    return Loss(float(((gold - gamma) * finite).sum()) + dot(counts, moves.transitions), gold - gamma, counts)
+    return Loss(float(((gold - gamma) * finite).sum()) + dot(counts, transitions.params), gold - gamma, counts)
 
 
 def _rows(mask: Optional[Bools], rows: Ints) -> Optional[Bools]:
@@ -167,10 +169,10 @@ def _rows(mask: Optional[Bools], rows: Ints) -> Optional[Bools]:
 
 
 def _agreeing(
-    e: Floats, lengths: Ints, gold: Gold, moves: Moves, rows: Ints, chosen: Bools
-) -> tuple[float, Floats, Transitions]:
+    e: Floats, lengths: Ints, gold: Gold, transitions: Transitions, rows: Ints, chosen: Bools
+) -> tuple[float, Floats, TransitionParams]:
     """log Z, marginals and expected counts of the sequences of tags that agree with partial annotation."""
-    allowed = known_mask(gold.tags[rows], lengths[chosen], moves.scheme, moves.n_tags)
+    allowed = known_mask(gold.tags[rows], lengths[chosen], transitions.scheme, transitions.n_tags)
     if gold.allowed is not None:
         allowed &= gold.allowed[rows]
     if gold.not_outside is not None:
@@ -183,10 +185,10 @@ def _agreeing(
         own = np.isin(gold.forbidden.starts, rows)
         gold = gold._replace(forbidden=Spans(*(column[own] for column in gold.forbidden)))
     if gold.forbidden is None or not len(gold.forbidden.starts):
-        lattice = forward_backward(e[rows], lengths[chosen], moves, allowed)
+        lattice = forward_backward(e[rows], lengths[chosen], transitions, allowed)
         return float(lattice.log_partition.sum()), lattice.marginals, lattice.expected_counts()
     at = np.searchsorted(rows, gold.forbidden.starts)
     sizes = gold.forbidden.ends - gold.forbidden.starts
-    chain = without_spans(e[rows], lengths[chosen], moves, allowed, Spans(at, at + sizes, gold.forbidden.labels))
+    chain = without_spans(e[rows], lengths[chosen], transitions, allowed, Spans(at, at + sizes, gold.forbidden.labels))
     lattice = chain.lattice
     return float(lattice.log_partition.sum()), chain.fold(lattice.marginals), chain.fold_counts()

@@ -9,7 +9,7 @@ from ...tags import Spans
 from ...types import Bools, Floats, Ints
 from .blocks import Blocks, cut_outside, rows_at_once, same_masses, settle, ways_with
 from .forward_backward import LARGEST_GAP, Lattice, forward_backward
-from .transitions import Moves
+from .transitions import Transitions
 
 PART_MARGINS = 64, 1024
 """Margins of the parts of a long sequence, of the first try and of the second; at most a quarter of a part's rows."""
@@ -19,13 +19,14 @@ def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:
     """(n,) P(span, label | text): the summed probability of all legal sequences of tags that contain each entity.
 
     Constrained forward-backward (Culotta & McCallum 2004): the mass that arrives at the entity's first tag, times the
-    moves and emissions inside it, times the mass that goes on from its last tag to anything but more of the entity.
+    transitions and emissions inside it, times the mass that goes on from its last tag to
+    anything but more of the entity.
 
     spans: rows and labels, none empty, none across sequences.
     """
     if not len(spans.starts):
         return np.zeros(0)
-    moves, scheme = lattice.moves, lattice.moves.scheme
+    transitions, scheme = lattice.transitions, lattice.transitions.scheme
     sizes, last_rows = spans.ends - spans.starts, spans.ends - 1
     rows = np.repeat(spans.starts - np.cumsum(sizes) + sizes, sizes) + np.arange(int(sizes.sum()))
     label, is_last = np.repeat(spans.labels, sizes), np.zeros(len(rows), dtype=bool)
@@ -51,14 +52,16 @@ def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:
         for c, role in enumerate(scheme.continuing):
             own = at[roles[at] == scheme.roles.index(role)]
             source = (roles[own - 1] == scheme.roles.index("I")).astype(int)
-            log_p[own] += moves.transitions.inside[c, source, label[own]]
+            log_p[own] += transitions.params.inside[c, source, label[own]]
         leaving = _leaving(lattice, last_rows, tags[np.cumsum(sizes) - 1])
         total = np.einsum("nt,nt->n", lattice.alpha_at(last_rows), lattice.beta_at(last_rows))
         log_p[first_of] += np.log(leaving) - np.log(total)
     return cast(Floats, np.clip(np.exp(np.add.reduceat(log_p, first_of)), 0.0, 1.0))
 
 
-def probabilities(emissions: Floats, lengths: Ints, moves: Moves, allowed: Optional[Bools], spans: Spans) -> Floats:
+def probabilities(
+    emissions: Floats, lengths: Ints, transitions: Transitions, allowed: Optional[Bools], spans: Spans
+) -> Floats:
     """(n,) The probability of each span; sequences without any are skipped, the others run in bounded memory.
 
     emissions (N, T); lengths (n_sequences,); allowed (N, T) or None. A sequence that is longer than what is run at once
@@ -74,12 +77,12 @@ def probabilities(emissions: Floats, lengths: Ints, moves: Moves, allowed: Optio
     margins = (min(margin, size // 4) for margin in PART_MARGINS)
     tries = ways_with(lengths, margins, lambda margin: cut_outside(lengths, spans.starts, spans.ends, size, margin))
     chosen = (blocks.some(np.isin(blocks.chain, with_spans)) for blocks in tries)
-    settle(chosen, lambda blocks: _score_parts(emissions, moves, allowed, spans, blocks, scores))
+    settle(chosen, lambda blocks: _score_parts(emissions, transitions, allowed, spans, blocks, scores))
     return scores
 
 
 def _score_parts(
-    emissions: Floats, moves: Moves, allowed: Optional[Bools], spans: Spans, parts: Blocks, scores: Floats
+    emissions: Floats, transitions: Transitions, allowed: Optional[Bools], spans: Spans, parts: Blocks, scores: Floats
 ) -> Ints:
     """Write the scores of the spans in the parts. RETURNS the sequences of which parts do not agree where they meet."""
     # Forward masses at the row before the first and at the last; backward masses at the first and behind the last.
@@ -90,7 +93,7 @@ def _score_parts(
         mine = np.flatnonzero(np.isin(own, chosen))
         mask = None if allowed is None else allowed[some.rows]
         opened = some.open_start, some.open_end
-        lattice = forward_backward(take_rows(np, emissions, some.rows), some.lengths, moves, mask, opened)
+        lattice = forward_backward(take_rows(np, emissions, some.rows), some.lengths, transitions, mask, opened)
         shift = (some.offsets - some.begin)[own[mine] - chosen[0]]
         shifted = Spans(spans.starts[mine] + shift, spans.ends[mine] + shift, spans.labels[mine])
         scores[mine] = span_probabilities(lattice, shifted)
@@ -106,10 +109,10 @@ def _score_parts(
 
 def _leaving(lattice: Lattice, rows: Ints, tags: Ints) -> Floats:
     """The part of β that ends the entity at its last row: all moves but those to a continuing tag."""
-    moves = lattice.moves
+    transitions = lattice.transitions
     following = np.minimum(rows + 1, len(lattice.emissions) - 1)
-    onward = moves.leave[tags] * (lattice.u_at(following) @ moves.enter[1])
-    return cast(Floats, np.where(lattice.is_last[rows], moves.end[tags], onward))
+    onward = transitions.leave[tags] * (lattice.u_at(following) @ transitions.enter[1])
+    return cast(Floats, np.where(lattice.is_last[rows], transitions.end[tags], onward))
 
 
 def soften(probabilities: Floats, temperatures: Floats) -> Floats:

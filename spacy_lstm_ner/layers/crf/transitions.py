@@ -21,7 +21,7 @@ DENSE_TAGS = 100
 """Up to so many tags a product with the full matrix is faster than the factored sums."""
 
 
-class Transitions(NamedTuple):
+class TransitionParams(NamedTuple):
     """The parameters of the moves; also the shape of their counts and gradients.
 
     start (T,), end (T,): score of a tag at the first and at the last token.
@@ -37,25 +37,25 @@ class Transitions(NamedTuple):
     inside: Floats
 
 
-def no_transitions(scheme: Scheme, n_labels: int, dtype: str = "float64") -> Transitions:
-    """Transitions that cost nothing; the moves that the scheme forbids stay forbidden."""
+def zero_transitions(scheme: Scheme, n_labels: int, dtype: str = "float64") -> TransitionParams:
+    """Parameters that are all zero. What the scheme forbids stays forbidden."""
     T = scheme.n_tags(n_labels)
     shapes = (T,), (T,), (2, T), (T,), (len(scheme.continuing), 2, n_labels)
-    return Transitions(*(np.zeros(shape, dtype=dtype) for shape in shapes))
+    return TransitionParams(*(np.zeros(shape, dtype=dtype) for shape in shapes))
 
 
-class Moves:
+class Transitions:
     """Transitions made ready for the sums: their exponentials, in the form that is fastest for the number of tags."""
 
-    def __init__(self, scheme: Scheme, transitions: Transitions) -> None:
+    def __init__(self, scheme: Scheme, params: TransitionParams) -> None:
         self.scheme = scheme
-        self.transitions = Transitions(*(np.asarray(array, dtype="float64") for array in transitions))
-        self.n_tags = len(transitions.start)
+        self.params = TransitionParams(*(np.asarray(array, dtype="float64") for array in params))
+        self.n_tags = len(params.start)
         tags = np.arange(self.n_tags)
         self.opening: Bools = (tags == 0) | scheme.is_role(tags, scheme.opening)
         self.ending: Bools = scheme.is_role(tags, scheme.ending)
         may_end = self.ending | (tags == 0)
-        start, end, enter, leave, inside = (np.exp(array) for array in self.transitions)
+        start, end, enter, leave, inside = (np.exp(array) for array in self.params)
         self.start: Floats = np.where(self.opening, start, 0.0)
         self.end: Floats = np.where(may_end, end, 0.0)
         self.enter: Floats = np.where(self.opening, enter, 0.0)
@@ -113,10 +113,10 @@ class Moves:
                 out[:, self.scheme.columns(before)] += state[:, to] * self.inside[c, source]
 
 
-def path_counts(tags: Ints, lengths: Ints, moves: Moves) -> Transitions:
+def path_counts(tags: Ints, lengths: Ints, transitions: Transitions) -> TransitionParams:
     """How often each transition is taken by legal sequences of tags (N,)."""
-    scheme = moves.scheme
-    counts = no_transitions(scheme, scheme.n_labels(moves.n_tags))
+    scheme = transitions.scheme
+    counts = zero_transitions(scheme, scheme.n_labels(transitions.n_tags))
     full = lengths > 0
     first, last = (np.cumsum(lengths) - lengths)[full], (np.cumsum(lengths) - 1)[full]
     np.add.at(counts.start, tags[first], 1.0)
@@ -125,7 +125,7 @@ def path_counts(tags: Ints, lengths: Ints, moves: Moves) -> Transitions:
     later[first] = False
     rows = np.flatnonzero(later)
     before, after = tags[rows - 1], tags[rows]
-    opens = moves.opening[after]
+    opens = transitions.opening[after]
     np.add.at(counts.enter, ((before > 0)[opens].astype(int), after[opens]), 1.0)
     np.add.at(counts.leave, before[opens & (before > 0)], 1.0)
     for c, role in enumerate(scheme.continuing):
@@ -135,11 +135,11 @@ def path_counts(tags: Ints, lengths: Ints, moves: Moves) -> Transitions:
     return counts
 
 
-def dot(a: Transitions, b: Transitions) -> float:
-    """The score of counts `a` under transitions `b`."""
+def dot(a: TransitionParams, b: TransitionParams) -> float:
+    """The score of counts `a` under parameters `b`."""
     return float(sum((x * y).sum() for x, y in zip(a, b, strict=True)))
 
 
-def minus(a: Transitions, b: Transitions) -> Transitions:
+def minus(a: TransitionParams, b: TransitionParams) -> TransitionParams:
     """a - b."""
-    return Transitions(*(x - y for x, y in zip(a, b, strict=True)))
+    return TransitionParams(*(x - y for x, y in zip(a, b, strict=True)))

@@ -15,7 +15,7 @@ from ...tags import illegal_rows
 from ...types import Bools, Floats, Ints
 from ..packed import pack
 from .blocks import Blocks, rows_at_once, same_scores, settle, ways
-from .transitions import Moves
+from .transitions import Transitions
 
 START, BESIDE_O, OPEN = range(3)
 """Where a chain begins or ends: where its sequence does; beside a token that is O; anywhere, with all left open."""
@@ -46,8 +46,8 @@ class _Steps(NamedTuple):
     to_second: Floats
 
 
-def _steps(moves: Moves) -> _Steps:
-    scheme, t, T = moves.scheme, moves.transitions, moves.n_tags
+def _steps(transitions: Transitions) -> _Steps:
+    scheme, t, T = transitions.scheme, transitions.params, transitions.n_tags
     tags = np.arange(T)
     first, second = np.zeros(T, dtype=np.int64), np.full(T, T, dtype=np.int64)
     to_first, to_second = t.enter[0].copy(), t.enter[1].copy()
@@ -55,11 +55,11 @@ def _steps(moves: Moves) -> _Steps:
         own = scheme.columns(role)
         first[own], second[own] = tags[scheme.columns("B")], tags[scheme.columns("I")]
         to_first[own], to_second[own] = t.inside[c]
-    ending = np.flatnonzero(moves.ending)
-    may_end = moves.ending | (tags == 0)
+    ending = np.flatnonzero(transitions.ending)
+    may_end = transitions.ending | (tags == 0)
     before_outside = np.where(tags == 0, t.enter[0, 0], t.leave + t.enter[1, 0])
     return _Steps(
-        start=np.stack([*(np.where(moves.opening, row, -np.inf) for row in (t.start, t.enter[0])), np.zeros(T)]),
+        start=np.stack([*(np.where(transitions.opening, row, -np.inf) for row in (t.start, t.enter[0])), np.zeros(T)]),
         end=np.stack([*(np.where(may_end, row, -np.inf) for row in (t.end, before_outside)), np.zeros(T)]),
         ending=ending,
         leave=t.leave[ending],
@@ -70,31 +70,31 @@ def _steps(moves: Moves) -> _Steps:
     )
 
 
-def decode(emissions: Floats, lengths: Ints, moves: Moves, allowed: Optional[Bools] = None) -> Ints:
+def decode(emissions: Floats, lengths: Ints, transitions: Transitions, allowed: Optional[Bools] = None) -> Ints:
     """The tags (N,) of the highest-scoring legal sequence of each sequence of tokens, by the Viterbi algorithm.
 
     emissions (N, T), -inf where a tag is out of the question; lengths (n_sequences,); allowed (N, T). O must be allowed
     everywhere, so that there is a legal sequence. Where no transition costs anything, the arg max of every token is the
     answer wherever it is legal. Between equal scores the lower tag wins.
     """
-    if moves.n_tags == 1 or not len(emissions):
+    if transitions.n_tags == 1 or not len(emissions):
         return np.zeros(len(emissions), dtype=np.int64)
     e = emissions if allowed is None else np.where(allowed, emissions, -np.inf)
-    if any(array.any() for array in moves.transitions):
-        return _viterbi(e, lengths, moves)
+    if any(array.any() for array in transitions.params):
+        return _viterbi(e, lengths, transitions)
     tags: Ints = e.argmax(axis=1)
-    bad = illegal_rows(tags, np.cumsum(lengths) - lengths, moves.scheme)
+    bad = illegal_rows(tags, np.cumsum(lengths) - lengths, transitions.scheme)
     if len(bad):
         sequence = np.repeat(np.arange(len(lengths)), lengths)
         wrong = np.isin(sequence, sequence[bad])
-        tags[wrong] = _viterbi(e[wrong], lengths[np.unique(sequence[bad])], moves)
+        tags[wrong] = _viterbi(e[wrong], lengths[np.unique(sequence[bad])], transitions)
     return tags
 
 
-def _viterbi(e: Floats, lengths: Ints, moves: Moves) -> Ints:
+def _viterbi(e: Floats, lengths: Ints, transitions: Transitions) -> Ints:
     """Only the runs of tokens between those that are O for sure are decoded, as chains of their own."""
     tags = np.zeros(len(e), dtype=np.int64)
-    rows = np.flatnonzero(~_surely_outside(e, lengths, moves))
+    rows = np.flatnonzero(~_surely_outside(e, lengths, transitions))
     if not len(rows):
         return tags
     ends = np.cumsum(lengths)
@@ -106,11 +106,11 @@ def _viterbi(e: Floats, lengths: Ints, moves: Moves) -> Ints:
     first = np.flatnonzero(starts_run)
     last = np.append(first[1:], len(rows)) - 1
     kinds = np.where(bound[rows[first]], START, BESIDE_O), np.where(bound[rows[last] + 1], START, BESIDE_O)
-    tags[rows] = _viterbi_chains(take_rows(np, e, rows), last - first + 1, kinds, _steps(moves))
+    tags[rows] = _viterbi_chains(take_rows(np, e, rows), last - first + 1, kinds, _steps(transitions))
     return tags
 
 
-def _surely_outside(e: Floats, lengths: Ints, moves: Moves) -> Bools:
+def _surely_outside(e: Floats, lengths: Ints, transitions: Transitions) -> Bools:
     """(N,) The tokens that are O in the best sequence whatever the others are.
 
     Take any legal sequence with an entity that covers the token, and make all of the entity's tokens O: it stays
@@ -118,7 +118,7 @@ def _surely_outside(e: Floats, lengths: Ints, moves: Moves) -> Bools:
     and what it loses in transitions is bounded. So the token is O if the sum is large enough for each stretch of tokens
     of its sequence that covers it; the least such sum is that of the best stretch to its left plus that to its right.
     """
-    t, opening, ending = moves.transitions, moves.opening, moves.ending
+    t, opening, ending = transitions.params, transitions.opening, transitions.ending
     entering = np.maximum(t.start - t.start[0], (t.enter - t.enter[:, :1]).max(axis=0))[1:][opening[1:]].max()
     staying = t.inside.max(initial=-np.inf) - t.enter[0, 0]
     leaving = max((t.end[ending] - t.end[0]).max(), t.leave[ending].max() + (t.enter[1] - t.enter[0])[opening].max())
@@ -216,7 +216,9 @@ def _viterbi_run(e: Floats, blocks: Blocks, kinds: Kinds, steps: _Steps) -> tupl
     return tags, take_rows(np, np.concatenate([total[:T].T for total in totals]), packed.target[0])
 
 
-def n_best(emissions: Floats, moves: Moves, n: int, allowed: Optional[Bools] = None) -> list[tuple[Ints, float]]:
+def n_best(
+    emissions: Floats, transitions: Transitions, n: int, allowed: Optional[Bools] = None
+) -> list[tuple[Ints, float]]:
     """The n highest-scoring legal sequences of tags of one sequence of tokens, best first, with their scores.
 
     emissions (N, T); allowed (N, T). Fewer than n where there are no more. Every legal sequence of tags stands for
@@ -226,7 +228,7 @@ def n_best(emissions: Floats, moves: Moves, n: int, allowed: Optional[Bools] = N
     e = e if allowed is None else np.where(allowed, e, -np.inf)
     if not len(e):
         return [(np.zeros(0, dtype=np.int64), 0.0)]
-    steps, T = _steps(moves), moves.n_tags
+    steps, T = _steps(transitions), transitions.n_tags
     total = np.full((T + 1, n), -np.inf)
     total[:T, 0] = steps.start[START] + e[0]
     # Where each of a tag's n best comes from: a place among the n of its first and the n of its second predecessor;

@@ -12,7 +12,7 @@ from spacy_lstm_ner.layers.crf import viterbi as decode_module
 from spacy_lstm_ner.layers.crf.blocks import BLOCK, MARGIN, cut, cut_outside, same_masses, same_scores, ways, whole
 from spacy_lstm_ner.layers.crf.forward_backward import forward_backward
 from spacy_lstm_ner.layers.crf.span_probability import probabilities, span_probabilities
-from spacy_lstm_ner.layers.crf.transitions import Moves, Transitions, dot, no_transitions, path_counts
+from spacy_lstm_ner.layers.crf.transitions import TransitionParams, Transitions, dot, path_counts, zero_transitions
 from spacy_lstm_ner.layers.crf.viterbi import decode
 from spacy_lstm_ner.tags import BILUO, BIO, Spans, tags_to_spans
 
@@ -23,12 +23,12 @@ def chain(seed, lengths, scheme=BIO, n_labels=3, spread=2.0):
     rng = np.random.default_rng(seed)
     T = scheme.n_tags(n_labels)
     shapes = (T,), (T,), (2, T), (T,), (len(scheme.continuing), 2, n_labels)
-    moves = Moves(scheme, Transitions(*(rng.normal(size=shape) for shape in shapes)))
-    return rng.normal(size=(sum(lengths), T)) * spread, np.array(lengths), moves
+    transitions = Transitions(scheme, TransitionParams(*(rng.normal(size=shape) for shape in shapes)))
+    return rng.normal(size=(sum(lengths), T)) * spread, np.array(lengths), transitions
 
 
-def score(tags, e, lengths, moves):
-    return e[np.arange(len(e)), tags].sum() + dot(path_counts(tags, lengths, moves), moves.transitions)
+def score(tags, e, lengths, transitions):
+    return e[np.arange(len(e)), tags].sum() + dot(path_counts(tags, lengths, transitions), transitions.params)
 
 
 def uncut(monkeypatch):
@@ -60,19 +60,19 @@ def test_ranges():
 @pytest.mark.parametrize("spread", [0.0, 0.3, 2.0, 10.0])
 @pytest.mark.parametrize("constrained", [False, True])
 def test_sums_and_best_sequences_are_those_of_the_whole_chain(scheme, spread, constrained, monkeypatch):
-    e, lengths, moves = chain(1, [LONG, 5, 0, 2 * BLOCK, BLOCK], scheme, spread=spread)
+    e, lengths, transitions = chain(1, [LONG, 5, 0, 2 * BLOCK, BLOCK], scheme, spread=spread)
     allowed = None
     if constrained:
         allowed = np.random.default_rng(2).random(e.shape) < 0.7
         allowed[:, 0] = True
-    cut_lattice, cut_tags = forward_backward(e, lengths, moves, allowed), decode(e, lengths, moves, allowed)
+    cut_lattice, cut_tags = forward_backward(e, lengths, transitions, allowed), decode(e, lengths, transitions, allowed)
     uncut(monkeypatch)
-    lattice, tags = forward_backward(e, lengths, moves, allowed), decode(e, lengths, moves, allowed)
+    lattice, tags = forward_backward(e, lengths, transitions, allowed), decode(e, lengths, transitions, allowed)
     if spread:
         assert cut_tags.tolist() == tags.tolist()
     else:
         # Many sequences are equally good, but for the rounding of the sums.
-        np.testing.assert_allclose(score(cut_tags, e, lengths, moves), score(tags, e, lengths, moves))
+        np.testing.assert_allclose(score(cut_tags, e, lengths, transitions), score(tags, e, lengths, transitions))
     for name in ("alpha", "u", "beta", "log_partition", "marginals"):
         np.testing.assert_allclose(getattr(cut_lattice, name), getattr(lattice, name), rtol=1e-8, err_msg=name)
     for ours, theirs in zip(cut_lattice.expected_counts(), lattice.expected_counts(), strict=True):
@@ -81,61 +81,61 @@ def test_sums_and_best_sequences_are_those_of_the_whole_chain(scheme, spread, co
 
 def never_ending(n_labels=2):
     """A chain that never forgets its start: an entity that goes on through it, of a label that only the start says."""
-    e, lengths, moves = chain(3, [LONG], BIO, n_labels)
-    t = Transitions(*(np.zeros_like(array) for array in moves.transitions))
+    e, lengths, transitions = chain(3, [LONG], BIO, n_labels)
+    t = TransitionParams(*(np.zeros_like(array) for array in transitions.params))
     e[:] = 0.0
     e[:, [0, 1, 3]] = -60.0
     e[0, 1] = 60.0
-    return e, lengths, Moves(BIO, t)
+    return e, lengths, Transitions(BIO, t)
 
 
 def test_a_chain_that_remembers_its_start_is_run_whole(monkeypatch):
-    e, lengths, moves = never_ending()
+    e, lengths, transitions = never_ending()
     calls = []
     real = crf_module._run_blocks
     monkeypatch.setattr(crf_module, "_run_blocks", lambda *args: calls.append(args[1]) or real(*args))
-    lattice, tags = forward_backward(e, lengths, moves), decode(e, lengths, moves)
+    lattice, tags = forward_backward(e, lengths, transitions), decode(e, lengths, transitions)
     assert [len(blocks) for blocks in calls] == [len(cut(lengths)), len(cut(lengths)), 1]
     assert tags.tolist() == [1] + [2] * (LONG - 1)
     uncut(monkeypatch)
-    expected = forward_backward(e, lengths, moves)
+    expected = forward_backward(e, lengths, transitions)
     np.testing.assert_allclose(lattice.marginals, expected.marginals, atol=1e-12)
     np.testing.assert_allclose(lattice.log_partition, expected.log_partition)
 
 
 def test_only_the_chain_that_needs_it_is_run_whole(monkeypatch):
-    e, lengths, moves = never_ending()
+    e, lengths, transitions = never_ending()
     other = np.random.default_rng(0).normal(size=(3 * BLOCK, e.shape[1]))
     calls = []
     real = crf_module._run_blocks
     monkeypatch.setattr(crf_module, "_run_blocks", lambda *args: calls.append(args[1]) or real(*args))
-    both = forward_backward(np.concatenate([other, e, other]), np.array([len(other), LONG, len(other)]), moves)
+    both = forward_backward(np.concatenate([other, e, other]), np.array([len(other), LONG, len(other)]), transitions)
     assert set(calls[1].chain.tolist()) == {1} and calls[2].chain.tolist() == [1]
-    alone = forward_backward(e, lengths, moves)
+    alone = forward_backward(e, lengths, transitions)
     np.testing.assert_allclose(both.marginals[len(other) : -len(other)], alone.marginals)
 
 
 def test_many_blocks_are_decoded_some_at_a_time(monkeypatch):
-    e, lengths, moves = chain(5, [LONG, 3, LONG])
-    expected = decode(e, lengths, moves)
+    e, lengths, transitions = chain(5, [LONG, 3, LONG])
+    expected = decode(e, lengths, transitions)
     for rows in (1, 200, 1000):
         monkeypatch.setattr(decode_module, "rows_at_once", lambda n_tags, rows=rows: rows)
-        assert decode(e, lengths, moves).tolist() == expected.tolist()
+        assert decode(e, lengths, transitions).tolist() == expected.tolist()
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 30), st.floats(0.0, 8.0))
 def test_small_blocks_never_give_something_else(seed, length, size, spread):
     """With margins far too short, the check finds what disagrees."""
-    e, lengths, moves = chain(seed, [length, length // 2], BILUO, 2, spread)
-    expected, tags = forward_backward(e, lengths, moves), decode(e, lengths, moves)
+    e, lengths, transitions = chain(seed, [length, length // 2], BILUO, 2, spread)
+    expected, tags = forward_backward(e, lengths, transitions), decode(e, lengths, transitions)
     with pytest.MonkeyPatch.context() as patch:
         for module in (crf_module, decode_module):
             patch.setattr(module, "ways", lambda lengths, *_: ways(lengths, size, 2))
-        found = forward_backward(e, lengths, moves)
+        found = forward_backward(e, lengths, transitions)
         np.testing.assert_allclose(found.alpha, expected.alpha, rtol=1e-7)
         np.testing.assert_allclose(found.beta, expected.beta, rtol=1e-7)
-        assert decode(e, lengths, moves).tolist() == tags.tolist()
+        assert decode(e, lengths, transitions).tolist() == tags.tolist()
 
 
 @settings(max_examples=200, deadline=None)
@@ -143,48 +143,48 @@ def test_small_blocks_never_give_something_else(seed, length, size, spread):
 def test_tokens_that_are_outside_for_sure_are(seed, lengths, spread, data):
     """Decoding only the others gives what decoding all of them gives."""
     scheme = data.draw(st.sampled_from([BIO, BILUO]))
-    e, lengths, moves = chain(seed, lengths, scheme, 2, spread)
+    e, lengths, transitions = chain(seed, lengths, scheme, 2, spread)
     e[:, 0] += data.draw(st.floats(0.0, 12.0))
     allowed = np.random.default_rng(seed).random(e.shape) < data.draw(st.sampled_from([1.0, 0.8]))
     allowed[:, 0] = True
-    tags = decode(e, lengths, moves, allowed)
+    tags = decode(e, lengths, transitions, allowed)
     masked = np.where(allowed, e, -np.inf)
-    assert not tags[decode_module._surely_outside(masked, lengths, moves)].any()
+    assert not tags[decode_module._surely_outside(masked, lengths, transitions)].any()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decode_module, "_surely_outside", lambda e, lengths, moves: np.zeros(len(e), dtype=bool))
-        assert decode(e, lengths, moves, allowed).tolist() == tags.tolist()
+        patch.setattr(decode_module, "_surely_outside", lambda e, lengths, transitions: np.zeros(len(e), dtype=bool))
+        assert decode(e, lengths, transitions, allowed).tolist() == tags.tolist()
 
 
 def test_most_tokens_are_outside_for_sure():
-    e, lengths, moves = chain(11, [300, 200], BILUO, 4, 1.0)
+    e, lengths, transitions = chain(11, [300, 200], BILUO, 4, 1.0)
     e[:, 0] += 12.0
-    assert decode_module._surely_outside(e, lengths, moves).mean() > 0.9
+    assert decode_module._surely_outside(e, lengths, transitions).mean() > 0.9
 
 
 def test_extreme_scores_are_scaled_at_every_step(monkeypatch):
     """Masses that a float does not hold for some steps: moves that cost hundreds of nats, and all are taken."""
-    e, lengths, moves = chain(13, [40, 3], BIO, 2)
-    dear = moves.transitions._replace(enter=moves.transitions.enter - 150.0, inside=moves.transitions.inside - 150.0)
-    moves = Moves(BIO, dear)
-    found = forward_backward(e, lengths, moves)
+    e, lengths, transitions = chain(13, [40, 3], BIO, 2)
+    dear = transitions.params._replace(enter=transitions.params.enter - 150.0, inside=transitions.params.inside - 150.0)
+    transitions = Transitions(BIO, dear)
+    found = forward_backward(e, lengths, transitions)
     assert crf_module.SCALED_EVERY > 1
     monkeypatch.setattr(crf_module, "SCALED_EVERY", 1)
-    expected = forward_backward(e, lengths, moves)
+    expected = forward_backward(e, lengths, transitions)
     np.testing.assert_allclose(found.log_partition, expected.log_partition, rtol=1e-12)
     np.testing.assert_allclose(found.marginals, expected.marginals, rtol=1e-9)
 
 
 def test_extreme_scores_behind_the_last_scaled_step():
-    t = no_transitions(BIO, 1)
+    t = zero_transitions(BIO, 1)
     t.inside[...] = 300.0
-    found = forward_backward(np.zeros((4, 3)), np.array([4]), Moves(BIO, t))
+    found = forward_backward(np.zeros((4, 3)), np.array([4]), Transitions(BIO, t))
     np.testing.assert_allclose(found.log_partition, 900.0)
     np.testing.assert_allclose(found.marginals[-1], [0, 0, 1], atol=1e-12)
-    t = no_transitions(BIO, 1)
+    t = zero_transitions(BIO, 1)
     t.leave[:] = t.enter[1] = -130.0
     forced = np.zeros((4, 3), dtype=bool)
     forced[:, 1] = True
-    found = forward_backward(np.zeros((4, 3)), np.array([4]), Moves(BIO, t), forced)
+    found = forward_backward(np.zeros((4, 3)), np.array([4]), Transitions(BIO, t), forced)
     np.testing.assert_allclose(found.log_partition, -780.0)
     np.testing.assert_allclose(found.marginals[-1], [0, 1, 0], atol=1e-12)
 
@@ -192,9 +192,9 @@ def test_extreme_scores_behind_the_last_scaled_step():
 def test_outside_for_sure_is_not_a_matter_of_rounding():
     """Single-precision scores, of which the entity wins by 2e-6."""
     e = np.array([[50.64088821411133, -54.812095642089844, -54.812095642089844]], dtype="float32")
-    t = no_transitions(BIO, 1)
+    t = zero_transitions(BIO, 1)
     t.inside[...], t.enter[:, 1], t.start[1] = 100.0, 100.0 - 1e4, 105.45298585620117
-    assert decode(e, np.array([1]), Moves(BIO, t)).tolist() == [1]
+    assert decode(e, np.array([1]), Transitions(BIO, t)).tolist() == [1]
 
 
 @given(st.lists(st.integers(0, 60), max_size=4), st.integers(1, 30), st.data())
@@ -222,39 +222,43 @@ def test_no_cut_inside_a_span(lengths, size, data):
 @pytest.mark.parametrize("margins", [(1,), (2,), (1, 16), (64, 1024)])
 def test_scores_of_spans_in_parts_of_a_sequence(rows, margins, monkeypatch):
     """Right with any margins: with small ones, parts disagree, and the sequence is run again, and in the end whole."""
-    e, lengths, moves = chain(9, [900, 3, 250], BILUO)
-    tags = decode(e, lengths, moves)
+    e, lengths, transitions = chain(9, [900, 3, 250], BILUO)
+    tags = decode(e, lengths, transitions)
     spans = tags_to_spans(tags, np.cumsum(lengths) - lengths, BILUO)
     assert len(spans.starts) > 50
-    expected = span_probabilities(forward_backward(e, lengths, moves), spans)
-    np.testing.assert_allclose(probabilities(e, lengths, moves, None, spans), expected, rtol=1e-7)
+    expected = span_probabilities(forward_backward(e, lengths, transitions), spans)
+    np.testing.assert_allclose(probabilities(e, lengths, transitions, None, spans), expected, rtol=1e-7)
     monkeypatch.setattr(confidence_module, "rows_at_once", lambda n_tags: rows)
     monkeypatch.setattr(confidence_module, "PART_MARGINS", margins)
-    np.testing.assert_allclose(probabilities(e, lengths, moves, None, spans), expected, rtol=1e-7)
+    np.testing.assert_allclose(probabilities(e, lengths, transitions, None, spans), expected, rtol=1e-7)
 
 
 def test_a_long_memory_takes_wider_margins_and_not_the_whole_sequence(monkeypatch):
     """An entity goes on nine times of ten, and so does no entity: only some 90 tokens later is the start forgotten."""
     stay, change, never = np.log(0.9), np.log(0.1), -30.0
     enter = np.array([[stay, change, never], [change, never, never]])
-    t = no_transitions(BIO, 1)._replace(enter=enter, inside=np.full((1, 2, 1), stay))
-    e, lengths, moves = np.random.default_rng(0).normal(size=(9000, 3)) * 0.01, np.array([9000]), Moves(BIO, t)
+    t = zero_transitions(BIO, 1)._replace(enter=enter, inside=np.full((1, 2, 1), stay))
+    e, lengths, transitions = (
+        np.random.default_rng(0).normal(size=(9000, 3)) * 0.01,
+        np.array([9000]),
+        Transitions(BIO, t),
+    )
     starts = np.arange(10, 9000, 500)
     spans = Spans(starts, starts + 2, np.zeros_like(starts))
-    expected = span_probabilities(forward_backward(e, lengths, moves), spans)
+    expected = span_probabilities(forward_backward(e, lengths, transitions), spans)
     tried, real = [], confidence_module._score_parts
     monkeypatch.setattr(confidence_module, "rows_at_once", lambda n_tags: 3000)
     monkeypatch.setattr(confidence_module, "_score_parts", lambda *args: tried.append(len(args[4])) or real(*args))
-    np.testing.assert_allclose(probabilities(e, lengths, moves, None, spans), expected, rtol=1e-7)
+    np.testing.assert_allclose(probabilities(e, lengths, transitions, None, spans), expected, rtol=1e-7)
     assert tried == [3, 3]
 
 
 def test_part_of_a_longer_sequence():
     """A sequence that goes on leaves all open where it does; some tokens further in, that is forgotten."""
-    e, lengths, moves = chain(7, [300])
-    expected = forward_backward(e, lengths, moves)
+    e, lengths, transitions = chain(7, [300])
+    expected = forward_backward(e, lengths, transitions)
     flags = (np.array([True]), np.array([True]))
-    part = forward_backward(e[50:250], np.array([200]), moves, None, flags)
+    part = forward_backward(e[50:250], np.array([200]), transitions, None, flags)
     np.testing.assert_allclose(part.alpha[60:], expected.alpha[110:250], rtol=1e-8)
     np.testing.assert_allclose(part.beta[:-60], expected.beta[50:190], rtol=1e-8)
 

@@ -6,25 +6,25 @@ from support.chains import CASES, assert_numeric, log_sum, paths, random_case, r
 
 from spacy_lstm_ner.layers.crf.divergence import chain_divergence
 from spacy_lstm_ner.layers.crf.forward_backward import forward_backward
-from spacy_lstm_ner.layers.crf.transitions import Moves
+from spacy_lstm_ner.layers.crf.transitions import Transitions
 from spacy_lstm_ner.tags import SCHEMES
 
 
 def grown_case(scheme_name, seed):
     """An earlier chain, and one with another label, which some tokens may take."""
-    rng, scheme, lengths, e, transitions, allowed = random_case(scheme_name, seed)
+    rng, scheme, lengths, e, params, allowed = random_case(scheme_name, seed)
     n_new = scheme.n_labels(e.shape[1]) + 1
     emissions = rng.normal(size=(len(e), scheme.n_tags(n_new))) * 2
     wider = rng.uniform(size=emissions.shape) < 0.5
     wider[:, : e.shape[1]] = allowed
-    earlier = forward_backward(e, lengths, Moves(scheme, transitions), allowed)
-    return scheme, lengths, (e, transitions, allowed), earlier, emissions, random_transitions(rng, scheme, n_new), wider
+    earlier = forward_backward(e, lengths, Transitions(scheme, params), allowed)
+    return scheme, lengths, (e, params, allowed), earlier, emissions, random_transitions(rng, scheme, n_new), wider
 
 
 @pytest.mark.parametrize("scheme_name, seed", CASES)
 def test_divergence_against_enumeration(scheme_name, seed):
     scheme, lengths, (e, old, allowed), earlier, emissions, new, wider = grown_case(scheme_name, seed)
-    ours = chain_divergence(earlier, emissions, Moves(scheme, new), wider).value
+    ours = chain_divergence(earlier, emissions, Transitions(scheme, new), wider).value
     expected, first = 0.0, 0
     for n in lengths.tolist():
         rows = slice(first, first + n)
@@ -40,17 +40,17 @@ def test_gradient_is_numeric(scheme_name, seed):
     scheme, _, _, earlier, emissions, new, wider = grown_case(scheme_name, seed)
 
     def value():
-        return chain_divergence(earlier, emissions, Moves(scheme, new), wider).value
+        return chain_divergence(earlier, emissions, Transitions(scheme, new), wider).value
 
-    loss = chain_divergence(earlier, emissions, Moves(scheme, new), wider)
+    loss = chain_divergence(earlier, emissions, Transitions(scheme, new), wider)
     assert_numeric(value, [emissions, *new], [loss.d_emissions, *loss.d_transitions], every_entry=seed < 2)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_no_divergence_from_itself(scheme):
-    _, codec, lengths, e, transitions, allowed = random_case(scheme, 3)
-    moves = Moves(codec, transitions)
-    loss = chain_divergence(forward_backward(e, lengths, moves, allowed), e, moves, allowed)
+    _, codec, lengths, e, params, allowed = random_case(scheme, 3)
+    transitions = Transitions(codec, params)
+    loss = chain_divergence(forward_backward(e, lengths, transitions, allowed), e, transitions, allowed)
     assert loss.value == pytest.approx(0.0, abs=1e-9)
     np.testing.assert_allclose(loss.d_emissions, 0.0, atol=1e-12)
     for gradient in loss.d_transitions:

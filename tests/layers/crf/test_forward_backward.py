@@ -9,7 +9,7 @@ from support.chains import CASES, assert_numeric, log_sum, paths, random_case, r
 from spacy_lstm_ner.layers.crf.forbidden_spans import without_spans
 from spacy_lstm_ner.layers.crf.forward_backward import entropy, forward_backward
 from spacy_lstm_ner.layers.crf.likelihood import Gold, chain_loss, cross_entropy
-from spacy_lstm_ner.layers.crf.transitions import Moves, Transitions, no_transitions
+from spacy_lstm_ner.layers.crf.transitions import TransitionParams, Transitions, zero_transitions
 from spacy_lstm_ner.layers.crf.viterbi import decode, n_best
 from spacy_lstm_ner.tags import BILUO, BIO, MISSING, SCHEMES, Spans, tags_to_spans
 
@@ -19,12 +19,12 @@ from spacy_lstm_ner.tags import BILUO, BIO, MISSING, SCHEMES, Spans, tags_to_spa
 def test_sums_over_all_sequences(scheme_name, seed, dense_tags, monkeypatch):
     """Log-partition, marginals, expected counts and entropy, by the matrix and by the factored sums."""
     monkeypatch.setattr("spacy_lstm_ner.layers.crf.transitions.DENSE_TAGS", dense_tags)
-    _, scheme, lengths, e, transitions, allowed = random_case(scheme_name, seed)
-    lattice = forward_backward(e, lengths, Moves(scheme, transitions), allowed)
+    _, scheme, lengths, e, params, allowed = random_case(scheme_name, seed)
+    lattice = forward_backward(e, lengths, Transitions(scheme, params), allowed)
     entropies = entropy(lattice)
     expected = 0.0
     for k, (own_e, own_allowed, gamma) in enumerate(split(lengths, e, allowed, lattice.marginals)):
-        found = paths(scheme, transitions, own_e, own_allowed)
+        found = paths(scheme, params, own_e, own_allowed)
         log_z = log_sum(found.values())
         assert lattice.log_partition[k] == pytest.approx(log_z, abs=1e-9)
         probs = {tags: np.exp(score - log_z) for tags, score in found.items()}
@@ -36,20 +36,20 @@ def test_sums_over_all_sequences(scheme_name, seed, dense_tags, monkeypatch):
         finite = np.where(own_allowed, own_e, 0.0)
         expected += sum(p * (found[tags] - sum(finite[t, x] for t, x in enumerate(tags))) for tags, p in probs.items())
     counts = lattice.expected_counts()
-    ours = sum((a * b).sum() for a, b in zip(counts, transitions, strict=True))
+    ours = sum((a * b).sum() for a, b in zip(counts, params, strict=True))
     assert ours == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("scheme_name, seed", CASES)
 def test_best_sequences(scheme_name, seed):
-    _, scheme, lengths, e, transitions, allowed = random_case(scheme_name, seed)
-    moves = Moves(scheme, transitions)
-    tags = decode(e, lengths, moves, allowed)
+    _, scheme, lengths, e, params, allowed = random_case(scheme_name, seed)
+    transitions = Transitions(scheme, params)
+    tags = decode(e, lengths, transitions, allowed)
     for own_e, own_allowed, own_tags in split(lengths, e, allowed, tags):
-        found = sorted(paths(scheme, transitions, own_e, own_allowed).items(), key=lambda item: -item[1])
+        found = sorted(paths(scheme, params, own_e, own_allowed).items(), key=lambda item: -item[1])
         assert tuple(own_tags.tolist()) == found[0][0]
         for n in (1, 3, 50):
-            best = n_best(own_e, moves, n, own_allowed)
+            best = n_best(own_e, transitions, n, own_allowed)
             assert [tuple(t.tolist()) for t, _ in best] == [t for t, _ in found[:n]]
             np.testing.assert_allclose([score for _, score in best], [score for _, score in found[:n]], atol=1e-9)
 
@@ -61,31 +61,31 @@ def test_decoding_without_transitions(scheme_name, seed, ties):
     rng, scheme, lengths, e, _, allowed = random_case(scheme_name, seed)
     if ties:
         e = rng.integers(0, 3, size=e.shape).astype(float)
-    free = no_transitions(scheme, scheme.n_labels(e.shape[1]))
+    free = zero_transitions(scheme, scheme.n_labels(e.shape[1]))
     given = e.copy()
-    tags = decode(e, lengths, Moves(scheme, free), allowed)
+    tags = decode(e, lengths, Transitions(scheme, free), allowed)
     np.testing.assert_array_equal(e, given)
     for own_e, own_allowed, own_tags in split(lengths, e, allowed, tags):
         found = paths(scheme, free, own_e, own_allowed)
         assert found[tuple(own_tags.tolist())] == pytest.approx(max(found.values()), abs=1e-9)
-        alone = decode(own_e, np.array([len(own_e)]), Moves(scheme, free), own_allowed)
+        alone = decode(own_e, np.array([len(own_e)]), Transitions(scheme, free), own_allowed)
         assert alone.tolist() == own_tags.tolist()
 
 
 @pytest.mark.parametrize("scheme_name, seed", CASES)
 def test_sequences_without_forbidden_spans(scheme_name, seed):
-    rng, scheme, lengths, e, transitions, allowed = random_case(scheme_name, seed)
+    rng, scheme, lengths, e, params, allowed = random_case(scheme_name, seed)
     n_labels = scheme.n_labels(e.shape[1])
     forbidden = random_spans(rng, lengths, n_labels)
-    moves = Moves(scheme, transitions)
-    chain = without_spans(e, lengths, moves, allowed, as_spans(forbidden))
+    transitions = Transitions(scheme, params)
+    chain = without_spans(e, lengths, transitions, allowed, as_spans(forbidden))
     gamma = chain.fold(chain.lattice.marginals)
     counts, expected = chain.fold_counts(), 0.0
     for k, (first, (own_e, own_allowed, own_gamma)) in enumerate(
         zip(np.cumsum(lengths) - lengths, split(lengths, e, allowed, gamma), strict=True)
     ):
         own = [(s - first, t - first, label) for s, t, label in forbidden]
-        found = paths(scheme, transitions, own_e, own_allowed, own)
+        found = paths(scheme, params, own_e, own_allowed, own)
         log_z = log_sum(found.values())
         assert chain.lattice.log_partition[k] == pytest.approx(log_z, abs=1e-9)
         marginals, finite = np.zeros_like(own_e), np.where(own_allowed, own_e, 0.0)
@@ -93,7 +93,7 @@ def test_sequences_without_forbidden_spans(scheme_name, seed):
             marginals[np.arange(len(tags)), list(tags)] += np.exp(score - log_z)
             expected += np.exp(score - log_z) * (score - sum(finite[t, x] for t, x in enumerate(tags)))
         np.testing.assert_allclose(own_gamma, marginals, atol=1e-9)
-    ours = sum((a * b).sum() for a, b in zip(counts, transitions, strict=True))
+    ours = sum((a * b).sum() for a, b in zip(counts, params, strict=True))
     assert ours == pytest.approx(expected, abs=1e-9)
 
 
@@ -116,7 +116,7 @@ def random_gold(rng, scheme, lengths, n_labels, share_missing):
     tags = []
     for length in lengths:
         e = rng.normal(size=(length, scheme.n_tags(n_labels)))
-        tags.append(decode(e, np.array([length]), Moves(scheme, no_transitions(scheme, n_labels))))
+        tags.append(decode(e, np.array([length]), Transitions(scheme, zero_transitions(scheme, n_labels))))
     tags = np.concatenate(tags)
     # Whole entities lose their annotation, since a part of an entity is no entity.
     spans = tags_to_spans(tags, np.cumsum(lengths) - lengths, scheme)
@@ -137,17 +137,17 @@ def agrees(scheme, gold, tags):
 @pytest.mark.parametrize("share_missing", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("scheme_name, seed", CASES)
 def test_loss_of_partial_annotation(scheme_name, seed, share_missing):
-    rng, scheme, lengths, e, transitions, _ = random_case(scheme_name, seed)
+    rng, scheme, lengths, e, params, _ = random_case(scheme_name, seed)
     n_labels = scheme.n_labels(e.shape[1])
     gold = random_gold(rng, scheme, lengths, n_labels, share_missing)
     negative = [s for s in random_spans(rng, lengths, n_labels, 2) if (gold[s[0] : s[1]] == MISSING).all()]
     forbidden = as_spans(negative) if seed % 2 else None
-    moves = Moves(scheme, transitions)
-    result = chain_loss(e, lengths, Gold(gold, None, forbidden), moves)
+    transitions = Transitions(scheme, params)
+    result = chain_loss(e, lengths, Gold(gold, None, forbidden), transitions)
     expected = 0.0
     for first, (own_e, own_gold) in zip(np.cumsum(lengths) - lengths, split(lengths, e, gold), strict=True):
         own = [(s - first, t - first, label) for s, t, label in negative] if seed % 2 else []
-        found = paths(scheme, transitions, own_e)
+        found = paths(scheme, params, own_e)
         left = [
             score
             for tags, score in found.items()
@@ -161,7 +161,7 @@ def test_loss_of_partial_annotation(scheme_name, seed, share_missing):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("scheme_name, seed", [(scheme, seed) for scheme in SCHEMES for seed in range(8)])
 def test_gradient_is_numeric(scheme_name, seed, weighted, share_missing):
-    rng, scheme, lengths, e, transitions, allowed = random_case(scheme_name, seed)
+    rng, scheme, lengths, e, params, allowed = random_case(scheme_name, seed)
     n_labels = scheme.n_labels(e.shape[1])
     tags = random_gold(rng, scheme, lengths, n_labels, share_missing)
     missing = tags == MISSING
@@ -171,17 +171,17 @@ def test_gradient_is_numeric(scheme_name, seed, weighted, share_missing):
     options = {"weights": rng.uniform(0.5, 3.0, size=e.shape[1]), "smoothing": 0.1} if weighted else {}
 
     def loss():
-        return chain_loss(e, lengths, gold, Moves(scheme, transitions), **options).value
+        return chain_loss(e, lengths, gold, Transitions(scheme, params), **options).value
 
-    result = chain_loss(e, lengths, gold, Moves(scheme, transitions), **options)
-    assert_numeric(loss, [e, *transitions], [result.d_emissions, *result.d_transitions], every_entry=seed < 2)
+    result = chain_loss(e, lengths, gold, Transitions(scheme, params), **options)
+    assert_numeric(loss, [e, *params], [result.d_emissions, *result.d_transitions], every_entry=seed < 2)
 
 
 def test_wrong_spans_of_one_sequence_leave_the_others():
     """Sequences of every kind in one batch: the loss is the sum of their losses, in any order."""
     rng = np.random.default_rng(0)
-    transitions = random_transitions(rng, BIO, 2)
-    moves = Moves(BIO, transitions)
+    params = random_transitions(rng, BIO, 2)
+    transitions = Transitions(BIO, params)
     whole = rng.normal(size=(4, 5)), np.array([0, 1, 2, 0]), [(0, 1, 1), (1, 2, 0)]
     partial = rng.normal(size=(3, 5)), np.array([MISSING, 3, MISSING]), []
     negative = rng.normal(size=(2, 5)), np.array([MISSING, MISSING]), [(0, 2, 0)]
@@ -189,10 +189,10 @@ def test_wrong_spans_of_one_sequence_leave_the_others():
         lengths, first, spans, alone = np.array([len(e) for e, _, _ in order]), 0, [], 0.0
         for e, tags, own in order:
             spans += [(s + first, t + first, k) for s, t, k in own]
-            alone += chain_loss(e, np.array([len(e)]), Gold(tags, None, as_spans(own)), moves).value
+            alone += chain_loss(e, np.array([len(e)]), Gold(tags, None, as_spans(own)), transitions).value
             first += len(e)
         emissions, gold = np.concatenate([e for e, _, _ in order]), np.concatenate([tags for _, tags, _ in order])
-        together = chain_loss(emissions, lengths, Gold(gold, None, as_spans(spans)), moves)
+        together = chain_loss(emissions, lengths, Gold(gold, None, as_spans(spans)), transitions)
         assert together.value == pytest.approx(alone, abs=1e-9)
 
 
@@ -200,12 +200,12 @@ def test_wrong_spans_of_one_sequence_leave_the_others():
 def test_smoothing_has_a_minimum(scheme):
     """Descent on emissions and transitions comes to rest instead of falling for ever."""
     lengths, gold = np.array([3]), Gold(np.zeros(3, dtype=np.int64))
-    e, transitions = np.zeros((3, scheme.n_tags(1))), no_transitions(scheme, 1)
+    e, params = np.zeros((3, scheme.n_tags(1))), zero_transitions(scheme, 1)
     losses = []
     for _ in range(600):
-        loss = chain_loss(e, lengths, gold, Moves(scheme, transitions), smoothing=0.1)
+        loss = chain_loss(e, lengths, gold, Transitions(scheme, params), smoothing=0.1)
         e = e - loss.d_emissions
-        transitions = Transitions(*(x - d for x, d in zip(transitions, loss.d_transitions, strict=True)))
+        params = TransitionParams(*(x - d for x, d in zip(params, loss.d_transitions, strict=True)))
         losses.append(loss.value)
     assert losses[-1] > 0.0 and losses[-100] - losses[-1] < 1e-3
 
@@ -215,8 +215,8 @@ def test_extreme_emissions_stay_finite():
     rng = np.random.default_rng(0)
     lengths = np.array([30, 7])
     e = rng.normal(size=(37, 5)) * 1e4
-    moves = Moves(BIO, random_transitions(rng, BIO, 2))
-    lattice = forward_backward(e, lengths, moves)
+    transitions = Transitions(BIO, random_transitions(rng, BIO, 2))
+    lattice = forward_backward(e, lengths, transitions)
     assert np.isfinite(lattice.log_partition).all()
     np.testing.assert_allclose(lattice.marginals.sum(axis=1), 1.0)
     assert np.isfinite(entropy(lattice)).all()
@@ -227,33 +227,33 @@ def test_no_tokens_and_no_labels():
         lengths = np.array(lengths, dtype=np.int64)
         for n_labels in (0, 2):
             e = np.zeros((int(lengths.sum()), 2 * n_labels + 1))
-            moves = Moves(BIO, no_transitions(BIO, n_labels))
-            lattice = forward_backward(e, lengths, moves)
+            transitions = Transitions(BIO, zero_transitions(BIO, n_labels))
+            lattice = forward_backward(e, lengths, transitions)
             assert lattice.log_partition.shape == lattice.lengths.shape
-            assert decode(e, lengths, moves).tolist() == [0] * len(e)
-            result = chain_loss(e, lengths, Gold(np.zeros(len(e), dtype=np.int64)), moves)
+            assert decode(e, lengths, transitions).tolist() == [0] * len(e)
+            result = chain_loss(e, lengths, Gold(np.zeros(len(e), dtype=np.int64)), transitions)
             assert result.value >= 0.0 and result.d_emissions.shape == e.shape
-    assert n_best(np.zeros((2, 1)), Moves(BILUO, no_transitions(BILUO, 0)), 3)[0][0].tolist() == [0, 0]
+    assert n_best(np.zeros((2, 1)), Transitions(BILUO, zero_transitions(BILUO, 0)), 3)[0][0].tolist() == [0, 0]
 
 
 def test_a_thousand_labels_take_the_factored_way():
     rng = np.random.default_rng(0)
     e, lengths = rng.normal(size=(40, 2001)), np.array([25, 15])
-    moves = Moves(BIO, random_transitions(rng, BIO, 1000))
-    lattice = forward_backward(e, lengths, moves)
-    assert "matrix" not in vars(moves) and "_both" not in vars(moves)
+    transitions = Transitions(BIO, random_transitions(rng, BIO, 1000))
+    lattice = forward_backward(e, lengths, transitions)
+    assert "matrix" not in vars(transitions) and "_both" not in vars(transitions)
     np.testing.assert_allclose(lattice.marginals.sum(axis=1), 1.0)
-    assert len(decode(e, lengths, moves)) == 40
+    assert len(decode(e, lengths, transitions)) == 40
 
 
 def test_a_batch_gives_what_its_sequences_give():
     rng = np.random.default_rng(0)
     lengths = np.array([3, 0, 12, 1, 5])
     e = rng.normal(size=(21, 9))
-    moves = Moves(BIO, random_transitions(rng, BIO, 4))
-    together = forward_backward(e, lengths, moves)
+    transitions = Transitions(BIO, random_transitions(rng, BIO, 4))
+    together = forward_backward(e, lengths, transitions)
     for k, (own_e, gamma) in enumerate(split(lengths, e, together.marginals)):
-        alone = forward_backward(own_e, lengths[k : k + 1], moves)
+        alone = forward_backward(own_e, lengths[k : k + 1], transitions)
         np.testing.assert_allclose(alone.marginals, gamma, atol=1e-12)
         np.testing.assert_allclose(alone.log_partition, together.log_partition[k], atol=1e-12)
 
@@ -282,17 +282,17 @@ def test_against_pytorch_crf():
     rng, lengths = np.random.default_rng(0), np.array([7, 4, 1])
     n_labels = 3
     e = rng.normal(size=(12, 2 * n_labels + 1))
-    transitions = random_transitions(rng, BIO, n_labels)
-    moves = Moves(BIO, transitions)
+    params = random_transitions(rng, BIO, n_labels)
+    transitions = Transitions(BIO, params)
     tags = random_gold(rng, BIO, lengths, n_labels, 0.0)
-    ours = chain_loss(e, lengths, Gold(tags), moves)
+    ours = chain_loss(e, lengths, Gold(tags), transitions)
 
     crf = torchcrf.CRF(e.shape[1], batch_first=True).double()
     impossible = -1e4
     with torch.no_grad(), np.errstate(divide="ignore"):
-        crf.transitions.copy_(torch.tensor(np.maximum(np.log(moves.matrix), impossible)))
-        crf.start_transitions.copy_(torch.tensor(np.maximum(np.log(moves.start), impossible)))
-        crf.end_transitions.copy_(torch.tensor(transitions.end))
+        crf.transitions.copy_(torch.tensor(np.maximum(np.log(transitions.matrix), impossible)))
+        crf.start_transitions.copy_(torch.tensor(np.maximum(np.log(transitions.start), impossible)))
+        crf.end_transitions.copy_(torch.tensor(params.end))
     shape = (len(lengths), int(lengths.max()))
     mask = np.arange(shape[1]) < lengths[:, None]
     padded, padded_tags = np.zeros((*shape, e.shape[1])), np.zeros(shape, dtype=np.int64)
@@ -303,5 +303,5 @@ def test_against_pytorch_crf():
     assert ours.value == pytest.approx(loss.item(), rel=1e-5)
     np.testing.assert_allclose(ours.d_emissions, emissions.grad.numpy()[mask], atol=1e-5)
     best = crf.decode(emissions, torch.tensor(mask))
-    assert decode(e, lengths, moves).tolist() == [tag for path in best for tag in path]
+    assert decode(e, lengths, transitions).tolist() == [tag for path in best for tag in path]
     np.testing.assert_allclose(ours.d_transitions.end, crf.end_transitions.grad.numpy(), atol=1e-5)

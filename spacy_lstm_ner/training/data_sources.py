@@ -17,11 +17,9 @@ from spacy.util import get_sourced_components, load_config, load_model_from_conf
 from thinc.api import Config
 
 from ..annotation.label_data import read_label_data
-from .data_report import DataReport, PartReport, compare, examine, skipped_by_corpus
-from .reader import AnnotatedText
-
-FACTORY = "lstm_ner"
-
+from ..data.data_report import DataReport, PartReport, compare, examine, skipped_by_corpus
+from ..data.reader import AnnotatedText
+from ..pipeline.component import find_component
 
 Reader = Callable[[Language], Iterable[Example]]
 
@@ -65,25 +63,17 @@ def from_config(path: Path, overrides: dict[str, Any], component: Optional[str] 
     config = nlp.config.interpolate()
     training = registry.resolve(config["training"], schema=ConfigSchemaTraining)
     train, dev = resolve_dot_names(config, [training["train_corpus"], training["dev_corpus"]])
-    name = _component(nlp, component)
+    pipe = find_component(nlp, component)
+    name = pipe.name
     labels = _settings(config, name).get("labels")
     return Sources(
         nlp,
         train,
         dev,
-        nlp.get_pipe(name).cfg["incorrect_spans_key"],  # type: ignore[attr-defined]
+        pipe.cfg["incorrect_spans_key"],
         None if labels is None else read_label_data(name, labels),
         _annotate(nlp, config, name, training["annotating_components"], get_sourced_components(raw)),
     )
-
-
-def _component(nlp: Language, wanted: Optional[str]) -> str:
-    names = [name for name in nlp.pipe_names if nlp.get_pipe_meta(name).factory == FACTORY]
-    if wanted is not None and wanted not in names:
-        raise ValueError(f"no component {wanted!r} made by {FACTORY!r} in the pipeline: {', '.join(nlp.pipe_names)}")
-    if not names:
-        raise ValueError(f"no component made by {FACTORY!r} in the pipeline: {', '.join(nlp.pipe_names) or 'empty'}")
-    return names[0] if wanted is None else wanted
 
 
 def _settings(config: Config, name: str) -> dict[str, Any]:
