@@ -69,12 +69,12 @@ def calibration(model: Path, dev: Path) -> dict[str, Any]:
     nlp = spacy.load(model)
     component = nlp.get_pipe("lstm_ner")
     examples = list(Corpus(dev)(nlp))
-    args = component.labels, component.cfg
-    before = score(component.model, examples, *args)
+    tagger = component.tagger
+    before = score(tagger, examples)
     halves = []
     for k in (0, 1):
-        fit(component.model, examples[1 - k :: 2], *args)
-        halves.append(score(component.model, examples[k::2], *args))
+        fit(tagger, examples[1 - k :: 2])
+        halves.append(score(tagger, examples[k::2]))
     scores, right = (np.concatenate([getattr(half, name) for half in halves]) for name in ("scores", "right"))
     raw, fitted = reliability(before.scores, before.right), reliability(scores, right)
     confident = scores >= np.quantile(scores, LEFT_OUT)

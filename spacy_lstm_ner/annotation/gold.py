@@ -1,11 +1,11 @@
-"""Gold annotation read into arrays.
+"""Gold annotation read into arrays: tags of tokens, and spans that the annotation says are wrong.
 
 Notation as in `chain`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Optional
 
 import numpy as np
@@ -19,40 +19,57 @@ from ..types import Bools, Ints
 from .chain import IOB_OUTSIDE, ChainTokens
 from .gold_report import GoldReport
 
+Entity = tuple[int, int, str]
+"""First token, token behind the last, label."""
+
 
 def gold_labels(doc: Doc) -> Counter[str]:
-    """The labels of a gold doc, with the number of its entities of each."""
+    """Count the entities of a gold doc by label."""
     return Counter(ent.label_ for ent in doc.ents if ent.label_)
 
 
-def doc_tags(doc: Doc, label_numbers: Mapping[str, int]) -> Ints:
-    """The tags of the entities that a doc has; every other token is O."""
-    spans = [(ent.start, ent.end, label_numbers[ent.label_]) for ent in doc.ents]
-    starts, ends, labels = np.array(spans, dtype=np.int64).reshape(-1, 3).T
-    return spans_to_tags(Spans(starts, ends, labels), len(doc))
+def inspect_gold(example: Example, report: GoldReport) -> Ints:
+    """Count what an example is annotated with, and what is wrong with it.
+
+    Args:
+        example (Example): the example.
+        report (GoldReport): where to count.
+
+    Returns:
+        Ints: (tokens,) OUTSIDE, MISSING, or a tag greater than 0, for each token of the predicted doc.
+    """
+    labels = gold_labels(example.reference)
+    report.labels.update(labels)
+    return gold_tags(example, dict.fromkeys(labels, 0), report)
 
 
 def gold_tags(
     example: Example, label_numbers: Mapping[str, int], report: GoldReport, own_labels: Optional[Sequence[str]] = None
 ) -> Ints:
-    """The gold tags of the predicted doc's tokens; MISSING where there is no annotation.
+    """Read the gold tags of the predicted doc's tokens.
 
-    label_numbers: the number of each label; an entity of another label is MISSING.
-    own_labels: if given, an entity of a label that is not among them is O.
-    Entities lose white space at their ends; one that does not align with the tokens is MISSING. Both are counted in
-    `report`.
+    Entities lose white space at their ends. An entity whose ends are not those of tokens becomes MISSING.
+
+    Args:
+        example (Example): the example.
+        label_numbers (Mapping[str, int]): the number of each label. An entity of another label is MISSING.
+        own_labels (Optional[Sequence[str]]): if given, an entity of a label that is not among these is OUTSIDE.
+        report (GoldReport): counts the docs and entities, and what is wrong with them.
+
+    Returns:
+        Ints: (tokens,) the BIO tags; MISSING where there is no annotation.
     """
     report.docs += 1
     predicted, reference = example.predicted, example.reference
     if not reference.has_annotation("ENT_IOB"):
         report.docs_without_annotation += len(predicted) > 0
         return np.full(len(predicted), MISSING, dtype=np.int64)
-    if _same_tokens(predicted, reference):
+    if _have_same_tokens(predicted, reference):
         iob = reference.to_array(ENT_IOB)
         tags = np.where(iob == IOB_OUTSIDE, OUTSIDE, MISSING).astype(np.int64)
         entities = [(ent.start, ent.end, ent.label_) for ent in reference.ents]
     else:
-        tags, entities = _aligned(example, report)
+        tags, entities = _align(example, report)
     report.entities += len(reference.ents)
     kept = []
     for start, end, label in entities:
@@ -75,13 +92,14 @@ def gold_tags(
     return tags
 
 
-def _same_tokens(predicted: Doc, reference: Doc) -> bool:
+def _have_same_tokens(predicted: Doc, reference: Doc) -> bool:
     if len(predicted) != len(reference):
         return False
     return np.array_equal(predicted.to_array([ORTH, SPACY]), reference.to_array([ORTH, SPACY]))
 
 
-def _aligned(example: Example, report: GoldReport) -> tuple[Ints, list[tuple[int, int, str]]]:
+def _align(example: Example, report: GoldReport) -> tuple[Ints, list[Entity]]:
+    """Tags and entities of the reference, in tokens of the predicted doc."""
     _, biluo = example.get_aligned_ents_and_ner()
     tags = np.array([OUTSIDE if tag == "O" else MISSING for tag in biluo], dtype=np.int64)
     spans = biluo_tags_to_spans(example.predicted, [tag or "-" for tag in biluo])
@@ -110,18 +128,26 @@ def chain_gold(
     docs: Sequence[Doc] = (),
     report: Optional[GoldReport] = None,
 ) -> Ints:
-    """The gold tags (M,) of the chain, from the BIO tags (N,) of all tokens.
+    """Turn the gold tags of all tokens into those of the chain.
 
-    docs, report: the docs of the tokens, and where to count what is lost; None: it is not counted.
-    An entity that the constraints do not allow loses its annotation, as do tokens that can only be O.
+    An entity that the constraints do not allow becomes MISSING, as do tokens that can only be O.
+
+    Args:
+        tags (Ints): (N,) BIO tags of all tokens, from `gold_tags`.
+        tokens (ChainTokens): the tokens of the chain.
+        scheme (Scheme): the tag scheme of the result.
+        docs (Sequence[Doc]): the docs of the tokens; needed for the report only.
+        report (Optional[GoldReport]): counts the entities that are not allowed.
+
+    Returns:
+        Ints: (M,) the gold tags.
     """
     own = tags[tokens.rows]
-    starts = np.cumsum(tokens.lengths) - tokens.lengths
-    spans = tags_to_spans(own, starts, BIO)
-    blocked = np.cumsum(np.concatenate([[0], tokens.outside]))
-    parted = np.cumsum(np.concatenate([[0], tokens.separate]))
-    free = blocked[spans.ends] == blocked[spans.starts]
-    whole = parted[spans.ends] == parted[spans.starts + 1]
+    spans = tags_to_spans(own, tokens.starts, BIO)
+    taken = np.cumsum(np.concatenate([[0], tokens.outside]))
+    separated = np.cumsum(np.concatenate([[0], tokens.separate]))
+    free = taken[spans.ends] == taken[spans.starts]
+    whole = separated[spans.ends] == separated[spans.starts + 1]
     fits = free & whole
     if report is not None and not fits.all():
         lost = Spans(*(column[~fits] for column in spans))
@@ -131,23 +157,33 @@ def chain_gold(
 
 
 def _report_lost(starts: Ints, ends: Ints, free: Bools, docs: Sequence[Doc], report: GoldReport) -> None:
-    """Count entities that the constraints do not allow, by the rows of all tokens; free: no other entity is there."""
+    """Count entities that the constraints do not allow. starts, ends: tokens. free: where nothing given is there."""
     first_tokens = np.cumsum([0, *(len(doc) for doc in docs)])
     of_doc = np.searchsorted(first_tokens, starts, side="right") - 1
     for start, end, k, is_free in zip(starts.tolist(), ends.tolist(), of_doc.tolist(), free.tolist(), strict=True):
         span = docs[k][start - int(first_tokens[k]) : end - int(first_tokens[k])]
         crosses = is_free and any(token.is_sent_start for token in span[1:])
-        (report.parted if crosses else report.taken).add_entity(docs[k], span.text)
+        (report.across_sentences if crosses else report.overlapping).add_entity(docs[k], span.text)
 
 
 def incorrect_spans(
     examples: Sequence[Example], key: str, label_numbers: Mapping[str, int], tokens: ChainTokens, gold: Spans
 ) -> tuple[Spans, Ints]:
-    """The spans that the annotation says are wrong, by rows of the chain; and the rows that it says are in an entity.
+    """Read the spans that the annotation says are wrong.
 
-    key: their place in `doc.spans` of the reference. A span of label O says that its tokens are in some entity. Labels
-    that are not the component's say nothing. gold: the entities of the annotation, by rows of the chain.
-    Raises ValueError (spaCy's E868, and the text) if a span is an entity of the annotation too.
+    Args:
+        examples (Sequence[Example]): the examples.
+        key (str): the place of these spans in `doc.spans` of the references. A span of the label "O" says that its
+            tokens are in some entity. Spans of labels that the component does not have are ignored.
+        label_numbers (Mapping[str, int]): the number of each label.
+        tokens (ChainTokens): the tokens of the chain.
+        gold (Spans): the gold entities, by rows of the chain.
+
+    Returns:
+        Tuple[Spans, Ints]: the wrong spans, and the tokens that are in some entity, both by rows of the chain.
+
+    Raises:
+        ValueError: if a wrong span is a gold entity as well (spaCy's E868).
     """
     found: list[tuple[int, int, int]] = []
     not_outside: list[int] = []
@@ -168,8 +204,3 @@ def incorrect_spans(
         first_token += len(example.predicted)
     columns = np.array(found, dtype=np.int64).reshape(-1, 3).T
     return Spans(*columns), np.array(not_outside, dtype=np.int64)
-
-
-def word_counts(docs: Iterable[Doc]) -> Counter[int]:
-    """How often each word (orth) occurs."""
-    return Counter(chain.from_iterable(doc.to_array(ORTH).tolist() for doc in docs))

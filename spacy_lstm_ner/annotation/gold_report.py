@@ -1,5 +1,6 @@
-"""What reading gold entities had to mend or leave out: counts, the first few examples, and how a user is told."""
+"""What is wrong with gold annotation: counts, the first few examples, and the message for the user."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,20 +12,24 @@ _CONTEXT_SHOWN = 40
 
 @dataclass
 class Finding:
-    """How often something was found, and the first few of them."""
+    """How often something was found, and the first few examples.
+
+    Attributes:
+        count (int): how often.
+        examples (list[str]): at most EXAMPLES_SHOWN of them.
+    """
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
 
     def add(self, example: str) -> None:
-        """Count one more."""
+        """Count one more. example: how it is shown."""
         self.count += 1
         if len(self.examples) < EXAMPLES_SHOWN:
             self.examples.append(example)
 
     def add_entity(self, doc: Doc, text: str, label: str = "") -> None:
-        """Count an entity, shown with its label if that is known, and the beginning of its doc."""
-        # Only what is shown is put together.
+        """Count an entity. It is shown with its label, if given, and the beginning of its doc."""
         if len(self.examples) < EXAMPLES_SHOWN:
             named = f"{text!r} ({label})" if label else repr(text)
             self.add(f"{named} in {_beginning(doc)}")
@@ -38,44 +43,49 @@ class Finding:
 
 @dataclass
 class GoldReport:
-    """What was read, and what was wrong with it.
+    """What gold annotation holds, and what is wrong with it.
 
-    docs, entities          how many were read, of the reference
-    docs_without_annotation docs with tokens of which none says whether it is in an entity
-    trimmed                 entities that lost white space at their ends
-    blank                   entities that are nothing but white space
-    misaligned              entities that do not start and end where tokens of the predicted doc do
-    parted                  entities that go on across the start of a sentence, where the component forbids it
-    taken                   entities that overlap with what earlier components set
-    All but the trimmed become missing annotation.
+    Trimmed entities lose white space. All others that are listed here become missing annotation.
+
+    Attributes:
+        docs (int): docs read.
+        docs_without_annotation (int): docs with tokens, but without any entity annotation.
+        entities (int): entities of the references.
+        labels (Counter[str]): entities by label, where `inspect_gold` counted them.
+        trimmed (Finding): entities with white space at their ends.
+        blank (Finding): entities that consist of white space.
+        misaligned (Finding): entities whose ends are not those of tokens of the predicted doc.
+        across_sentences (Finding): entities that cross the start of a sentence where the component forbids it.
+        overlapping (Finding): entities that overlap with those of earlier components.
     """
 
     docs: int = 0
     docs_without_annotation: int = 0
     entities: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
     trimmed: Finding = field(default_factory=Finding)
     blank: Finding = field(default_factory=Finding)
     misaligned: Finding = field(default_factory=Finding)
-    parted: Finding = field(default_factory=Finding)
-    taken: Finding = field(default_factory=Finding)
+    across_sentences: Finding = field(default_factory=Finding)
+    overlapping: Finding = field(default_factory=Finding)
 
     def messages(self) -> Iterator[tuple[str, str]]:
-        """What a user should know: the kind of each problem, and a sentence with counts and examples."""
+        """Yield each kind of problem that was found, with a message for the user."""
         of_all = f"of {self.entities} entities"
         if self.docs_without_annotation:
             yield (
                 "docs_without_annotation",
-                f"{self.docs_without_annotation} of {self.docs} docs carry no entity annotation, and teach nothing of "
-                'entities. Give docs without any entity "entities": []',
+                f"{self.docs_without_annotation} of {self.docs} docs have no entity annotation, so nothing is learned "
+                'from them. If a doc has no entities, set "entities": []',
             )
         texts = {
-            "trimmed": f"{of_all} start or end with white space, which was left out",
-            "blank": f"{of_all} are only white space. Their tokens count as not annotated",
-            "misaligned": f"{of_all} do not start and end where tokens do. Their tokens count as not annotated; check "
-            "that the pipeline's tokenizer is that of the annotation",
-            "parted": f"{of_all} go on across the start of a sentence, which sentence_boundaries = true rules out. "
+            "trimmed": f"{of_all} start or end with white space, which was removed",
+            "blank": f"{of_all} consist of white space. Their tokens count as not annotated",
+            "misaligned": f"{of_all} do not start and end where tokens do. Their tokens count as not annotated. Check "
+            "that the pipeline uses the tokenizer of the annotation",
+            "across_sentences": f"{of_all} cross the start of a sentence, which sentence_boundaries = true forbids. "
             "Their tokens count as not annotated",
-            "taken": f"{of_all} overlap with entities or blocked tokens of earlier components, which stay as they are. "
+            "overlapping": f"{of_all} overlap with entities or blocked tokens of earlier components, which stay. "
             "Their tokens count as not annotated",
         }
         for kind, text in texts.items():

@@ -1,13 +1,20 @@
-"""The labels that `initialize` is told to start with, in the forms in which files give them."""
+"""The labels that `initialize` is given, in the forms in which files have them."""
 
 from typing import Any
 
 
 def read_label_data(name: str, labels: Any) -> list[str]:
-    """The labels of a list of them, or of the mapping {action: {label: count}} that spaCy's `ner` writes.
+    """Read labels from a list, or from the mapping {action: {label: count}} that spaCy's `ner` writes.
 
-    name: the component's, for the error.
-    Raises ValueError for anything else.
+    Args:
+        name (str): the component's name, for the error.
+        labels (Any): the list or mapping.
+
+    Returns:
+        list[str]: the labels.
+
+    Raises:
+        ValueError: if it is neither.
     """
     found = labels
     if isinstance(labels, dict) and all(isinstance(value, dict) for value in labels.values()):

@@ -2,27 +2,32 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any, Dict
 
 import numpy as np
-from numpy.typing import NDArray
 from spacy.attrs import ENT_IOB, ENT_TYPE
 from spacy.strings import StringStore
 from spacy.tokens import Doc, Span
 
-from ..annotation.chain import BLOCKED, _is_given, _is_taken
+from ..annotation.chain import BLOCKED, is_given, is_taken
 from ..types import Bools
 from .predict import Prediction
 from .scores import register_score_attribute, write_scores
-from .settings import writes_spans
+from .settings import Settings
 
 
-def write_predictions(docs: Iterable[Doc], predictions: Sequence[Prediction], cfg: Dict[str, Any], name: str) -> None:
-    """Write the predicted entities of each doc where the settings say. name: of the component, kept with the scores."""
-    spans_too, in_ents = writes_spans(cfg), cfg["annotate"] != "spans"
-    if spans_too and cfg["score_attr"] and not Span.has_extension(cfg["score_attr"]):
-        # Unpickled in a process where no component was made.
-        register_score_attribute(cfg["score_attr"], cfg["spans_key"])
+def write_predictions(docs: Iterable[Doc], predictions: Sequence[Prediction], settings: Settings, name: str) -> None:
+    """Write the predicted entities of each doc where the settings say.
+
+    Args:
+        docs (Iterable[Doc]): the docs, which are changed.
+        predictions (Sequence[Prediction]): the entities of each.
+        settings (Settings): the component's settings.
+        name (str): the component's name, which is kept with the scores.
+    """
+    key, in_ents = settings.spans_key if settings.writes_spans else None, settings.annotate != "spans"
+    if key is not None and settings.score_attr and not Span.has_extension(settings.score_attr):
+        # The component was unpickled in a process that has not made one.
+        register_score_attribute(settings.score_attr, key)
     # Each label is looked up once.
     number = cache(StringStore.add)
     for doc, prediction in zip(docs, predictions, strict=True):
@@ -33,30 +38,30 @@ def write_predictions(docs: Iterable[Doc], predictions: Sequence[Prediction], cf
         ]
         if in_ents:
             write_entities(doc, spans)
-        if spans_too and prediction.scores is not None:
-            write_scores(doc, cfg["spans_key"], name, spans, prediction.scores, in_ents)
+        if key is not None and prediction.scores is not None:
+            write_scores(doc, key, name, spans, prediction.scores, in_ents)
 
 
 def write_entities(doc: Doc, entities: list[Span]) -> None:
-    """Add entities to `doc.ents` in one go, in place of those that they overlap.
+    """Add entities to `doc.ents`, in place of those that they overlap with.
 
-    Other entities and blocked tokens that were there stay; every other token is O.
+    Other entities and blocked tokens stay. Every other token becomes O.
     """
-    iob: NDArray[Any] = doc.to_array(ENT_IOB)
-    if not _is_taken(iob).any():
+    iob = doc.to_array(ENT_IOB)
+    if not is_taken(iob).any():
         doc.set_ents(entities)
         return
     written = np.zeros(len(doc), dtype=bool)
     for span in entities:
         written[span.start : span.end] = True
-    free = ~written & ~_is_given(iob, doc.to_array(ENT_TYPE), BLOCKED)
+    free = ~written & ~is_given(iob, doc.to_array(ENT_TYPE), BLOCKED)
     for ent in doc.ents:
         if not written[ent.start : ent.end].any():
             free[ent.start : ent.end] = False
-    doc.set_ents(entities, outside=[Span(doc, *run) for run in _runs(free)], default="unmodified")
+    doc.set_ents(entities, outside=[Span(doc, *bounds) for bounds in _bounds_of_true(free)], default="unmodified")
 
 
-def _runs(mask: Bools) -> list[tuple[int, int]]:
-    """Start and end of every run of True."""
+def _bounds_of_true(mask: Bools) -> list[tuple[int, int]]:
+    """Start and end of each run of consecutive True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))

@@ -1,37 +1,44 @@
-"""Does an entity of probability 0.8 turn out right eight times in ten? Measuring that, and mending it.
+"""Calibration: whether entities of probability 0.8 are right eight times in ten, and how to get there.
 
-A temperature is fitted to held-out annotation by maximum likelihood (Guo et al. 2017): first one for all scores of the
+Temperatures are fitted to held-out annotation by maximum likelihood (Guo et al. 2017): first one for all scores of the
 chain of tags, by the likelihood of the annotated tags; then one for the log odds of each label's entities, by the
-likelihood that they are right, where a label has entities enough. No temperature changes which analysis is the best.
+likelihood that they are right, if a label has enough entities. Temperatures do not change which analysis is the best.
 """
 
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, List, NamedTuple, Tuple
 
 import numpy as np
 from spacy.training import Example
 from thinc.api import Model
 
+from ..annotation.chain import IOB_BEGIN, IOB_INSIDE
 from ..annotation.gold import chain_gold, gold_tags
 from ..annotation.gold_report import GoldReport
-from ..layers.crf.head import label_numbers
 from ..layers.crf.likelihood import Gold, chain_loss
 from ..layers.crf.span_probability import soften
 from ..tags import MISSING, tags_to_spans
 from ..types import Bools, Floats, Ints
 from .predict import Chains, find_spans, read_chains, span_scores
+from .tagger import BoundTagger
 
 LEAST_ENTITIES = 100
 """A label with fewer predicted entities gets no temperature of its own."""
 DOCS_AT_ONCE = 64
 RANGE = (-3.0, 3.0)
-"""The log of the smallest and the largest temperature that is tried."""
+"""The logarithms of the smallest and the largest temperature that is tried."""
 
 
 class Bin(NamedTuple):
-    """Entities of neighbouring scores: mean score, share that is right, and how many."""
+    """Entities of similar scores.
+
+    Attributes:
+        confidence (float): the mean score.
+        precision (float): the share of entities that are right.
+        entities (int): how many there are.
+    """
 
     confidence: float
     precision: float
@@ -41,8 +48,11 @@ class Bin(NamedTuple):
 class Reliability(NamedTuple):
     """How far scores can be trusted.
 
-    ece: expected calibration error, the mean distance of confidence and precision over the bins, weighted by size.
-    brier: mean squared distance of the score from 1 (right) or 0 (wrong).
+    Attributes:
+        ece (float): expected calibration error: the mean difference between confidence and precision over the bins,
+            weighted by size.
+        brier (float): the mean squared difference between the score and 1 (right) or 0 (wrong).
+        bins (List[Bin]): the bins, by increasing confidence.
     """
 
     ece: float
@@ -51,7 +61,14 @@ class Reliability(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Predicted entities of annotated docs: scores, label numbers, whether right, and the number of each one's doc."""
+    """Predicted entities of annotated docs.
+
+    Attributes:
+        scores (Floats): (n,) their probabilities.
+        labels (Ints): (n,) their label numbers.
+        right (Bools): (n,) whether each is right.
+        docs (Ints): (n,) the number of each one's doc.
+    """
 
     scores: Floats
     labels: Ints
@@ -62,7 +79,13 @@ class Scored(NamedTuple):
 def reliability(scores: Floats, right: Bools, n_bins: int = 10) -> Reliability:
     """Compare scores with outcomes, in bins of equally many entities.
 
-    scores (n,): probabilities. right (n,): whether each entity is right.
+    Args:
+        scores (Floats): (n,) the probability of each entity.
+        right (Bools): (n,) whether each entity is right.
+        n_bins (int): the number of bins.
+
+    Returns:
+        Reliability: the figures.
     """
     order = np.argsort(scores, kind="stable")
     bins = []
@@ -75,41 +98,79 @@ def reliability(scores: Floats, right: Bools, n_bins: int = 10) -> Reliability:
     return Reliability(ece, brier, bins)
 
 
-def fit(model: Model[Any, Any], examples: Sequence[Example], labels: Sequence[str], cfg: Dict[str, Any]) -> None:
-    """Fit the temperatures to annotated examples and keep them in the head of the model.
+def calibrate(tagger: BoundTagger, examples: Sequence[Example]) -> Tuple[Reliability, Reliability]:
+    """Fit the temperatures to annotated examples, and measure what that improves.
 
-    examples: their predicted docs hold what the components before this one make of them.
-    Raises ValueError if there is no entity to fit them to: of tokens outside alone, the likeliest temperature is just
-    the lowest.
+    Args:
+        tagger (BoundTagger): the model; its head keeps the temperatures.
+        examples (Sequence[Example]): examples that the model was not trained on. Their predicted docs hold what earlier
+            components have set. Examples without entity annotation are left out.
+
+    Returns:
+        Tuple[Reliability, Reliability]: before calibration, and after. "After" is cross-fitted: each half of the
+        examples is scored with temperatures fitted to the other half. The temperatures that are kept come from all.
+
+    Raises:
+        ValueError: if there are not enough examples or entities.
     """
-    head = model.get_ref("head")
+    examples = [example for example in examples if example.reference.has_annotation("ENT_IOB")]
+    if len(examples) < 2:
+        raise ValueError(f"expected at least two docs with entity annotation, found {len(examples)}")
+    halves = examples[0::2], examples[1::2]
+    if not all(any(example.reference.ents for example in half) for half in halves):
+        raise ValueError(
+            "expected entities in both halves, of every other doc each, found "
+            f"{sum(len(example.reference.ents) for example in examples)} entities in {len(examples)} docs"
+        )
+    before = score(tagger, examples)
+    after = []
+    for fitted_to, scored in (halves[::-1], halves):
+        fit(tagger, fitted_to)
+        after.append(score(tagger, scored))
+    fit(tagger, examples)
+    scores, right = (np.concatenate([getattr(half, name) for half in after]) for name in ("scores", "right"))
+    return reliability(before.scores, before.right), reliability(scores, right)
+
+
+def fit(tagger: BoundTagger, examples: Sequence[Example]) -> None:
+    """Fit the temperatures to annotated examples, and keep them in the head of the model.
+
+    Args:
+        tagger (BoundTagger): the model.
+        examples (Sequence[Example]): their predicted docs hold what earlier components have set.
+
+    Raises:
+        ValueError: if the examples have no entity. Fitted to tokens outside entities only, the temperature is always
+            the lowest that is tried.
+    """
+    head = tagger.head
     head.attrs.update(temperature=1.0, label_temperatures=[])
-    batches = _annotated(model, examples, labels, cfg)
+    batches = _annotated(tagger, examples)
     if not any((gold.tags >= 0).any() for _, gold, _ in batches):
-        raise ValueError("calibrate: no token of the data carries an entity annotation")
+        raise ValueError("calibrate: no token of the data has an entity annotation")
     if not any((gold.tags > 0).any() for _, gold, _ in batches):
         raise ValueError(
-            "calibrate: the data has no entity of a label that the model knows, and temperatures cannot be fitted to "
-            "tokens outside entities alone"
+            "calibrate: the data has no entity with a label that the model knows, and temperatures cannot be fitted to "
+            "tokens outside entities only"
         )
 
-    def of_tags(temperature: float) -> float:
+    def loss_of_tags(temperature: float) -> float:
         total = 0.0
         for chains, gold, _ in batches:
             at = chains.at_temperature(temperature)
             total += chain_loss(at.emissions, at.tokens.lengths, gold, at.transitions).value
         return total
 
-    head.attrs["temperature"] = _best_temperature(of_tags)
+    head.attrs["temperature"] = _best_temperature(loss_of_tags)
     if abs(math.log(head.attrs["temperature"])) > RANGE[1] - 0.02:
         warnings.warn(
-            f"calibrate: the best temperature is {head.attrs['temperature']:.3g}, the limit of those that are tried, "
-            f"{math.exp(RANGE[0]):.3g} to {math.exp(RANGE[1]):.3g}: the data says too little, or that the scores are "
-            "far from probabilities. Calibrate on more data that the model was not trained on",
+            f"calibrate: the best temperature is {head.attrs['temperature']:.3g}, at the end of the range that is "
+            f"tried, {math.exp(RANGE[0]):.3g} to {math.exp(RANGE[1]):.3g}. There is too little data, or the scores are "
+            "far from probabilities: calibrate on more data that the model was not trained on",
             stacklevel=2,
         )
     found = _score(batches, head)
-    head.attrs["label_temperatures"] = [_label_temperature(found, number) for number in range(len(labels))]
+    head.attrs["label_temperatures"] = [_label_temperature(found, number) for number in range(len(tagger.labels))]
 
 
 def _label_temperature(found: Scored, number: int) -> float:
@@ -118,11 +179,11 @@ def _label_temperature(found: Scored, number: int) -> float:
         return 1.0
     scores, right = found.scores[own], found.right[own]
 
-    def of_entities(temperature: float) -> float:
+    def loss_of_entities(temperature: float) -> float:
         p = soften(scores, np.full(len(scores), temperature))
         return float(-np.log(np.clip(np.where(right, p, 1.0 - p), 1e-12, 1.0)).sum())
 
-    return _best_temperature(of_entities)
+    return _best_temperature(loss_of_entities)
 
 
 def _best_temperature(loss: Callable[[float], float]) -> float:
@@ -130,7 +191,7 @@ def _best_temperature(loss: Callable[[float], float]) -> float:
     golden = (math.sqrt(5.0) - 1.0) / 2.0
     low, high = RANGE
     if loss(math.exp(low)) == loss(1.0) == loss(math.exp(high)):
-        # Nothing depends on it, for example where there are no labels.
+        # The loss does not depend on it, for example without labels.
         return 1.0
     left, right = high - golden * (high - low), low + golden * (high - low)
     at_left, at_right = loss(math.exp(left)), loss(math.exp(right))
@@ -146,12 +207,13 @@ def _best_temperature(loss: Callable[[float], float]) -> float:
     return math.exp((low + high) / 2.0)
 
 
-def score(model: Model[Any, Any], examples: Sequence[Example], labels: Sequence[str], cfg: Dict[str, Any]) -> Scored:
-    """The entities that the model finds in annotated examples.
+def score(tagger: BoundTagger, examples: Sequence[Example]) -> Scored:
+    """Score the entities that the model finds in annotated examples.
 
-    Those that touch unannotated tokens are left out; those on entities of a label that the model lacks are wrong.
+    Entities that touch tokens without annotation are left out. Entities on gold entities of labels that the model does
+    not have are wrong.
     """
-    return _score(_annotated(model, examples, labels, cfg), model.get_ref("head"))
+    return _score(_annotated(tagger, examples), tagger.head)
 
 
 def _score(batches: Sequence[Tuple[Chains, Gold, Bools]], head: Model[Any, Any]) -> Scored:
@@ -159,8 +221,7 @@ def _score(batches: Sequence[Tuple[Chains, Gold, Bools]], head: Model[Any, Any])
     first_doc = 0
     for chains, gold, annotated in batches:
         spans = find_spans(chains)
-        starts = np.cumsum(chains.tokens.lengths) - chains.tokens.lengths
-        true = tags_to_spans(np.maximum(gold.tags, 0), starts, chains.transitions.scheme)
+        true = tags_to_spans(np.maximum(gold.tags, 0), chains.tokens.starts, chains.transitions.scheme)
         real = set(zip(*(column.tolist() for column in true), strict=True))
         right = np.array([span in real for span in zip(*(c.tolist() for c in spans), strict=True)], dtype=bool)
         unknown = np.cumsum(np.concatenate([[0], ~annotated]))
@@ -173,18 +234,16 @@ def _score(batches: Sequence[Tuple[Chains, Gold, Bools]], head: Model[Any, Any])
     return Scored(*(np.concatenate(parts) for parts in zip(*columns, strict=True)))
 
 
-def _annotated(
-    model: Model[Any, Any], examples: Sequence[Example], labels: Sequence[str], cfg: Dict[str, Any]
-) -> List[Tuple[Chains, Gold, Bools]]:
-    """The chains of the examples, their gold tags, and where there is annotation of any label; some docs at a time."""
-    numbers, found = label_numbers(labels, model.get_ref("head")), []
-    own_labels = labels if cfg["other_labels"] == "outside" else None
+def _annotated(tagger: BoundTagger, examples: Sequence[Example]) -> List[Tuple[Chains, Gold, Bools]]:
+    """The chains of the examples, their gold tags, and where there is annotation of any label, some docs at a time."""
+    numbers, found = tagger.label_numbers, []
+    own_labels = tagger.labels if tagger.settings.other_labels == "outside" else None
     for k in range(0, len(examples), DOCS_AT_ONCE):
         part = examples[k : k + DOCS_AT_ONCE]
-        chains = read_chains(model, [example.predicted for example in part], labels, cfg)
+        chains = read_chains(tagger, [example.predicted for example in part])
         tags = np.concatenate([gold_tags(example, numbers, GoldReport(), own_labels) for example in part])
         own = chain_gold(tags, chains.tokens, chains.transitions.scheme)
-        in_entity = np.concatenate([example.get_aligned("ENT_IOB") for example in part] or [[]])
-        other = np.isin(np.array(in_entity, dtype=object), (1, 3))[chains.tokens.rows]
-        found.append((chains, Gold(own, chains.allowed), (own != MISSING) | other))
+        iob = np.concatenate([example.get_aligned("ENT_IOB") for example in part] or [[]])
+        of_any_label = np.isin(np.array(iob, dtype=object), (IOB_INSIDE, IOB_BEGIN))[chains.tokens.rows]
+        found.append((chains, Gold(own, chains.allowed), (own != MISSING) | of_any_label))
     return found

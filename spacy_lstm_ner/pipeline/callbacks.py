@@ -1,4 +1,4 @@
-"""Changes to a pipeline that a config can ask for."""
+"""Callbacks for configs: changes to a pipeline."""
 
 from typing import Any, Callable, Dict
 
@@ -9,16 +9,20 @@ from .settings import check_settings
 
 
 def create_settings_callback(component: str, settings: Dict[str, Any]) -> Callable[[Language], Language]:
-    """The callback "spacy-lstm-ner.ComponentSettings.v1": other settings for a component that comes from `source`.
+    """Create the callback "spacy-lstm-ner.ComponentSettings.v1", which changes settings of a sourced component.
 
-    component: its name in the pipeline. settings: those of its settings that change, by name.
-    The callback raises ValueError if the pipeline has no such component, or a setting is unknown or out of range.
+    Args:
+        component (str): the component's name in the pipeline.
+        settings (Dict[str, Any]): the settings that change, by name.
+
+    Returns:
+        Callable[[Language], Language]: the callback. It raises ValueError if the pipeline has no such component, or a
+        setting is unknown or out of range.
     """
 
     def change(nlp: Language) -> Language:
         pipe = find_component(nlp, component)
-        changed = {**pipe.cfg, **settings}
-        check_settings(component, changed)
+        check_settings(component, {**pipe.cfg, **settings})
         pipe.cfg.update(settings)
         return nlp
 

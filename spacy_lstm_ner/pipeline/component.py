@@ -1,18 +1,19 @@
 """The trainable pipeline component behind the factory "lstm_ner"."""
 
-from copy import deepcopy
 from multiprocessing.context import get_spawning_popen
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union, cast
 
 import numpy as np
 from spacy.errors import Errors
 from spacy.language import Language
+from spacy.pipeline.trainable_pipe import TrainablePipe
 from spacy.tokens import Doc
-from spacy.training import Example, validate_get_examples
+from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.util import check_lexeme_norms
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
-from thinc.types import Floats2d
+from thinc.types import Floats2d, Ints1d
 
 from ..annotation.gold import gold_labels
 from ..annotation.gold_report import GoldReport
@@ -20,17 +21,18 @@ from ..annotation.label_data import read_label_data
 from ..layers.crf.head import set_head_size
 from ..layers.crf.likelihood import Loss
 from ..layers.embed.vocabulary import build_vocabulary
+from . import serialization
 from .annotate import write_predictions
-from .checks import TrainingWatch, survey
-from .labels import let_be_predicted, warn_of_added_labels
-from .listeners import check_listeners, explain, unheard
-from .loss import tagger_loss
-from .predict import Analysis, Prediction, best_analyses, find_entities, n_tags, said_of, uncertainties
-from .rehearsal import RehearsingPipe, plus
+from .checks import TrainingChecks, survey
+from .labels import allow_labels, warn_of_added_labels
+from .listeners import check_listeners, docs_without_vectors, explain_missing_input, listeners
+from .loss import plus, tagger_loss
+from .predict import Analysis, Prediction, Uncertainty, best_analyses, find_entities, uncertainties
+from .rehearsal import disable_dropout, in_gold_entities, is_trained, make_teacher, rehearsal_loss
 from .scorer import require_picklable, score_entities
-from .scores import Uncertainty, register_score_attribute
-from .serialization import SavedPipe
-from .settings import check_settings, default_settings, warn_of_unknown_labels, writes_spans
+from .scores import register_score_attribute
+from .settings import Settings, check_settings, default_settings, takes_settings, warn_of_unknown_labels
+from .tagger import BoundTagger
 
 DEFAULT_MODEL_CONFIG = """
 [model]
@@ -71,66 +73,44 @@ DEFAULT_MODEL = Config().from_str(DEFAULT_MODEL_CONFIG)["model"]
     },
     default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
 )
+@takes_settings
 def make_lstm_ner(
     nlp: Language,
     name: str,
     model: Model[List[Doc], List[Floats2d]],
     scorer: Optional[Callable[..., Dict[str, Any]]],
-    threshold: float,
-    label_thresholds: Dict[str, float],
-    annotate: str,
-    overwrite: bool,
-    spans_key: Optional[str],
-    score_attr: Optional[str],
-    sentence_boundaries: bool,
-    incorrect_spans_key: Optional[str],
-    label_weights: Dict[str, float],
-    label_smoothing: float,
-    other_labels: str,
-    rehearse_weight: float,
+    **settings: Any,
 ) -> "LSTMEntityRecognizer":
     """Create the component for a pipeline.
 
-    model: gives the emissions of the tags of each token; see `architectures.build_tagger`.
-    scorer: scores a list of Examples.
-    threshold: entities of a lower probability are left out. label_thresholds: the same for single labels.
-    annotate: where entities go: "ents", "spans" (`doc.ents` then neither changes nor counts as given), or "both".
-    overwrite: whether entities take the place of those in `doc.ents` that they overlap; if not, what is there stays.
-    spans_key: entities and their probabilities go to `doc.spans[spans_key]` too. None: they are not computed unless a
-        threshold needs them.
-    score_attr: name of the extension attribute that gives an entity's probability, `ent._.score`. It reads what
-        `spans_key` keeps. None: no such attribute.
-    sentence_boundaries: entities do not go on across the start of a sentence, where earlier components set one.
-    incorrect_spans_key: in training, `doc.spans[incorrect_spans_key]` of the reference are spans that are known to be
-        wrong, as in spaCy's `ner`.
-    label_weights: by label (or "O"), how much more an error weighs in training where this is the right answer.
-    label_smoothing: share of the right tag's place that training gives to all tags alike.
-    other_labels: what an entity of a label that the component does not have is in training: a label to "add", "outside"
-        (no entity), or "missing" (no annotation).
-    rehearse_weight: in `update`, what it costs to differ from the model as it was when training began on it, per nat of
-        the divergence. 0: nothing. A model that is initialized anew has nothing to rehearse.
-    Raises ValueError for a setting that is out of range.
+    Args:
+        nlp (Language): the pipeline.
+        name (str): the component's name in it.
+        model (Model[List[Doc], List[Floats2d]]): gives the emissions of the tags of each token, one array
+            (tokens, tags) a doc; see `architectures.build_tagger`.
+        scorer (Optional[Callable]): scores a list of Examples.
+
+    Returns:
+        LSTMEntityRecognizer: the component.
+
+    Raises:
+        ValueError: if a setting is out of range.
     """
-    settings = {
-        "threshold": threshold,
-        "label_thresholds": label_thresholds,
-        "annotate": annotate,
-        "overwrite": overwrite,
-        "spans_key": spans_key,
-        "score_attr": score_attr,
-        "sentence_boundaries": sentence_boundaries,
-        "incorrect_spans_key": incorrect_spans_key,
-        "label_weights": label_weights,
-        "label_smoothing": label_smoothing,
-        "other_labels": other_labels,
-        "rehearse_weight": rehearse_weight,
-    }
     return LSTMEntityRecognizer(nlp.vocab, model, name, scorer=scorer, **settings)
 
 
-class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
-    """Finds named entities: the model scores tags, the best legal sequence of them becomes `doc.ents`."""
+class LSTMEntityRecognizer(TrainablePipe):
+    """A named entity recognizer: the model scores tags, and the best legal sequence of tags becomes `doc.ents`.
 
+    Attributes:
+        vocab (Vocab): the pipeline's vocabulary.
+        model (Model[List[Doc], List[Floats2d]]): the tagger.
+        name (str): the component's name in the pipeline.
+        cfg (Dict[str, Any]): the labels and the settings, see `Settings`. They may be changed at any time.
+        scorer (Optional[Callable]): scores a list of Examples.
+    """
+
+    @takes_settings
     def __init__(
         self,
         vocab: Vocab,
@@ -140,24 +120,32 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
         scorer: Optional[Callable[..., Dict[str, Any]]] = score_entities,
         **settings: Any,
     ) -> None:
-        """Set the component up; `initialize` or `from_disk` makes it usable.
+        """Create the component. `initialize`, `from_bytes` or `from_disk` makes it usable.
 
-        vocab: the pipeline's vocabulary. model, settings: see `make_lstm_ner`. name: its name in the pipeline.
+        Args:
+            vocab (Vocab): the pipeline's vocabulary.
+            model (Model[List[Doc], List[Floats2d]]): gives the emissions of the tags of each token, one array
+                (tokens, tags) a doc; see `architectures.build_tagger`.
+            name (str): the component's name in the pipeline.
+            scorer (Optional[Callable]): scores a list of Examples.
+
+        Raises:
+            ValueError: if a setting is unknown or out of range.
         """
         self.vocab = vocab
         self.model = model
         self.name = name
         self.scorer = scorer
-        self._watch = TrainingWatch()
-        self.cfg: Dict[str, Any] = {"labels": [], **default_settings(), **deepcopy(settings)}
-        check_settings(name, self.cfg)
-        self._forget_tutor(is_fresh=True)
-        if writes_spans(self.cfg) and self.cfg["score_attr"]:
-            register_score_attribute(self.cfg["score_attr"], self.cfg["spans_key"])
+        checked = check_settings(name, settings)
+        self.cfg: Dict[str, Any] = {"labels": [], **checked.as_dict()}
+        self._checks = TrainingChecks()
+        self._set_fresh(True)
+        if checked.writes_spans and checked.score_attr and checked.spans_key:
+            register_score_attribute(checked.score_attr, checked.spans_key)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """As every object; but where a process is started with it, a scorer that cannot go there is named."""
         if get_spawning_popen() is not None:
+            # The component goes to another process. Name a scorer that cannot.
             require_picklable(self.name, self.scorer)
         return super().__reduce_ex__(protocol)
 
@@ -171,11 +159,22 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
         """The labels as `spacy init labels` writes them and `initialize` takes them."""
         return self.labels
 
-    def add_label(self, label: str) -> int:
-        """Add an entity label. RETURNS 1 if it is new, else 0.
+    @property
+    def tagger(self) -> BoundTagger:
+        """The model with the present labels and settings."""
+        return BoundTagger(self.name, self.model, self.labels, Settings.of(self.cfg))
 
-        A label that is added to a trained model is not predicted until it is trained.
-        Raises ValueError if the label is no string or no valid text, is empty, or is "O", which means "no entity".
+    def add_label(self, label: str) -> int:
+        """Add an entity label. A label that is added to a trained model is not predicted until it is trained.
+
+        Args:
+            label (str): the label.
+
+        Returns:
+            int: 1 if the label is new, else 0.
+
+        Raises:
+            ValueError: if the label is not a string or not valid text, is empty, or is "O", which means "no entity".
         """
         if not isinstance(label, str):
             raise ValueError(Errors.E187)
@@ -189,9 +188,9 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
             raise ValueError(Errors.E869.format(label=label))
         if self._is_initialized() and "resize_output" not in self.model.attrs:
             raise ValueError(
-                f"'{self.name}': the model has {n_tags(self.model, self.labels)} tags and no attribute "
-                f"'resize_output', so the label {label!r} cannot be added. Name it in [initialize.components."
-                f"{self.name}] labels, and train anew"
+                f"'{self.name}': the model has {self.tagger.n_tags} tags and no attribute 'resize_output', so the "
+                f"label {label!r} cannot be added. Name it in [initialize.components.{self.name}] labels, and train "
+                "anew"
             )
         try:
             self.vocab.strings.add(label)
@@ -199,7 +198,7 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
             raise ValueError(f"'{self.name}': the label {label!r} is no valid text (half a surrogate pair)") from None
         self.cfg["labels"] = [*self.labels, label]
         if self._is_initialized():
-            self.model.attrs["resize_output"](self.model, n_tags(self.model, self.labels))
+            self.model.attrs["resize_output"](self.model, self.tagger.n_tags)
         return 1
 
     def initialize(
@@ -209,50 +208,54 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
         nlp: Optional[Language] = None,
         labels: Optional[Any] = None,
     ) -> None:
-        """Learn the labels (and the vocabulary, if the model wants one) from the examples and set the model up.
+        """Read the labels from the examples (and the vocabulary, if the model has one), and initialize the model.
 
-        get_examples: gives the examples anew at each call; they are not kept.
-        labels: a list of labels, or the mapping that spaCy's `ner` writes as its label data, to start with in place
-            of the labels of the examples. What becomes of other labels is up to the setting `other_labels`; unless that
-            is "add", labels that were added before are taken as such a list.
-        Warns once of each kind of thing that is wrong with the annotation, with counts.
-        Raises TypeError for anything but Examples, and ValueError for labels of another form, for data without any
-        annotation, and for a listener of another width than what it listens to.
+        Warns once of each kind of problem with the annotation, with counts.
+
+        Args:
+            get_examples (Callable[[], Iterable[Example]]): gives the examples anew at each call. They are not kept.
+            nlp (Optional[Language]): the pipeline.
+            labels (Optional[Any]): a list of labels, or the label data of spaCy's `ner`, in place of the labels of the
+                examples. The setting `other_labels` says what becomes of other labels. Unless it is "add", labels that
+                were added before count as such a list.
+
+        Raises:
+            TypeError: if get_examples does not give Examples.
+            ValueError: if the labels have another form, the data has no annotation, or a listener has another width
+                than the component that it listens to.
         """
         validate_get_examples(get_examples, "LSTMEntityRecognizer.initialize")
         check_lexeme_norms(self.vocab, "ner")
-        self._watch = TrainingWatch()
+        self._checks = TrainingChecks()
+        settings = self.tagger.settings
         tables = [node for node in self.model.walk() if "vocabulary" in node.attrs]
-        data = survey(get_examples(), bool(tables), self.cfg["incorrect_spans_key"])
+        data = survey(get_examples(), bool(tables), settings.incorrect_spans_key)
         output = self.model.get_ref("output_layer")
         data.is_trial = bool(output.has_dim("nO")) and not output.has_param("W")
-        if labels is None and self.labels and self.cfg["other_labels"] != "add":
+        if labels is None and self.labels and settings.other_labels != "add":
             labels = self.labels
         for label in sorted(data.labels) if labels is None else read_label_data(self.name, labels):
             self.add_label(label)
-        self._watch.check_data(self.name, data, self.labels, labels, self.cfg)
+        self._checks.check_data(self.name, data, self.labels, labels, settings)
         if nlp is not None and (problem := check_listeners(self.name, self.model, nlp)):
-            self._watch.warn(self.name, "listener", problem)
+            self._checks.warn(self.name, "listener", problem)
         for table in tables:
             build_vocabulary(table, data.words)
-        warn_of_unknown_labels(self.name, self.cfg)
-        size = n_tags(self.model, self.labels)
-        # Labels that were added to a model that has weights have put another layer in the place of the one above.
+        warn_of_unknown_labels(self.name, settings, self.labels)
+        self._initialize_model([example.x for example in data.sample])
+        self._set_fresh(True)
+
+    def _initialize_model(self, docs: List[Doc]) -> None:
+        size, head = self.tagger.n_tags, self.model.get_ref("head")
+        # Adding labels may have replaced the output layer.
         self.model.get_ref("output_layer").set_dim("nO", size, force=True)
-        set_head_size(self._head, size)
-        self._head.attrs.update(unseen=[], temperature=1.0, label_temperatures=[])
-        docs = [example.x for example in data.sample]
-        # Of docs without tokens, no layer could tell the width of what it will get.
+        set_head_size(head, size)
+        head.attrs.update(unseen=[], temperature=1.0, label_temperatures=[])
+        # Layers infer the width of their input from docs with tokens.
         self.model.initialize(X=docs if any(len(doc) for doc in docs) else [Doc(self.vocab, words=["a"])])
-        self._forget_tutor(is_fresh=True)
 
     def _is_initialized(self) -> bool:
-        output = self.model.get_ref("output_layer")
-        return bool(output.has_param("W"))
-
-    @property
-    def _head(self) -> Model[Any, Any]:
-        return self.model.get_ref("head")
+        return bool(self.model.get_ref("output_layer").has_param("W"))
 
     def _require_initialized(self) -> None:
         if not self._is_initialized():
@@ -261,45 +264,67 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
             )
 
     def predict(self, docs: Iterable[Doc]) -> List[Prediction]:
-        """The entities of each doc; the docs are not changed.
+        """Find the entities of each doc. The docs are not changed.
 
-        Raises ValueError if the component was not initialized, or its weights give scores that are no numbers.
+        Args:
+            docs (Iterable[Doc]): the docs.
+
+        Returns:
+            List[Prediction]: the entities of each doc.
+
+        Raises:
+            ValueError: if the component was not initialized, or its weights give scores that are not numbers.
         """
         self._require_initialized()
         docs = _as_list(docs)
-        if problem := unheard(self.name, self.model, docs):
-            self._watch.warn(self.name, "unheard", problem)
-        with said_of(self.name):
-            return find_entities(self.model, docs, self.labels, self.cfg)
+        if problem := docs_without_vectors(self.name, self.model, docs):
+            self._checks.warn(self.name, "docs_without_vectors", problem)
+        return find_entities(self.tagger, docs)
 
     def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Prediction]) -> None:
-        """Write the predicted entities to `doc.ents`, and with their scores to `doc.spans`, as the settings say."""
-        write_predictions(docs, predictions, self.cfg, self.name)
+        """Write predicted entities to `doc.ents`, and with their scores to `doc.spans`, as the settings say.
+
+        Args:
+            docs (Iterable[Doc]): the docs.
+            predictions (Sequence[Prediction]): from `predict`, for the same docs.
+        """
+        write_predictions(docs, predictions, self.tagger.settings, self.name)
 
     def n_best(self, docs: Iterable[Doc], n: int = 5) -> List[List[Analysis]]:
-        """The n most probable analyses of each doc, best first; the docs are not changed.
+        """Find the n most probable analyses of each doc. The docs are not changed.
 
-        docs: as they come to the component: earlier components have run, and this one has not, since the entities that
-            a doc has count as given.
-        RETURNS: for each doc up to n pairs of its entities, as (start token, end token, label), and the probability
-        of exactly these. Thresholds are not applied.
-        Raises ValueError if the component was not initialized, or n is not a whole number of at least 1.
+        Args:
+            docs (Iterable[Doc]): the docs, after earlier components and before this one: entities that they have count
+                as given.
+            n (int): the number of analyses, at least 1.
+
+        Returns:
+            List[List[Analysis]]: for each doc up to n analyses, the most probable first. Each is a pair of the
+            entities (start token, end token, label) and the probability that these are the doc's entities. Thresholds
+            are not applied.
+
+        Raises:
+            ValueError: if the component was not initialized, or n is not a whole number of at least 1.
         """
         if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
             raise ValueError(f"'{self.name}': n is {n!r}, but must be a whole number, at least 1")
         self._require_initialized()
-        with said_of(self.name):
-            return best_analyses(self.model, _as_list(docs), self.labels, self.cfg, int(n))
+        return best_analyses(self.tagger, _as_list(docs), int(n))
 
     def uncertainty(self, docs: Iterable[Doc]) -> List[Uncertainty]:
-        """How unsure the model is of each doc, for choosing what to annotate next; the docs are not changed.
+        """Measure how unsure the model is of each doc, to choose what to annotate next. The docs are not changed.
 
-        docs: as they come to the component, see `n_best`.
-        Raises ValueError if the component was not initialized.
+        Args:
+            docs (Iterable[Doc]): the docs, after earlier components and before this one.
+
+        Returns:
+            List[Uncertainty]: three measures for each doc.
+
+        Raises:
+            ValueError: if the component was not initialized.
         """
         self._require_initialized()
-        with said_of(self.name):
-            return uncertainties(self.model, _as_list(docs), self.labels, self.cfg)
+        return uncertainties(self.tagger, _as_list(docs))
 
     def update(
         self,
@@ -311,63 +336,168 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
     ) -> Dict[str, float]:
         """Learn from a batch of examples.
 
-        drop: the dropout rate. sgd: the optimizer; without one, gradients only accumulate.
-        losses: a record to which the loss is added under the component's name.
-        RETURNS: the losses. Raises TypeError for anything but Examples, ValueError for a rate out of range, if the
-        loss is not a number, and if the model listens to a component that gave it nothing.
+        Args:
+            examples (Iterable[Example]): the batch.
+            drop (float): the dropout rate, from 0 to less than 1.
+            sgd (Optional[Optimizer]): the optimizer. None: gradients accumulate.
+            losses (Optional[Dict[str, float]]): the loss is added to it, under the component's name.
+
+        Returns:
+            Dict[str, float]: the losses.
+
+        Raises:
+            TypeError: if the examples are not Examples.
+            ValueError: if drop is out of range, the component was not initialized, the loss is not a number, or the
+                model listens to a component that gave it nothing.
         """
-        examples, losses = self._begin("update", examples, losses)
+        examples, losses = self._check_batch("update", examples, losses)
         self._require_initialized()
         self._check_rate(drop)
-        self._watch.updates += 1
-        self._keep_tutor()
+        self._checks.updates += 1
+        self._keep_teacher()
         self._learn_labels(examples)
-        self._watch.check_labels(self.name, self.labels)
+        self._checks.check_labels(self.name, self.labels)
         docs = [example.predicted for example in examples]
         if not any(len(doc) for doc in docs):
             return losses
         set_dropout_rate(self.model, drop)
-        # The whole batch in its order: a listener gets its vectors for just these docs.
+        # The whole batch in its order: a listener gets its vectors for these docs.
         try:
-            scores, backprop = self.model.begin_update(docs)
+            emissions, backprop = self.model.begin_update(docs)
         except ValueError as error:
-            if explained := explain(self.name, self.model, error):
+            if explained := explain_missing_input(self.name, self.model, error):
                 raise ValueError(explained) from error
             raise
-        loss = self._loss(examples, scores)
-        kept = self._rehearsal_loss(examples, scores)
-        if kept is not None:
-            loss = plus(loss, kept, self.cfg["rehearse_weight"])
+        loss = self._loss(examples, emissions)
+        teacher = self._teacher() if self.cfg["rehearse_weight"] else None
+        if teacher is not None:
+            in_entity = in_gold_entities(self.tagger, examples)
+            divergence = rehearsal_loss(self.tagger, teacher, docs, emissions, in_entity)
+            loss = plus(loss, divergence, self.cfg["rehearse_weight"])
         return self._learn(loss, backprop, docs, sgd, losses)
 
+    def rehearse(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optional[Optimizer] = None,
+        losses: Optional[Dict[str, float]] = None,
+    ) -> Dict[str, float]:
+        """Learn to find in a batch what the model found before training went on. The annotation is ignored.
+
+        Without `nlp.resume_training()`, which keeps a copy of the model, nothing is learned.
+
+        Args:
+            examples (Iterable[Example]): the batch.
+            drop (float): the dropout rate, from 0 to less than 1.
+            sgd (Optional[Optimizer]): the optimizer. None: gradients accumulate.
+            losses (Optional[Dict[str, float]]): the loss is added to it, under the component's name.
+
+        Returns:
+            Dict[str, float]: the losses.
+
+        Raises:
+            TypeError: if the examples are not Examples.
+            ValueError: if drop is out of range, or the model listens to another component, which sends nothing here.
+        """
+        examples, losses = self._check_batch("rehearse", examples, losses)
+        self._check_rate(drop)
+        docs = [example.predicted for example in examples]
+        teacher = self._teacher()
+        if teacher is None or not any(len(doc) for doc in docs):
+            return losses
+        if listeners(self.model):
+            raise ValueError(
+                f"'{self.name}': rehearse needs a model that listens to no other component. Give it a copy of what it "
+                f"listens to, by nlp.replace_listeners(..., {self.name!r}, ['model.tok2vec']) before resume_training, "
+                "or use rehearse_weight"
+            )
+        set_dropout_rate(self.model, drop)
+        emissions, backprop = self.model.begin_update(docs)
+        loss = rehearsal_loss(self.tagger, teacher, docs, emissions)
+        return self._learn(loss, backprop, docs, sgd, losses)
+
+    def _check_batch(
+        self, method: str, examples: Iterable[Example], losses: Optional[Dict[str, float]]
+    ) -> Tuple[List[Example], Dict[str, float]]:
+        """The examples as a list, and the record for the losses. method: "update" or "rehearse"."""
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        name = f"LSTMEntityRecognizer.{method}"
+        if isinstance(examples, Example) or not isinstance(examples, Iterable):
+            raise TypeError(Errors.E978.format(name=name, types={type(examples)}))
+        examples = list(examples)
+        validate_examples(examples, name)
+        return examples, losses
+
+    def _check_rate(self, drop: float) -> None:
+        if not 0.0 <= drop < 1.0:
+            raise ValueError(f"'{self.name}': drop is {drop}, but must be at least 0 and less than 1")
+
     def _learn_labels(self, examples: Sequence[Example]) -> None:
-        """Add labels that first turn up now, and let tags be predicted that now have an example."""
+        """Add new labels, and allow labels that now have an example to be predicted."""
         present = {label for example in examples for label in gold_labels(example.reference)}
         if self.cfg["other_labels"] == "add":
             new = sorted(present.difference(self.labels))
             for label in new:
                 self.add_label(label)
             warn_of_added_labels(self.name, new)
-        let_be_predicted(self._head, self.labels, present)
+        allow_labels(self.model.get_ref("head"), self.labels, present)
+
+    def _learn(
+        self,
+        loss: Loss,
+        backprop: Callable[[Any], Any],
+        docs: List[Doc],
+        sgd: Optional[Optimizer],
+        losses: Dict[str, float],
+    ) -> Dict[str, float]:
+        """Backpropagate a loss, let the optimizer, if there is one, change the weights, and record the loss."""
+        backprop(self._by_doc(loss, docs))
+        if loss.d_transitions is not None:
+            head = self.model.get_ref("head")
+            for name, gradient in loss.d_transitions._asdict().items():
+                head.inc_grad(name, head.ops.asarray_f(cast(Any, gradient), dtype="float32"))
+        # spaCy passes False as well.
+        if sgd:
+            self.finish_update(sgd)
+        losses[self.name] += loss.value
+        return losses
+
+    def _by_doc(self, loss: Loss, docs: Sequence[Doc]) -> List[Floats2d]:
+        """The gradient of the emissions, one array a doc."""
+        ops, gradient = self.model.ops, cast(Floats2d, loss.d_emissions)
+        lengths = cast(Ints1d, [len(doc) for doc in docs])
+        return ops.unflatten(ops.asarray2f(gradient), lengths)
 
     def get_loss(self, examples: Iterable[Example], scores: Sequence[Floats2d]) -> Tuple[float, List[Floats2d]]:
-        """The loss in nats, summed over what is annotated, and its gradient, one array a doc.
+        """Compute the loss of a batch, and its gradient.
 
-        scores: the model's emissions, one array (tokens, tags) a doc.
-        Tokens without annotation add nothing by themselves: a CRF sums over all their tags, the softmax head leaves
-        them out.
-        Raises ValueError if the loss is not a number.
+        Tokens without annotation add nothing themselves: a CRF sums over all their tags, the softmax head leaves them
+        out.
+
+        Args:
+            examples (Iterable[Example]): the batch.
+            scores (Sequence[Floats2d]): the model's emissions, one array (tokens, tags) a doc.
+
+        Returns:
+            Tuple[float, List[Floats2d]]: the loss in nats, summed over what is annotated, and its gradient, one array
+            a doc.
+
+        Raises:
+            ValueError: if the loss is not a number.
         """
         examples = list(examples)
         if not examples:
             return 0.0, []
-        loss, lengths = self._loss(examples, scores), [len(example.predicted) for example in examples]
-        return loss.value, self.model.ops.unflatten(self.model.ops.asarray(loss.d_emissions), lengths)
+        loss = self._loss(examples, scores)
+        return loss.value, self._by_doc(loss, [example.predicted for example in examples])
 
-    def _loss(self, examples: Sequence[Example], scores: Sequence[Floats2d]) -> Loss:
+    def _loss(self, examples: Sequence[Example], emissions: Sequence[Floats2d]) -> Loss:
         report = GoldReport()
-        loss = tagger_loss(self.model, examples, scores, self.labels, self.cfg, report)
-        self._watch.check_report(self.name, report)
+        loss = tagger_loss(self.tagger, examples, emissions, report)
+        self._checks.check_report(self.name, report)
         if np.isposinf(loss.value) and all(np.isfinite(array).all() for array in self._parameters()):
             raise ValueError(
                 f"'{self.name}': the annotation of a doc leaves no analysis: its entities, the spans in "
@@ -376,17 +506,97 @@ class LSTMEntityRecognizer(RehearsingPipe, SavedPipe):
             )
         if not np.isfinite(loss.value):
             raise ValueError(
-                f"'{self.name}': the loss is {loss.value}, in update {self._watch.updates} since the component was "
-                "made or initialized. Training went out of bounds: lower the learning rate, or set grad_clip in the "
+                f"'{self.name}': the loss is {loss.value}, in update {self._checks.updates} since the component was "
+                "made or initialized. Training diverged: lower the learning rate, or set grad_clip in the "
                 f"optimizer. ({Errors.E910.format(name=self.name)})"
             )
         return loss
 
     def _parameters(self) -> Iterator[Any]:
-        """The parameters of dense layer and head."""
-        for node in (self.model.get_ref("output_layer"), self._head):
+        """The parameters of output layer and head."""
+        for node in (self.model.get_ref("output_layer"), self.model.get_ref("head")):
             for name in node.param_names:
                 yield self.model.ops.to_numpy(node.get_param(name))
+
+    def _set_fresh(self, is_fresh: bool) -> None:
+        """Forget the teacher, now that the model is another one.
+
+        is_fresh: whether the model has learned nothing that it could forget, since it was not loaded.
+        """
+        # spaCy's name for the teacher: `nlp.resume_training` puts a copy of the model here.
+        self._rehearsal_model: Optional[Model[Any, Any]] = None
+        self._is_fresh = is_fresh
+
+    def _keep_teacher(self) -> None:
+        """Copy the model if it was loaded, and is to be held to what it is now."""
+        if self.cfg["rehearse_weight"] and self._rehearsal_model is None and not self._is_fresh:
+            self._rehearsal_model = make_teacher(self.model)
+
+    def _teacher(self) -> Optional[Model[Any, Any]]:
+        """The model as it was; None if it had learned nothing."""
+        teacher = self._rehearsal_model
+        return disable_dropout(teacher) if teacher is not None and is_trained(teacher) else None
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Serialize the component.
+
+        Args:
+            exclude (Iterable[str]): parts to leave out: "cfg", "model", "manifest", "vocab".
+
+        Returns:
+            bytes: the component.
+        """
+        self._validate_serialization_attrs()
+        return serialization.to_bytes(self, tuple(exclude))
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "LSTMEntityRecognizer":
+        """Load the component from what `to_bytes` gave. Parts that were left out there stay as they are.
+
+        Args:
+            bytes_data (bytes): the serialized component.
+            exclude (Iterable[str]): parts to leave out.
+
+        Returns:
+            LSTMEntityRecognizer: the component.
+
+        Raises:
+            ValueError: for bytes that are damaged, of another architecture or of a newer version. The component stays
+                as it was.
+        """
+        self._validate_serialization_attrs()
+        serialization.from_bytes(self, bytes_data, tuple(exclude))
+        self._set_fresh(False)
+        return self
+
+    def to_disk(self, path: Union[str, Path], *, exclude: Iterable[str] = ()) -> None:
+        """Save the component in a folder. The old content stays until all of the new content is written.
+
+        Args:
+            path (Union[str, Path]): the folder.
+            exclude (Iterable[str]): parts to leave out. Those of an older saving stay.
+        """
+        self._validate_serialization_attrs()
+        serialization.to_disk(self, Path(path), tuple(exclude))
+
+    def from_disk(self, path: Union[str, Path], *, exclude: Iterable[str] = ()) -> "LSTMEntityRecognizer":
+        """Load the component from a folder that `to_disk` wrote.
+
+        Args:
+            path (Union[str, Path]): the folder.
+            exclude (Iterable[str]): parts to leave out.
+
+        Returns:
+            LSTMEntityRecognizer: the component.
+
+        Raises:
+            ValueError: for files that are damaged, of another architecture or of a newer version. The component stays
+                as it was.
+            FileNotFoundError: if a file is missing.
+        """
+        self._validate_serialization_attrs()
+        serialization.from_disk(self, Path(path), tuple(exclude))
+        self._set_fresh(False)
+        return self
 
 
 def find_component(nlp: Language, name: Optional[str] = None) -> LSTMEntityRecognizer:

@@ -1,4 +1,4 @@
-"""Which labels a component has, and what it makes of entities with others."""
+"""Labels that turn up in training."""
 
 import warnings
 from collections.abc import Sequence
@@ -9,23 +9,25 @@ from thinc.api import Model
 
 from ..layers.crf.head import head_scheme
 
-OTHER_LABELS = ("add", "outside", "missing")
-"""What an entity of a label that the component does not have is in training: a reason to add the label, no entity, or
-nothing known."""
-
 
 def warn_of_added_labels(name: str, added: Sequence[str]) -> None:
-    """Say that labels turned up in update. added: those, in order."""
+    """Warn that `update` has added labels. name: the component's."""
     if added:
         warnings.warn(
-            f"'{name}': labels {', '.join(added)} first seen in update were added. To have them from the "
-            "start, give them to initialize, in its examples or in its list of labels",
+            f"'{name}': labels {', '.join(added)} were added when update first met them. To have them from the start, "
+            "give them to initialize, in its examples or in its list of labels",
             stacklevel=4,
         )
 
 
-def let_be_predicted(head: Model[Any, Any], labels: Sequence[str], present: set[str]) -> None:
-    """Let the tags of a label be predicted once it has an example. present: the labels of the examples."""
+def allow_labels(head: Model[Any, Any], labels: Sequence[str], present: set[str]) -> None:
+    """Allow the tags of labels to be predicted, now that training shows an example of them.
+
+    Args:
+        head (Model): the tagger's head.
+        labels (Sequence[str]): the component's labels, in the order of their numbers.
+        present (set[str]): the labels of the examples.
+    """
     waiting = head.attrs["unseen"]
     if waiting:
         known = {number for number, label in enumerate(labels) if label in present}

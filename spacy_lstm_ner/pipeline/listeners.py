@@ -1,7 +1,7 @@
-"""Whether a model that listens to a tok2vec component of the pipeline can hear it."""
+"""Whether a model that listens to another component of the pipeline gets its vectors from there."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Optional
+from collections.abc import Sequence
+from typing import Any, List, Optional
 
 from spacy.language import Language
 from spacy.pipeline.tok2vec import Tok2VecListener
@@ -9,24 +9,42 @@ from spacy.tokens import Doc
 from thinc.api import Model
 
 _NO_INPUT = ("[E203]", "[E954]")
+"""spaCy's errors about a listener without input."""
+
+
+def listeners(model: Model[Any, Any]) -> List[Any]:
+    """The layers that get their output from another component: a tok2vec, a transformer, or another shared layer."""
+    return [node for node in model.walk() if hasattr(node, "verify_inputs")]
+
+
+def tok2vec_listeners(model: Model[Any, Any]) -> List[Tok2VecListener]:
+    """Those of them that listen to a tok2vec component."""
+    return [node for node in model.walk() if isinstance(node, Tok2VecListener)]
 
 
 def check_listeners(name: str, model: Model[Any, Any], nlp: Language) -> Optional[str]:
     """Compare each listener of a model with the component that it listens to.
 
-    name: that of the model's component. nlp: the pipeline.
-    RETURNS: what is wrong with the pipeline if a listener hears nobody, else None.
-    Raises ValueError if a listener expects vectors of another width than it will get.
+    Args:
+        name (str): the name of the model's component.
+        model (Model): the model.
+        nlp (Language): the pipeline.
+
+    Returns:
+        Optional[str]: what is wrong with the pipeline if no component sends to a listener, else None.
+
+    Raises:
+        ValueError: if a listener expects vectors of another width than it will get.
     """
-    for listener in _listeners(model):
-        speakers: list[tuple[str, Any]] = [
+    for listener in tok2vec_listeners(model):
+        senders: list[tuple[str, Any]] = [
             (other, pipe)
             for other, pipe in nlp.components
             if listener in getattr(pipe, "listener_map", {}).get(name, [])
         ]
-        if not speakers:
+        if not senders:
             return _hint(name, listener)
-        other, pipe = speakers[-1]
+        other, pipe = senders[-1]
         expected, found = listener.maybe_get_dim("nO"), pipe.model.maybe_get_dim("nO")
         if None not in (expected, found) and expected != found:
             raise ValueError(
@@ -36,24 +54,20 @@ def check_listeners(name: str, model: Model[Any, Any], nlp: Language) -> Optiona
     return None
 
 
-def explain(name: str, model: Model[Any, Any], error: ValueError) -> Optional[str]:
-    """spaCy's error about a listener without input, with what to do about it; None for other errors."""
-    listener = next(_listeners(model), None)
+def explain_missing_input(name: str, model: Model[Any, Any], error: ValueError) -> Optional[str]:
+    """Add what to do to spaCy's error about a listener without input. Returns None for other errors."""
+    listener = next(iter(tok2vec_listeners(model)), None)
     if listener is None or not str(error).startswith(_NO_INPUT):
         return None
     return f"{error}. {_hint(name, listener)}; if it is frozen, it must be an annotating component"
 
 
-def unheard(name: str, model: Model[Any, Any], docs: Sequence[Doc]) -> Optional[str]:
-    """What is wrong if the model listens and a doc comes without vectors, for which spaCy puts zeros; else None."""
+def docs_without_vectors(name: str, model: Model[Any, Any], docs: Sequence[Doc]) -> Optional[str]:
+    """Say what is wrong if the model listens, and a doc has no vectors, so that spaCy uses zeros. Else None."""
     listener = model.get_ref("tok2vec")
     if not isinstance(listener, Tok2VecListener) or all(doc.tensor.size or not len(doc) for doc in docs):
         return None
-    return f"docs come without the vectors that the model needs, and count as zeros: {_hint(name, listener)}"
-
-
-def _listeners(model: Model[Any, Any]) -> Iterator[Tok2VecListener]:
-    return (node for node in model.walk() if isinstance(node, Tok2VecListener))
+    return f"docs do not have the vectors that the model needs, so zeros are used: {_hint(name, listener)}"
 
 
 def _hint(name: str, listener: Tok2VecListener) -> str:

@@ -1,79 +1,75 @@
-"""What examples teach the tagger: from gold annotation and emissions to the loss and its gradients."""
+"""The loss of a batch of examples: from gold annotation and emissions to gradients."""
 
 from collections.abc import Sequence
-from typing import Any, Dict, Optional
+from typing import Optional
 
 import numpy as np
 from spacy.training import Example
-from thinc.api import Model
 from thinc.types import Floats2d
 
-from ..annotation.chain import chain_tokens, given_for
+from ..annotation.chain import chain_tokens
 from ..annotation.gold import chain_gold, gold_tags, incorrect_spans
 from ..annotation.gold_report import GoldReport
-from ..layers.crf.head import head_scheme, head_transitions, label_numbers
-from ..layers.crf.likelihood import Gold, Loss, chain_loss, cross_entropy
-from ..layers.crf.transitions import Transitions
-from ..tags import MISSING, Scheme, tags_to_spans
-from ..types import Floats, Ints
+from ..layers.crf.head import head_transitions
+from ..layers.crf.likelihood import Gold, Loss
+from ..tags import tags_to_spans
+from ..types import Floats
+from .tagger import BoundTagger
 
 
 def tagger_loss(
-    model: Model[Any, Any],
-    examples: Sequence[Example],
-    scores: Sequence[Floats2d],
-    labels: Sequence[str],
-    cfg: Dict[str, Any],
-    report: GoldReport,
+    tagger: BoundTagger, examples: Sequence[Example], emissions: Sequence[Floats2d], report: GoldReport
 ) -> Loss:
-    """The loss of a batch and its gradients; for the tokens of the predicted docs, laid end to end.
+    """Compute the loss of a batch, and its gradients.
 
-    scores: the model's emissions, one array (tokens, tags) a doc.
-    report: counts what had to be mended or left out of the annotation.
+    Args:
+        tagger (BoundTagger): the model.
+        examples (Sequence[Example]): the examples.
+        emissions (Sequence[Floats2d]): the model's output, one array (tokens, T) a doc.
+        report (GoldReport): counts what is wrong with the annotation.
+
+    Returns:
+        Loss: the loss in nats; the gradient of the emissions is (N, T), for the tokens of all docs laid end to end.
     """
-    head = model.get_ref("head")
-    scheme = head_scheme(head)
-    flat = model.ops.to_numpy(model.ops.flatten(list(scores)))
-    numbers = label_numbers(labels, head)
-    own = labels if cfg["other_labels"] == "outside" else None
+    head, scheme, settings = tagger.head, tagger.scheme, tagger.settings
+    flat = tagger.model.ops.to_numpy(tagger.model.ops.flatten(list(emissions)))
+    numbers = tagger.label_numbers
+    own = tagger.labels if settings.other_labels == "outside" else None
     docs = [example.predicted for example in examples]
     tags = np.concatenate([gold_tags(example, numbers, report, own) for example in examples])
-    tokens = chain_tokens(docs, cfg["sentence_boundaries"], given_for(cfg))
+    tokens = chain_tokens(docs, settings.sentence_boundaries, settings.given)
     gold = Gold(chain_gold(tags, tokens, scheme, docs, report), tokens.allowed(scheme, flat.shape[1]))
-    if cfg["incorrect_spans_key"] is not None:
-        entities = tags_to_spans(gold.tags, np.cumsum(tokens.lengths) - tokens.lengths, scheme)
-        wrong, not_outside = incorrect_spans(examples, cfg["incorrect_spans_key"], numbers, tokens, entities)
+    if settings.incorrect_spans_key is not None:
+        entities = tags_to_spans(gold.tags, tokens.starts, scheme)
+        wrong, not_outside = incorrect_spans(examples, settings.incorrect_spans_key, numbers, tokens, entities)
         gold = gold._replace(forbidden=wrong if len(wrong.starts) else None)
         gold = gold._replace(not_outside=not_outside if len(not_outside) else None)
-    options: Dict[str, Any] = {
-        "weights": _tag_weights(labels, scheme, cfg["label_weights"]),
-        "smoothing": cfg["label_smoothing"],
-    }
-    transitions = head_transitions(head, flat.shape[1])
-    if head.name == "crf":
-        loss = chain_loss(flat[tokens.rows], tokens.lengths, gold, transitions, **options)
-    else:
-        loss = _softmax_loss(flat[tokens.rows], tokens.lengths, gold, transitions, options)
+    loss: Loss = head.attrs["loss"](
+        flat[tokens.rows],
+        tokens.lengths,
+        gold,
+        head_transitions(head, flat.shape[1]),
+        weights=_tag_weights(tagger),
+        smoothing=settings.label_smoothing,
+    )
     gradient = np.zeros_like(flat)
     gradient[tokens.rows] = loss.d_emissions
     return loss._replace(d_emissions=gradient)
 
 
-def _softmax_loss(
-    emissions: Floats, lengths: Ints, gold: Gold, transitions: Transitions, options: Dict[str, Any]
-) -> Loss:
-    """Cross entropy by token. A wrong span speaks of several tags at once, which only the chain can learn from."""
-    negative = gold.negative_sequences(lengths)
-    if not negative.any():
-        return cross_entropy(emissions, gold.tags, **options)
-    by_chain = np.repeat(negative, lengths)
-    single = cross_entropy(emissions, np.where(by_chain, MISSING, gold.tags), **options)
-    chain = chain_loss(emissions, lengths, gold._replace(tags=np.where(by_chain, gold.tags, MISSING)), transitions)
-    return Loss(single.value + chain.value, single.d_emissions + chain.d_emissions, None)
-
-
-def _tag_weights(labels: Sequence[str], scheme: Scheme, weights: Dict[str, float]) -> Optional[Floats]:
+def _tag_weights(tagger: BoundTagger) -> Optional[Floats]:
     """(T,) The weight of each tag; None if all are 1."""
+    weights = tagger.settings.label_weights
     if not weights:
         return None
-    return np.array([weights.get(label, 1.0) for label in ["O", *(name for name in labels for _ in scheme.roles)]])
+    names = ["O", *(label for label in tagger.labels for _ in tagger.scheme.roles)]
+    return np.array([weights.get(name, 1.0) for name in names])
+
+
+def plus(a: Loss, b: Loss, weight: float) -> Loss:
+    """a + weight·b, for losses of the same emissions."""
+    transitions = a.d_transitions
+    if transitions is not None and b.d_transitions is not None:
+        pairs = zip(transitions, b.d_transitions, strict=True)
+        transitions = type(transitions)(*(x + weight * y for x, y in pairs))
+    return Loss(a.value + weight * b.value, a.d_emissions + weight * b.d_emissions, transitions)

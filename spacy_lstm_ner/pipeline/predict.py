@@ -1,51 +1,42 @@
-"""From documents to what the model believes of them: entities, their probabilities, other analyses, doubt.
+"""From documents to what the model believes of them: entities, their probabilities, other analyses, uncertainty.
 
-Notation as in `layers.crf` and `annotations`: M tokens that get tags, T tags.
+Notation as in `layers.crf.forward_backward` and `annotation.chain`: M tokens that get tags, T tags.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from collections.abc import Iterator
+from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from spacy.tokens import Doc
 from thinc.api import Model
 
-from ..annotation.chain import ChainTokens, chain_tokens, given_for
+from ..annotation.chain import ChainTokens, chain_tokens
 from ..layers.crf.forward_backward import Lattice, entropy, forward_backward
-from ..layers.crf.head import head_scheme, head_transitions
+from ..layers.crf.head import head_transitions
 from ..layers.crf.span_probability import probabilities, soften
 from ..layers.crf.transitions import TransitionParams, Transitions
 from ..layers.crf.viterbi import decode, n_best
 from ..tags import Spans, tags_to_spans
 from ..types import Bools, Floats
-from .scores import Uncertainty
-from .settings import writes_spans
+from .tagger import BoundTagger
 
 TOKENS_AT_ONCE = 20_000
-"""Entities are found in docs of about so many tokens at a time: enough for fast steps, and few enough that what a batch
-of any size takes is memory which the allocator keeps for the next part, and does not give back and ask for anew."""
-
+"""Docs of about so many tokens are analysed at a time. That is enough for fast steps, and the allocator can keep the
+memory for the next docs, whatever the size of the batch."""
 
 Analysis = Tuple[List[Tuple[int, int, str]], float]
-"""Entities (start token, end token, label), and the probability that these are all and no others."""
-
-
-class UnusableScores(ValueError):
-    """The model's weights give scores of tags that cannot be computed with."""
-
-
-@contextmanager
-def said_of(name: str) -> Iterator[None]:
-    """What is found to be wrong with a model's scores is said of the component of this name."""
-    try:
-        yield
-    except UnusableScores as error:
-        raise ValueError(f"'{name}': {error}") from error
+"""Entities (start token, end token, label), and the probability that these are the entities of the doc."""
 
 
 class Prediction(NamedTuple):
-    """The entities of one doc: token numbers, labels, and the probability of each if it was asked for."""
+    """The entities of one doc.
+
+    Attributes:
+        starts (List[int]): the first token of each.
+        ends (List[int]): the token behind the last token of each.
+        labels (List[str]): the label of each.
+        scores (Optional[List[float]]): the probability of each; None if the settings do not ask for it.
+    """
 
     starts: List[int]
     ends: List[int]
@@ -53,8 +44,29 @@ class Prediction(NamedTuple):
     scores: Optional[List[float]]
 
 
+class Uncertainty(NamedTuple):
+    """How unsure the model is of a document. All are 0 where it has no doubt.
+
+    Attributes:
+        least_confidence (float): 1 minus the probability of the best analysis.
+        margin (float): 1 minus the difference between the probabilities of the best two analyses.
+        entropy (float): the entropy of the distribution over all analyses, in nats.
+    """
+
+    least_confidence: float
+    margin: float
+    entropy: float
+
+
 class Chains(NamedTuple):
-    """The chains of tags of a batch of docs. emissions (M, T); allowed (M, T) or None, see `ChainTokens`."""
+    """The chains of tags of a batch of docs.
+
+    Attributes:
+        tokens (ChainTokens): the tokens.
+        emissions (Floats): (M, T) the score of each tag at each token.
+        allowed (Optional[Bools]): (M, T) the tags that each token may take; None: all.
+        transitions (Transitions): the scores of the transitions.
+    """
 
     tokens: ChainTokens
     emissions: Floats
@@ -62,11 +74,11 @@ class Chains(NamedTuple):
     transitions: Transitions
 
     def lattice(self) -> Lattice:
-        """The forward-backward run over all of them."""
+        """Run the forward-backward algorithm over all of them."""
         return forward_backward(self.emissions, self.tokens.lengths, self.transitions, self.allowed)
 
     def at_temperature(self, temperature: float) -> "Chains":
-        """The same with all scores divided by a temperature."""
+        """Divide all scores by a temperature."""
         if temperature == 1.0:
             return self
         params = TransitionParams(*(array / temperature for array in self.transitions.params))
@@ -74,63 +86,63 @@ class Chains(NamedTuple):
         return self._replace(emissions=self.emissions / temperature, transitions=transitions)
 
 
-def n_tags(model: Model[Any, Any], labels: Sequence[str]) -> int:
-    """Number of tags of a tagger with these labels."""
-    return head_scheme(model.get_ref("head")).n_tags(len(labels))
+def read_chains(tagger: BoundTagger, docs: List[Doc]) -> Chains:
+    """Compute the emissions of the docs, with all that is needed to analyse the chains of tags.
 
+    Args:
+        tagger (BoundTagger): the model, which is initialized.
+        docs (List[Doc]): the docs.
 
-def read_chains(model: Model[Any, Any], docs: List[Doc], labels: Sequence[str], cfg: Dict[str, Any]) -> Chains:
-    """The model's emissions, made ready for everything that is computed on chains of tags.
+    Returns:
+        Chains: one chain a doc.
 
-    Raises UnusableScores if the model's weights give scores that are no numbers.
+    Raises:
+        ValueError: if the model gives scores that are not numbers.
     """
-    size, head = n_tags(model, labels), model.get_ref("head")
-    tokens = chain_tokens(docs, cfg["sentence_boundaries"], given_for(cfg))
+    model, size = tagger.model, tagger.n_tags
+    tokens = chain_tokens(docs, tagger.settings.sentence_boundaries, tagger.settings.given)
     if len(tokens.rows):
         flat = model.ops.to_numpy(model.ops.flatten(model.predict(docs)))
         emissions = flat if len(flat) == len(tokens.rows) else flat[tokens.rows]
     else:
         emissions = np.zeros((0, size), dtype="float32")
-    scheme = head_scheme(head)
-    transitions = head_transitions(head, size)
-    # The maximum is NaN if any score is; -inf is the score of tags that wait to be trained.
+    transitions = head_transitions(tagger.head, size)
+    # The maximum is NaN if any score is. A score of -inf is that of a tag that training has not shown yet.
     if not emissions.max(initial=-np.inf) < np.inf or not transitions.are_finite:
-        raise UnusableScores(
-            "the model gives scores that are not numbers, or are too large for any. Its weights are damaged, or went "
-            "out of bounds in training: load them from an earlier checkpoint, or train anew"
+        raise ValueError(
+            f"'{tagger.name}': the model gives scores that are infinite or not numbers. Its weights are damaged, or "
+            "training diverged: load an earlier checkpoint, or train anew"
         )
-    return Chains(tokens, emissions, tokens.allowed(scheme, size), transitions)
+    return Chains(tokens, emissions, tokens.allowed(transitions.scheme, size), transitions)
 
 
 def find_spans(chains: Chains) -> Spans:
     """The entities of the best legal sequences of tags, by rows of the chains."""
     tags = decode(chains.emissions, chains.tokens.lengths, chains.transitions, chains.allowed)
-    return tags_to_spans(tags, np.cumsum(chains.tokens.lengths) - chains.tokens.lengths, chains.transitions.scheme)
+    return tags_to_spans(tags, chains.tokens.starts, chains.transitions.scheme)
 
 
-def span_scores(chains: Chains, spans: Spans, head: Model[Any, Any]) -> Floats:
-    """(n,) The probability of each entity, with the temperatures of the head."""
+def span_scores(chains: Chains, spans: Spans, head: "Model[Floats, Floats]") -> Floats:
+    """(n,) The probability of each span, with the temperatures of the head."""
     tempered = chains.at_temperature(head.attrs["temperature"])
     scores = probabilities(tempered.emissions, tempered.tokens.lengths, tempered.transitions, tempered.allowed, spans)
     by_label = head.attrs["label_temperatures"]
     if by_label:
-        # A label that was added since has none.
+        # Labels that were added after calibration have no temperature.
         padded = np.ones(max(len(by_label), int(spans.labels.max(initial=0)) + 1))
         padded[: len(by_label)] = by_label
         scores = soften(scores, padded[spans.labels])
     return scores
 
 
-def find_entities(
-    model: Model[Any, Any], docs: List[Doc], labels: Sequence[str], cfg: Dict[str, Any]
-) -> List[Prediction]:
-    """The entities of each doc that reach their threshold; with scores, if a setting asks for them."""
-    return [found for part in _parts(model, docs) for found in _find_entities(model, part, labels, cfg)]
+def find_entities(tagger: BoundTagger, docs: List[Doc]) -> List[Prediction]:
+    """The entities of each doc that reach their threshold, with scores if the settings ask for them."""
+    return [found for part in _parts(tagger, docs) for found in _find_entities(tagger, part)]
 
 
-def _parts(model: Model[Any, Any], docs: List[Doc]) -> Iterator[List[Doc]]:
-    """The docs, as many at a time as have TOKENS_AT_ONCE; all of them where a listener may want the whole batch."""
-    if model.get_ref("tok2vec").name != "lexeme_tok2vec":
+def _parts(tagger: BoundTagger, docs: List[Doc]) -> Iterator[List[Doc]]:
+    """The docs in parts of about TOKENS_AT_ONCE; in one part where a listener may need the whole batch."""
+    if "predict_in_batches" not in tagger.model.get_ref("tok2vec").attrs:
         yield docs
         return
     first, n_tokens = 0, 0
@@ -142,17 +154,21 @@ def _parts(model: Model[Any, Any], docs: List[Doc]) -> Iterator[List[Doc]]:
     yield docs[first:]
 
 
-def _find_entities(
-    model: Model[Any, Any], docs: List[Doc], labels: Sequence[str], cfg: Dict[str, Any]
-) -> List[Prediction]:
-    chains = read_chains(model, docs, labels, cfg)
-    spans, tokens = find_spans(chains), chains.tokens
-    scores = None
-    if writes_spans(cfg) or cfg["threshold"] or cfg["label_thresholds"]:
-        scores = span_scores(chains, spans, model.get_ref("head"))
-        least = np.array([cfg["label_thresholds"].get(label, cfg["threshold"]) for label in labels], dtype="float64")
-        chosen = scores >= least[spans.labels]
+def _find_entities(tagger: BoundTagger, docs: List[Doc]) -> List[Prediction]:
+    chains, settings = read_chains(tagger, docs), tagger.settings
+    spans, scores = find_spans(chains), None
+    if settings.writes_spans or settings.threshold or settings.label_thresholds:
+        scores = span_scores(chains, spans, tagger.head)
+        thresholds = [settings.label_thresholds.get(label, settings.threshold) for label in tagger.labels]
+        chosen = scores >= np.array(thresholds, dtype="float64")[spans.labels]
         spans, scores = Spans(*(column[chosen] for column in spans)), scores[chosen]
+    return _by_doc(tagger, docs, chains.tokens, spans, scores)
+
+
+def _by_doc(
+    tagger: BoundTagger, docs: List[Doc], tokens: ChainTokens, spans: Spans, scores: Optional[Floats]
+) -> List[Prediction]:
+    """Turn spans of rows of the chains into spans of tokens of each doc."""
     bounds = np.searchsorted(spans.starts, np.cumsum([0, *tokens.lengths])).tolist()
     starts, ends = tokens.rows[spans.starts], tokens.rows[spans.ends - 1] + 1
     first_tokens = np.cumsum([0, *(len(doc) for doc in docs)]).tolist()
@@ -163,23 +179,21 @@ def _find_entities(
             Prediction(
                 (starts[own] - first_tokens[k]).tolist(),
                 (ends[own] - first_tokens[k]).tolist(),
-                [labels[number] for number in spans.labels[own].tolist()],
+                [tagger.labels[number] for number in spans.labels[own].tolist()],
                 None if scores is None else scores[own].tolist(),
             )
         )
     return predictions
 
 
-def best_analyses(
-    model: Model[Any, Any], docs: List[Doc], labels: Sequence[str], cfg: Dict[str, Any], n: int
-) -> List[List[Analysis]]:
+def best_analyses(tagger: BoundTagger, docs: List[Doc], n: int) -> List[List[Analysis]]:
     """Up to n analyses of each doc, the most probable first."""
-    chains = read_chains(model, docs, labels, cfg).at_temperature(model.get_ref("head").attrs["temperature"])
-    return _best_analyses(chains, docs, labels, n, chains.lattice())
+    chains = read_chains(tagger, docs).at_temperature(tagger.head.attrs["temperature"])
+    return _best_analyses(tagger, chains, docs, n, chains.lattice())
 
 
 def _best_analyses(
-    chains: Chains, docs: List[Doc], labels: Sequence[str], n: int, lattice: Lattice
+    tagger: BoundTagger, chains: Chains, docs: List[Doc], n: int, lattice: Lattice
 ) -> List[List[Analysis]]:
     ends, first_token, found = np.cumsum(chains.tokens.lengths), 0, []
     for k, length in enumerate(chains.tokens.lengths.tolist()):
@@ -189,7 +203,7 @@ def _best_analyses(
         analyses: List[Analysis] = []
         for tags, score in n_best(chains.emissions[own], chains.transitions, n, allowed):
             spans = tags_to_spans(tags, np.zeros(1, dtype=np.int64), chains.transitions.scheme)
-            names = [labels[number] for number in spans.labels.tolist()]
+            names = [tagger.labels[number] for number in spans.labels.tolist()]
             starts, stops = rows[spans.starts].tolist(), (rows[spans.ends - 1] + 1).tolist()
             probability = float(np.exp(min(score - lattice.log_partition[k], 0.0)))
             analyses.append((list(zip(starts, stops, names, strict=True)), probability))
@@ -198,16 +212,13 @@ def _best_analyses(
     return found
 
 
-def uncertainties(
-    model: Model[Any, Any], docs: List[Doc], labels: Sequence[str], cfg: Dict[str, Any]
-) -> List[Uncertainty]:
-    """The doubt about each doc; see `Uncertainty`."""
-    chains = read_chains(model, docs, labels, cfg).at_temperature(model.get_ref("head").attrs["temperature"])
+def uncertainties(tagger: BoundTagger, docs: List[Doc]) -> List[Uncertainty]:
+    """How unsure the model is of each doc."""
+    chains = read_chains(tagger, docs).at_temperature(tagger.head.attrs["temperature"])
     lattice = chains.lattice()
+    best_two = _best_analyses(tagger, chains, docs, 2, lattice)
     found = []
-    for value, analyses in zip(
-        entropy(lattice).tolist(), _best_analyses(chains, docs, labels, 2, lattice), strict=True
-    ):
+    for value, analyses in zip(entropy(lattice).tolist(), best_two, strict=True):
         best, second = [*(probability for _, probability in analyses), 0.0][:2]
         found.append(Uncertainty(1.0 - best, 1.0 - (best - second), value))
     return found

@@ -9,9 +9,10 @@ from spacy.scorer import Scorer, get_ner_prf
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from ..annotation.gold import doc_tags, gold_tags
+from ..annotation.gold import gold_tags
 from ..annotation.gold_report import GoldReport
-from ..tags import MISSING, OUTSIDE
+from ..tags import MISSING, OUTSIDE, Spans, spans_to_tags
+from ..types import Ints
 
 
 def make_entity_scorer() -> Callable[..., Dict[str, Any]]:
@@ -22,14 +23,18 @@ def make_entity_scorer() -> Callable[..., Dict[str, Any]]:
 def score_entities(examples: Iterable[Example], **settings: Any) -> Dict[str, Any]:
     """Score predicted entities.
 
-    settings: those of the component, as it hands them over, and its `labels`.
-    RETURNS: of `doc.ents`, whoever set them, unless the setting `annotate` is "spans":
-    `ents_p`, `ents_r`, `ents_f`, `ents_per_type` as spaCy's `ner` has them,
-    `ents_token_acc`: the share of annotated tokens with the right BIO tag, and
-    `ents_token_acc_in_entities`: the same over the tokens that are in a gold entity.
-    Tokens without annotation, and padding, count in neither. A score is None where there is nothing to count.
-    Of what the component itself found, if `annotate` is "spans" or `other_labels` is not "add":
-    `spans_KEY_p`, `spans_KEY_r`, `spans_KEY_f`, `spans_KEY_per_type` with KEY for `spans_key`, see `score_own`.
+    Tokens without annotation, and padding, are not counted. A score is None where there is nothing to count.
+
+    Args:
+        examples (Iterable[Example]): the examples, with predictions.
+        **settings (Any): the settings of the component, and its `labels`.
+
+    Returns:
+        Dict[str, Any]: Unless `annotate` is "spans", the scores of `doc.ents`, whoever set them: `ents_p`, `ents_r`,
+        `ents_f` and `ents_per_type`, as spaCy's `ner` has them; `ents_token_acc`, the share of annotated tokens with
+        the right BIO tag; and `ents_token_acc_in_entities`, the same over tokens in gold entities. If `annotate` is
+        "spans" or `other_labels` is not "add", the scores of the component's own entities: `spans_KEY_p`,
+        `spans_KEY_r`, `spans_KEY_f` and `spans_KEY_per_type`, with KEY for `spans_key`; see `score_own`.
     """
     examples = list(examples)
     scores: Dict[str, Any] = {}
@@ -43,11 +48,17 @@ def score_entities(examples: Iterable[Example], **settings: Any) -> Dict[str, An
 
 
 def score_own(examples: Sequence[Example], key: str, labels: Collection[str]) -> Dict[str, Any]:
-    """Score `doc.spans[key]` of the predicted docs against the gold entities of some labels.
+    """Score `doc.spans[key]` of the predicted docs against the gold entities with some labels.
 
-    labels: those of the component; entities of other labels are the business of another.
-    RETURNS: `spans_KEY_p`, `spans_KEY_r`, `spans_KEY_f`, `spans_KEY_per_type`. Docs without annotation do not count,
-    nor do predicted spans on tokens without.
+    Docs without annotation are not counted, nor are predicted spans on tokens without annotation.
+
+    Args:
+        examples (Sequence[Example]): the examples, with predictions.
+        key (str): the name of the span group.
+        labels (Collection[str]): the labels of the component. Entities with other labels are those of another one.
+
+    Returns:
+        Dict[str, Any]: `spans_KEY_p`, `spans_KEY_r`, `spans_KEY_f`, `spans_KEY_per_type`.
     """
     by_prediction = {id(example.predicted): example for example in examples}
 
@@ -69,7 +80,7 @@ def score_own(examples: Sequence[Example], key: str, labels: Collection[str]) ->
 
 
 def _is_annotated(example: Example, span: Span) -> bool:
-    """Whether the reference says of all tokens of a predicted span whether they are in an entity."""
+    """Whether all tokens of a predicted span have entity annotation in the reference."""
     tokens = example.alignment.x2y[span.start : span.end].tolist()
     return bool(tokens) and all(token.ent_iob for token in example.reference[tokens[0] : tokens[-1] + 1])
 
@@ -80,7 +91,7 @@ def _token_accuracy(examples: Iterable[Example]) -> Dict[str, Any]:
         names = {ent.label_ for doc in (example.reference, example.predicted) for ent in doc.ents}
         numbers = {label: number for number, label in enumerate(sorted(names))}
         gold = gold_tags(example, numbers, GoldReport())
-        guess = doc_tags(example.predicted, numbers)
+        guess = _predicted_tags(example.predicted, numbers)
         counted = gold != MISSING
         correct = (gold == guess) & counted
         annotated += int(counted.sum())
@@ -93,8 +104,23 @@ def _token_accuracy(examples: Iterable[Example]) -> Dict[str, Any]:
     }
 
 
+def _predicted_tags(doc: Doc, label_numbers: Dict[str, int]) -> Ints:
+    """(tokens,) The BIO tags of the entities that a doc has. Every other token is O."""
+    spans = [(ent.start, ent.end, label_numbers[ent.label_]) for ent in doc.ents]
+    starts, ends, labels = np.array(spans, dtype=np.int64).reshape(-1, 3).T
+    return spans_to_tags(Spans(starts, ends, labels), len(doc))
+
+
 def require_picklable(name: str, scorer: Any) -> None:
-    """Raise PicklingError if a scorer cannot go to another process. name: that of the component that has it."""
+    """Check that a scorer can be sent to another process.
+
+    Args:
+        name (str): the name of the component that has it.
+        scorer (Any): the scorer.
+
+    Raises:
+        PicklingError: if it cannot be pickled.
+    """
     try:
         pickle.dumps(scorer)
     except (pickle.PicklingError, AttributeError, TypeError) as error:

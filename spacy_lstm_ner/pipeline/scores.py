@@ -1,27 +1,14 @@
-"""Where the confidence of entities is kept in a document, and how it is read."""
+"""The scores of entities in a document: how they are kept in `doc.spans`, and how they are read."""
 
 import warnings
 from bisect import bisect_left
-from typing import Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Collection, List, Optional, Sequence, Tuple
 
 import numpy as np
 from spacy.tokens import Doc, Span, SpanGroup
 
 SCORES, SOURCE = "scores", "lstm_ner"
-"""Attributes of a span group: the scores, as spaCy's span categorizer has them, and the component that gave them."""
-
-
-class Uncertainty(NamedTuple):
-    """How unsure the model is of a document. All are 0 where there is no doubt.
-
-    least_confidence: 1 minus the probability of the best analysis.
-    margin: 1 minus the difference between the probabilities of the best two analyses.
-    entropy: of the distribution over all analyses, in nats.
-    """
-
-    least_confidence: float
-    margin: float
-    entropy: float
+"""Attributes of a span group: the scores, as in spaCy's span categorizer, and the name of the component."""
 
 
 def write_scores(
@@ -29,9 +16,16 @@ def write_scores(
 ) -> None:
     """Keep entities and their scores in `doc.spans[key]`.
 
-    in_ents: whether the entities are in `doc.ents`. What such a component kept under the key before stays as far as
-        it still is there: entities that were there before this one came, of another component or of an earlier call.
-        If they are not, what a component of another name kept stays.
+    Entities that such a component kept under the key before stay if they still are in `doc.ents`.
+
+    Args:
+        doc (Doc): the doc, which is changed.
+        key (str): the name of the span group.
+        source (str): the name of the component.
+        spans (Sequence[Span]): the entities.
+        scores (Sequence[float]): the probability of each.
+        in_ents (bool): whether the entities are in `doc.ents`. If not, earlier entities stay if a component of another
+            name kept them.
     """
     found = list(zip(spans, scores, strict=True))
     old = doc.spans.get(key)
@@ -51,7 +45,7 @@ def write_scores(
 
 
 def _readable(group: SpanGroup) -> List[Tuple[Span, float]]:
-    """The spans of a group with their scores, but for those behind the end of a doc whose tokens were merged since."""
+    """The spans of a group with their scores, without those past the end of a doc whose tokens were merged."""
     found = []
     for k, score in enumerate(group.attrs[SCORES].tolist()):
         try:
@@ -62,10 +56,15 @@ def _readable(group: SpanGroup) -> List[Tuple[Span, float]]:
 
 
 def entity_score(span: Span, keys: Collection[str] = ()) -> Optional[float]:
-    """P(span, label | text) if a component of this package found just this entity, else None.
+    """Look up the probability of an entity.
 
-    keys: the span groups to look in; if the doc has none of them, all groups with such scores.
-    None too where tokens were merged or split since, and spaCy can no longer read the group.
+    Args:
+        span (Span): the entity.
+        keys (Collection[str]): the span groups to look in. If the doc has none of them: all groups with scores.
+
+    Returns:
+        Optional[float]: P(span, label | text) if a component of this package found this entity, else None. None, too,
+        if tokens were merged or split since, so that spaCy cannot read the group any more.
     """
     groups = span.doc.spans
     for key in [key for key in keys if key in groups] or list(groups):
@@ -74,34 +73,35 @@ def entity_score(span: Span, keys: Collection[str] = ()) -> Optional[float]:
         if SOURCE not in group.attrs or scores is None or len(scores) != len(group):
             continue
         try:
-            at = _place(group, span)
+            place = _find(group, span)
         except IndexError:
             continue
-        if at is not None:
-            return float(scores[at])
+        if place is not None:
+            return float(scores[place])
     return None
 
 
-def _place(group: SpanGroup, span: Span) -> Optional[int]:
-    """Where in the group the span is. Raises IndexError if the group has spans behind the end of the doc."""
-    at = bisect_left(range(len(group)), span.start_char, key=lambda k: group[k].start_char)
-    # Components that write spans alone may find several that begin here.
-    while at < len(group) and group[at].start_char == span.start_char:
-        if _bounds(group[at]) == _bounds(span):
-            return at
-        at += 1
+def _find(group: SpanGroup, span: Span) -> Optional[int]:
+    """Where the span is in the group. Raises IndexError if the group has spans past the end of the doc."""
+    place = bisect_left(range(len(group)), span.start_char, key=lambda k: group[k].start_char)
+    # Groups of several components may have several spans that start here.
+    while place < len(group) and group[place].start_char == span.start_char:
+        if _bounds(group[place]) == _bounds(span):
+            return place
+        place += 1
     return None
 
 
 def _bounds(span: Span) -> Tuple[int, int, int]:
-    # By characters: a group keeps the token numbers of before tokens were merged, which may be another entity's now.
+    # In characters: when tokens are merged, a group keeps the old token numbers, which may be another entity's now.
     return span.start_char, span.end_char, span.label
 
 
 class ScoreAttribute:
     """The getter of an extension attribute with the scores of entities, `ent._.score`.
 
-    keys: the span groups of the components that have their scores under this attribute.
+    Attributes:
+        keys (List[str]): the span groups of the components that use this attribute.
     """
 
     def __init__(self) -> None:
@@ -114,45 +114,16 @@ class ScoreAttribute:
 def register_score_attribute(name: str, key: str) -> None:
     """Make `span._.<name>` the entity's score, as `doc.spans[key]` has it.
 
-    An extension of that name that is not ours stays, with a warning.
+    An extension attribute of this name that is not ours stays, with a warning.
     """
     if not Span.has_extension(name):
         Span.set_extension(name, getter=ScoreAttribute())
     getter = Span.get_extension(name)[2]
     if not isinstance(getter, ScoreAttribute):
         warnings.warn(
-            f"lstm_ner: Span has an extension attribute {name!r} already, which stays as it is. To have the scores of "
-            "entities as an attribute too, give score_attr another name in the component's config",
+            f"lstm_ner: Span has an extension attribute {name!r} already, which stays as it is. To get the scores of "
+            "entities as an attribute too, set score_attr to another name in the component's config",
             stacklevel=2,
         )
     elif key not in getter.keys:
         getter.keys.append(key)
-
-
-def as_task(doc: Doc, uncertainty: Uncertainty) -> Dict[str, object]:
-    """A document as a line of JSONL for annotation: text, tokens, the entities with their scores, and `meta`."""
-    tokens: List[Dict[str, object]] = [
-        {
-            "text": token.text,
-            "start": token.idx,
-            "end": token.idx + len(token),
-            "id": token.i,
-            "ws": bool(token.whitespace_),
-        }
-        for token in doc
-    ]
-    spans = []
-    for ent in doc.ents:
-        span: Dict[str, object] = {
-            "start": ent.start_char,
-            "end": ent.end_char,
-            "token_start": ent.start,
-            "token_end": ent.end - 1,
-            "label": ent.label_,
-        }
-        score = entity_score(ent)
-        if score is not None:
-            span["score"] = round(score, 6)
-        spans.append(span)
-    meta = {name: round(value, 6) for name, value in uncertainty._asdict().items()}
-    return {"text": doc.text, "tokens": tokens, "spans": spans, "meta": meta}

@@ -1,70 +1,149 @@
-"""The settings of the component that are no part of its model: defaults and checks."""
+"""The component's settings: one list of them, with types, defaults, meanings and checks.
 
+The signature of the factory, the component's `cfg`, the checks of saved settings and the table in the documentation
+follow from `Settings`.
+"""
+
+import inspect
+import re
 import warnings
-from copy import deepcopy
-from typing import Any, Dict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Dict, Optional, TypeVar
 
-from .labels import OTHER_LABELS
+from ..annotation.chain import BLOCKED, ENTITIES, NOTHING
 
-_DEFAULTS: Dict[str, Any] = {
-    "threshold": 0.0,
-    "label_thresholds": {},
-    "annotate": "both",
-    "overwrite": False,
-    "spans_key": "lstm_ner",
-    "score_attr": "score",
-    "sentence_boundaries": False,
-    "incorrect_spans_key": None,
-    "label_weights": {},
-    "label_smoothing": 0.0,
-    "other_labels": "add",
-    "rehearse_weight": 0.0,
-}
-_CHOICES = {"annotate": ("ents", "spans", "both"), "other_labels": OTHER_LABELS}
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+CHOICES = {"annotate": ("ents", "spans", "both"), "other_labels": ("add", "outside", "missing")}
+
+
+@dataclass
+class Settings:
+    """What the component does with its model's scores, and what it learns from.
+
+    Attributes:
+        threshold (float): Entities of a lower probability are left out (0 to 1).
+        label_thresholds (Dict[str, float]): Thresholds of single labels, in place of `threshold`.
+        annotate (str): Where entities are written: "ents" (`doc.ents`), "spans" (`doc.spans[spans_key]`; `doc.ents` is
+            then neither changed nor taken into account), or "both".
+        overwrite (bool): Whether predicted entities replace those in `doc.ents` that they overlap with. If not, these
+            stay.
+        spans_key (Optional[str]): Entities are also written to `doc.spans[spans_key]`, with their probabilities in the
+            group's `attrs["scores"]`. None: probabilities are computed only where a threshold needs them.
+        score_attr (Optional[str]): The extension attribute that gives the probability of an entity, `ent._.score`. It
+            reads `spans_key`. None: no such attribute.
+        sentence_boundaries (bool): Whether entities end where a sentence ends, as far as earlier components have set
+            sentence boundaries.
+        incorrect_spans_key (Optional[str]): In training, the spans in `doc.spans[incorrect_spans_key]` of the reference
+            are known to be wrong, as in spaCy's `ner`. None: there are none.
+        label_weights (Dict[str, float]): How much more an error counts in training where this label (or "O") is right
+            (greater than 0). Labels that are left out: 1.
+        label_smoothing (float): The share of the probability of the right tags that training gives to all tags alike
+            (0 to less than 1).
+        other_labels (str): What an entity with a label that the component does not have means in training: the label is
+            added ("add"), it is no entity ("outside"), or its tokens are not annotated ("missing").
+        rehearse_weight (float): When a trained model is trained further: the weight, in the loss, of the divergence
+            from the model as it was, in nats (at least 0). 0: no rehearsal.
+
+    Raises:
+        ValueError: If a setting is out of range. The message does not name the component, see `check_settings`.
+    """
+
+    threshold: float = 0.0
+    label_thresholds: Dict[str, float] = field(default_factory=dict)
+    annotate: str = "both"
+    overwrite: bool = False
+    spans_key: Optional[str] = "lstm_ner"
+    score_attr: Optional[str] = "score"
+    sentence_boundaries: bool = False
+    incorrect_spans_key: Optional[str] = None
+    label_weights: Dict[str, float] = field(default_factory=dict)
+    label_smoothing: float = 0.0
+    other_labels: str = "add"
+    rehearse_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, choices))}")
+        if self.annotate == "spans" and not self.spans_key:
+            raise ValueError("annotate is 'spans', so that spans_key must name a place in doc.spans")
+        thresholds = {"threshold": self.threshold}
+        thresholds |= {f"label_thresholds[{label!r}]": value for label, value in self.label_thresholds.items()}
+        for name, value in thresholds.items():
+            if not _is_number(value) or not 0.0 <= value <= 1.0:
+                raise ValueError(f"{name} is {value!r}, but must be a probability from 0 to 1")
+        for label, weight in self.label_weights.items():
+            if not 0.0 < weight < float("inf"):
+                raise ValueError(f"label_weights[{label!r}] is {weight}, but must be greater than 0")
+        if not 0.0 <= self.label_smoothing < 1.0:
+            raise ValueError(f"label_smoothing is {self.label_smoothing}, but must be at least 0 and less than 1")
+        if not 0.0 <= self.rehearse_weight < float("inf"):
+            raise ValueError(f"rehearse_weight is {self.rehearse_weight}, but must be at least 0 (0: off)")
+
+    @classmethod
+    def of(cls, cfg: Mapping[str, Any]) -> "Settings":
+        """The settings in a component's `cfg`, which has its labels too."""
+        return cls(**{name: value for name, value in cfg.items() if name != "labels"})
+
+    def as_dict(self) -> Dict[str, Any]:
+        """The settings as a component's `cfg` has them, in containers of their own."""
+        return asdict(self)
+
+    @property
+    def writes_spans(self) -> bool:
+        """Whether entities are written to `doc.spans`, with their scores."""
+        return bool(self.spans_key) and self.annotate != "ents"
+
+    @property
+    def given(self) -> str:
+        """What of `doc.ents` stays as it is, see `annotation.chain`."""
+        if self.annotate == "spans":
+            return NOTHING
+        return BLOCKED if self.overwrite else ENTITIES
 
 
 def default_settings() -> Dict[str, Any]:
-    """The defaults, a copy for each caller."""
-    return deepcopy(_DEFAULTS)
+    """All settings with their defaults."""
+    return Settings().as_dict()
 
 
-def check_settings(name: str, cfg: Dict[str, Any]) -> None:
-    """Raise ValueError for a setting that is unknown or out of range. name: the component's. cfg: its settings."""
-    unknown = sorted(set(cfg) - set(_DEFAULTS) - {"labels"})
+def check_settings(name: str, cfg: Mapping[str, Any]) -> Settings:
+    """Check a component's `cfg`.
+
+    Args:
+        name (str): the component's name, for the error.
+        cfg (Mapping[str, Any]): its settings, and perhaps its labels.
+
+    Returns:
+        Settings: the settings.
+
+    Raises:
+        ValueError: if a setting is unknown or out of range.
+    """
+    known = [setting.name for setting in fields(Settings)]
+    unknown = sorted(set(cfg) - {*known, "labels"})
     if unknown:
-        raise ValueError(f"'{name}': unknown settings {', '.join(unknown)}; there are {', '.join(_DEFAULTS)}")
-    for setting, choices in _CHOICES.items():
-        if cfg[setting] not in choices:
-            raise ValueError(
-                f"'{name}': {setting} is {cfg[setting]!r}, but must be one of {', '.join(map(repr, choices))}"
-            )
-    if cfg["annotate"] == "spans" and not cfg["spans_key"]:
-        raise ValueError(f"'{name}': annotate is 'spans', so that spans_key must name a place in doc.spans")
-    thresholds = {"threshold": cfg["threshold"]}
-    thresholds |= {f"label_thresholds[{label!r}]": value for label, value in cfg["label_thresholds"].items()}
-    for setting, value in thresholds.items():
-        if not _is_number(value) or not 0.0 <= value <= 1.0:
-            raise ValueError(f"'{name}': {setting} is {value!r}, but must be a probability from 0 to 1")
-    for label, weight in cfg["label_weights"].items():
-        if not 0.0 < weight < float("inf"):
-            raise ValueError(f"'{name}': label_weights[{label!r}] is {weight}, but must be greater than 0")
-    if not 0.0 <= cfg["label_smoothing"] < 1.0:
-        raise ValueError(
-            f"'{name}': label_smoothing is {cfg['label_smoothing']}, but must be at least 0 and less than 1"
-        )
-    if not 0.0 <= cfg["rehearse_weight"] < float("inf"):
-        raise ValueError(f"'{name}': rehearse_weight is {cfg['rehearse_weight']}, but must be at least 0 (0: off)")
-
-
-def writes_spans(cfg: Dict[str, Any]) -> bool:
-    """Whether entities go to `doc.spans` with their scores."""
-    return bool(cfg["spans_key"]) and cfg["annotate"] != "ents"
+        raise ValueError(f"'{name}': unknown settings {', '.join(unknown)}; there are {', '.join(known)}")
+    try:
+        return Settings.of(cfg)
+    except ValueError as error:
+        raise ValueError(f"'{name}': {error}") from None
 
 
 def read_settings(cfg: Any) -> Dict[str, Any]:
-    """The labels and settings of a saved component; what this version does not know is left out.
+    """Read the labels and settings of a saved component. What this version does not know is left out.
 
-    cfg: what its file has. Raises ValueError for anything but an object with values of the right types.
+    Args:
+        cfg (Any): what the component's file has.
+
+    Returns:
+        Dict[str, Any]: labels and settings, as far as the file has them.
+
+    Raises:
+        ValueError: if it is not an object with values of the right types.
     """
     if not isinstance(cfg, dict):
         raise ValueError(f"expected an object of settings, found {str(cfg)[:80]}")
@@ -73,9 +152,11 @@ def read_settings(cfg: Any) -> Dict[str, Any]:
         raise ValueError(f"expected labels as a list of texts, found {str(labels)[:80]}")
     if len(set(labels)) != len(labels):
         raise ValueError(f"expected every label once, found {str(sorted(labels))[:80]}")
-    found = {name: cfg[name] for name in ("labels", *_DEFAULTS) if name in cfg}
-    for name, default in _DEFAULTS.items():
-        value = found.get(name, default)
+    found = {"labels": cfg["labels"]} if "labels" in cfg else {}
+    for name, default in default_settings().items():
+        if name not in cfg:
+            continue
+        value = cfg[name]
         if isinstance(default, dict):
             right = isinstance(value, dict) and all(map(_is_number, value.values()))
         elif isinstance(default, bool):
@@ -86,6 +167,7 @@ def read_settings(cfg: Any) -> Dict[str, Any]:
             right = value is None or isinstance(value, str)
         if not right:
             raise ValueError(f"expected for the setting {name} a value like {default!r}, found {str(value)[:80]}")
+        found[name] = value
     return found
 
 
@@ -93,14 +175,43 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def warn_of_unknown_labels(name: str, cfg: Dict[str, Any]) -> None:
-    """Warn once of labels that settings name and the component does not have."""
-    # What is outside entities has a weight in training, but no probability that a threshold could be held against.
+def warn_of_unknown_labels(name: str, settings: Settings, labels: "tuple[str, ...]") -> None:
+    """Warn of labels that settings name and that the component does not have. name: the component's."""
+    # "O" has a weight in training, but no probability that could be compared with a threshold.
     for setting, others in {"label_thresholds": set(), "label_weights": {"O"}}.items():
-        unknown = sorted(set(cfg[setting]) - {*cfg["labels"]} - others)
+        unknown = sorted(set(getattr(settings, setting)) - {*labels} - others)
         if unknown:
             warnings.warn(
                 f"'{name}': {setting} names labels that the component does not have: {', '.join(unknown)}. Its "
-                f"labels are {', '.join(cfg['labels']) or 'none yet'}",
+                f"labels are {', '.join(labels) or 'none yet'}",
                 stacklevel=3,
             )
+
+
+def setting_meanings() -> Dict[str, str]:
+    """The meaning of each setting, from the docstring of `Settings`."""
+    _, _, listed = str(inspect.getdoc(Settings)).partition("Attributes:\n")
+    entries = re.findall(r"^    (\w+) \(.+?\): (.+(?:\n {8}.+)*)", listed.partition("\n\n")[0], flags=re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
+
+
+def takes_settings(function: Function) -> Function:
+    """Decorate a function that takes `**settings`: its signature and its docstring show every one of them.
+
+    spaCy reads the signature of a factory to check configs; `help()` shows both.
+    """
+    signature, defaults = inspect.signature(function), default_settings()
+    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    added = [
+        inspect.Parameter(
+            setting.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=defaults[setting.name],
+            annotation=setting.type,
+        )
+        for setting in fields(Settings)
+    ]
+    function.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+    listed = "\n".join(f"    {name}: {meaning}" for name, meaning in setting_meanings().items())
+    function.__doc__ = f"{inspect.getdoc(function)}\n\nSettings:\n{listed}"
+    return function

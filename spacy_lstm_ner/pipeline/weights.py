@@ -1,13 +1,13 @@
-"""The weights of a tagger as bytes: all of it is checked against the model before any of it is taken.
+"""The weights of a tagger as bytes. They are checked against the model before any of them is used.
 
-The form is that of Thinc's `Model.to_bytes`: a message of four lists, one entry for each layer.
+The format is that of Thinc's `Model.to_bytes`: a message of four lists, one entry for each layer.
 
 nodes   name, dimensions, and references as numbers of layers
 attrs   attributes, each packed by itself
 params  arrays, or None if the layer is not initialized
-shims   what layers of other frameworks keep, packed by them
+shims   the state of layers of other frameworks, packed by them
 
-Every function here raises ValueError with what was expected and found; the caller knows the component and the file.
+Every function here raises ValueError with what was expected and found. The caller adds the component and the file.
 """
 
 from collections.abc import Sequence
@@ -18,34 +18,26 @@ from srsly import msgpack
 from thinc.api import Model, deserialize_attr
 
 from ..layers.crf.head import fresh_output, head_scheme, swap_output, tag_layers
-from ..layers.crf.transitions import zero_transitions
-from ..layers.rnn.single_layer import CELLS
 
 Message = Dict[str, List[Any]]
 
 
 LONGEST_LIST = 2**16
-"""Lists are made as long as the file says before they are filled, so the file must not say just anything."""
+"""msgpack allocates lists of the length that a file claims before it reads them, so that length is limited."""
 
 
 _LISTS = ("nodes", "attrs", "params", "shims")
-_Size = Union[str, int]
-_SHAPES: Dict[str, Dict[str, Tuple[_Size, ...]]] = {
+_SHAPES_OF_THINC: Dict[str, Dict[str, Tuple[str, ...]]] = {
     "linear": {"W": ("nO", "nI"), "b": ("nO",)},
     "maxout": {"W": ("nO", "nP", "nI"), "b": ("nO", "nP")},
     "layernorm": {"G": ("nI",), "b": ("nI",)},
     "hashembed": {"E": ("nV", "nO")},
-    "word_table": {"E": ("words", "nO")},
-    "lexeme_table": {"E": ("words", "nO")},
-    "lexeme_vectors": {"W": ("nO", "nM"), "unknown": ("nO",), "D": ("words", "nM")},
-    "char_cnn": {"E": ("rows", "char_width"), "W": ("nO", "inputs"), "b": ("nO",)},
-    "char_lstm": {"E": ("rows", "char_width")},
 }
-"""Shapes of parameters, by the name of the layer; `_sizes` explains the words."""
+"""The shapes of the parameters of Thinc's own layers. Those of this package declare theirs, see `types.ParamShapes`."""
 
 
 class _Entry(NamedTuple):
-    """What a file says of one layer. place: the layer in words. attrs: unpacked."""
+    """What a file has for one layer. place: names the layer in messages. attrs: unpacked."""
 
     place: str
     dims: Dict[str, Any]
@@ -61,25 +53,32 @@ def _decode_pairs(pairs: List[Tuple[Any, Any]]) -> Any:
 
 
 def unpack(data: bytes) -> Any:
-    """The object of a message in msgpack's form. Raises ValueError if it is none."""
-    # Unless told what becomes of a map, srsly looks through the entry points of all packages, for each attribute anew.
+    """Decode a msgpack message. Raises ValueError if the bytes are no such message."""
+    # Without object_pairs_hook, srsly would search the entry points of all packages for decoders, once per attribute.
     bounds = {"max_array_len": LONGEST_LIST, "max_map_len": LONGEST_LIST}
     try:
         return msgpack.unpackb(data, raw=False, object_pairs_hook=_decode_pairs, **bounds)
     except Exception as error:
-        # The decoder of arrays hands on whatever NumPy says of a wrong type.
+        # The decoder of arrays raises whatever NumPy raises for a wrong type.
         raise ValueError(
             f"expected {len(data)} bytes of msgpack, found something else or a part of it ({_short(error)})"
         ) from None
 
 
 def read_model(data: bytes, model: Model[Any, Any], n_tags: int) -> Message:
-    """Check the bytes of a model against the model that is to take them, which is left as it is.
+    """Check the bytes of a model against the model that is to take them, which stays as it is.
 
-    n_tags: the tags that the output layer must have, whatever it has now.
-    RETURNS: the message, without attributes that the model does not have. Those that are data are unpacked, in another
-        list, "values"; those that their own package reads are left in "attrs".
-    Raises ValueError if they are damaged or of another architecture.
+    Args:
+        data (bytes): the bytes.
+        model (Model): the tagger.
+        n_tags (int): the tags that the output layer must have, whatever it has now.
+
+    Returns:
+        Message: the message, without attributes that the model does not have. Attributes that are data are unpacked,
+        in an additional list "values". Those that need the reader of their own package are left in "attrs".
+
+    Raises:
+        ValueError: if the bytes are damaged or of another architecture.
     """
     message, nodes = unpack(data), list(model.walk())
     if not isinstance(message, dict) or not all(isinstance(message.get(name), list) for name in _LISTS):
@@ -110,9 +109,15 @@ def read_model(data: bytes, model: Model[Any, Any], n_tags: int) -> Message:
 
 
 def apply_model(model: Model[Any, Any], message: Message, n_tags: int) -> None:
-    """Give a model what `read_model` has checked; n_tags as there.
+    """Give a model the weights that `read_model` has checked.
 
-    Raises ValueError, and leaves the model as it was, if the layer of another framework cannot take its state.
+    Args:
+        model (Model): the tagger.
+        message (Message): from `read_model`.
+        n_tags (int): as for `read_model`.
+
+    Raises:
+        ValueError: if a layer of another framework cannot take its state. The model stays as it was.
     """
     _apply_shims(list(model.walk()), message["shims"])
     output = model.get_ref("output_layer")
@@ -128,11 +133,11 @@ def apply_model(model: Model[Any, Any], message: Message, n_tags: int) -> None:
         node.attrs.update(values)
         for name, size in info["dims"].items():
             if size is None and node.has_dim(name):
-                # Thinc leaves it as it was, and has no way to say that a size is not known any more.
+                # Thinc has no public way to make a size unknown again.
                 node._dims[name] = None
     for node, name, shape in before:
         if node.has_grad(name) and node.has_param(name) and _shape(node, name) != shape:
-            # Of an earlier training, with another vocabulary.
+            # A gradient of an earlier training, with another vocabulary.
             node.set_grad(name, node.ops.xp.zeros_like(node.get_param(name)))
 
 
@@ -143,7 +148,7 @@ def _apply_shims(nodes: Sequence[Model[Any, Any]], states: Sequence[List[bytes]]
         for shim, state in zip(shims, (state for own in states for state in own), strict=True):
             shim.from_bytes(state)
     except Exception as error:
-        # Code of another framework: it may raise anything.
+        # Other frameworks may raise anything.
         for shim, state in zip(shims, old, strict=True):
             shim.from_bytes(state)
         raise ValueError(f"a layer of another framework cannot read its state ({_short(error)})") from None
@@ -164,13 +169,13 @@ def _check_dims(node: Model[Any, Any], dims: Any, place: str, n_tags: Union[int,
 
 def _check_refs(node: Model[Any, Any], refs: Any, place: str, place_of: Dict[int, int]) -> None:
     own = {name: place_of.get(node.get_ref(name).id) if node.has_ref(name) else None for name in node.ref_names}
-    # A copied layer, such as takes the place of a listener, has fewer.
+    # A copied layer that replaces a listener has fewer references.
     same = isinstance(refs, dict) and all(name in own and own[name] == number for name, number in refs.items())
     _require(same, place, f"references {own}", refs)
 
 
 def _is_saved(node: Model[Any, Any], name: str) -> bool:
-    """Whether an attribute is one of those that files have: functions and caches stay what they are."""
+    """Whether an attribute is saved in files. Functions and caches are not."""
     own = node.attrs.get(name)
     reader = deserialize_attr.dispatch(type(own))
     is_data = own is None or isinstance(own, (bool, int, float, str, list, dict, np.ndarray))
@@ -178,13 +183,13 @@ def _is_saved(node: Model[Any, Any], name: str) -> bool:
 
 
 def _check_attrs(node: Model[Any, Any], packed: Dict[Any, Any], place: str) -> Dict[str, Any]:
-    """Unpack the attributes: a number for a number, and texts just as the config sets them, since they choose code."""
+    """Unpack the attributes. Texts must be those of the config, since they select code; numbers may differ."""
     found = {}
     for name, value in packed.items():
         where, own = f"{place}, attribute {name!r}", node.attrs.get(name)
         _require(isinstance(name, str) and isinstance(value, bytes), where, "a packed value", value)
         if deserialize_attr.dispatch(type(own)) is not deserialize_attr.dispatch(object):
-            # Its own package knows how to read it, and does when it is taken.
+            # Its own package reads it, when the model takes it.
             continue
         found[name] = unpack(value)
         if name in node.attrs:
@@ -239,49 +244,20 @@ def _expected_shapes(node: Model[Any, Any], entry: _Entry) -> Dict[str, Tuple[in
     """The shapes of the parameters of the layers that are known here, for the sizes that the file has."""
     if not any(array is not None for array in entry.params.values()):
         return {}
-    if node.name == "crf":
-        _require(entry.dims["nO"] is not None, entry.place, "a number of tags", None)
-        scheme = head_scheme(node)
-        transitions = zero_transitions(scheme, scheme.n_labels(entry.dims["nO"]))
-        return {name: array.shape for name, array in transitions._asdict().items()}
-    sizes = _sizes(node, entry)
-    shapes = _cell_shapes(node, entry, sizes) if node.name in CELLS else _SHAPES.get(node.name, {})
-    for name, shape in shapes.items():
-        absent = [size for size in shape if isinstance(size, str) and sizes.get(size) is None]
-        _require(not absent or name not in entry.params, entry.place, f"sizes {shape} for {name!r}", f"no {absent}")
-    return {
-        name: tuple(sizes[size] if isinstance(size, str) else size for size in shape)
-        for name, shape in shapes.items()
-        if name in entry.params
-    }
-
-
-def _sizes(node: Model[Any, Any], entry: _Entry) -> Dict[str, Any]:
-    """Sizes by name: the dimensions, attributes, and what follows from them.
-
-    words: rows of a numbered vocabulary, with those for padding and unknown words. inputs: what a filter sees.
-    """
     sizes = {**node.attrs, **entry.attrs, **entry.dims}
-    if "vocabulary" in sizes:
-        sizes["words"] = len(sizes["vocabulary"]) + 2
-    if node.name == "char_cnn":
-        sizes["inputs"] = sizes["char_width"] * (2 * sizes["window"] + 1)
-    return sizes
-
-
-def _cell_shapes(node: Model[Any, Any], entry: _Entry, sizes: Dict[str, Any]) -> Dict[str, Tuple[_Size, ...]]:
-    R = entry.params["R"]
-    directions = len(R) if isinstance(R, np.ndarray) and R.ndim else 0
-    own = _shape(node, "R")
-    _require(directions in ((1, 2) if own is None else own[:1]), entry.place, "one direction or two", directions)
-    gates = len(CELLS[node.name].blocks) * (sizes["nO"] or 0)
-    bias: Tuple[_Size, ...] = (directions, "nO")
-    return {
-        "W": (directions, "nI", gates),
-        "b": (directions, gates),
-        "R": (directions, "nO", gates),
-        **dict.fromkeys(("h0", "c0", "b_h"), bias),
-    }
+    if "param_shapes" in node.attrs:
+        declared = node.attrs["param_shapes"](sizes)
+    else:
+        declared = {
+            name: tuple(sizes.get(size) for size in shape)
+            for name, shape in _SHAPES_OF_THINC.get(node.name, {}).items()
+        }
+    shapes = {}
+    for name, shape in declared.items():
+        if name in entry.params:
+            _require(None not in shape, entry.place, f"sizes for {name!r}", f"dimensions {entry.dims}")
+            shapes[name] = shape
+    return shapes
 
 
 def _shape(node: Model[Any, Any], name: str) -> Union[Tuple[int, ...], None]:

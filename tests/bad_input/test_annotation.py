@@ -20,7 +20,7 @@ def test_case_01_white_space_at_the_ends_of_gold_is_trimmed_with_one_warning():
     with own_warnings() as said:
         train(nlp, examples, steps=40)
     assert said == [
-        "'lstm_ner': 4 of 4 entities start or end with white space, which was left out: "
+        "'lstm_ner': 4 of 4 entities start or end with white space, which was removed: "
         r"'Ann\n' (per) in 'Ann\nran'; 'Bo\n' (per) in 'Bo\nran'; 'Cy\n' (per) in 'Cy\nran'; and 1 more"
     ]
     assert entities(nlp(Doc(nlp.vocab, words=["Ann", "\n", "ran"], spaces=[False] * 3))) == [("Ann", "per")]
@@ -32,7 +32,7 @@ def test_case_02_gold_of_white_space_alone_is_missing_with_one_warning():
     with own_warnings() as said:
         train(nlp, [blank_entity, *examples_for(nlp)])
     assert said == [
-        r"'lstm_ner': 1 of 3 entities are only white space. Their tokens count as not annotated: '\n' (per) in '\nran'"
+        r"'lstm_ner': 1 of 3 entities consist of white space. Their tokens count as not annotated: '\n' (per) in '\nran'"
     ]
     assert gold_tags(blank_entity, {"per": 0}, GoldReport()).tolist() == [MISSING, 0]
 
@@ -103,7 +103,7 @@ def test_case_09_docs_without_annotation_teach_nothing_with_one_warning():
     with own_warnings() as said:
         train(nlp, [*unannotated, *examples_for(nlp)])
     assert said == [
-        "'lstm_ner': 2 of 4 docs carry no entity annotation, and teach nothing of entities. "
+        "'lstm_ner': 2 of 4 docs have no entity annotation, so nothing is learned from them. "
         'Give docs without any entity "entities": []'
     ]
     assert nlp.update(unannotated)["lstm_ner"] == pytest.approx(0.0, abs=1e-6)
@@ -122,7 +122,7 @@ def test_case_10_no_annotation_at_all():
     given.get_pipe("lstm_ner").add_label("per")
     with own_warnings() as said:
         given.initialize(lambda: examples)
-    assert len(said) == 1 and "3 of 3 docs carry no entity annotation" in said[0]
+    assert len(said) == 1 and "3 of 3 docs have no entity annotation" in said[0]
 
 
 def test_case_10_a_corpus_for_other_components_is_no_error():
@@ -213,7 +213,7 @@ def test_case_50_gold_across_the_start_of_a_sentence():
         for _ in range(3):
             component.update(examples)
     assert len(said) == 1
-    assert "1 of 3 entities go on across the start of a sentence, which sentence_boundaries = true rules" in said[0]
+    assert "1 of 3 entities cross the start of a sentence, which sentence_boundaries = true forbids" in said[0]
     assert "'AnnBell' in 'AnnBellran'" in said[0]
     component.cfg["sentence_boundaries"] = False
     component.initialize(lambda: examples, nlp=nlp)

@@ -186,7 +186,7 @@ def test_case_38_a_listener_that_hears_nobody(where, changes, wanted):
     with own_warnings() as said:
         for _ in range(2):
             component(Doc(nlp.vocab, words=["a"]))
-    assert len(said) == 1 and "docs come without the vectors that the model needs" in said[0]
+    assert len(said) == 1 and "docs do not have the vectors that the model needs" in said[0]
 
 
 def test_case_39_a_frozen_tok2vec_that_does_not_annotate():

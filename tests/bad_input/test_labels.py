@@ -46,10 +46,10 @@ def test_case_13_a_label_that_was_not_given():
     nlp = blank()
     with own_warnings() as said:
         optimizer = initialize(nlp, ["per"])
-    assert len(said) == 1 and "1 entities of labels that it does not have: geo (1)" in said[0]
+    assert len(said) == 1 and "1 entities with labels that it does not have: geo (1)" in said[0]
     with own_warnings() as said:
         nlp.update(examples_for(nlp), sgd=optimizer)
-    assert len(said) == 1 and "labels geo first seen in update were added" in said[0]
+    assert len(said) == 1 and "labels geo were added when update first met them" in said[0]
     component = nlp.get_pipe("lstm_ner")
     assert component.labels == ("per", "geo")
     del component.model.attrs["resize_output"]

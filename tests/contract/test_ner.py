@@ -17,7 +17,6 @@ from support.small import entities, examples_for
 from thinc.api import fix_random_seed
 
 from spacy_lstm_ner.layers.crf.head import head_scheme
-from spacy_lstm_ner.pipeline.predict import n_tags
 
 TEXTS = ["Just a sentence.", "Then one more sentence about London.", "Here is another one.", "I like London."]
 TRAIN = [("Who is Shaka Khan?", [(7, 17, "PERSON")]), ("I like London and Berlin.", [(7, 13, "LOC"), (18, 24, "LOC")])]
@@ -61,7 +60,7 @@ def test_issue2179_no_further_labels_from_loading():
     other = Italian()
     loaded = other.add_pipe("lstm_ner")
     assert loaded.labels == ()
-    loaded.model.attrs["resize_output"](loaded.model, n_tags(ner.model, ner.labels))
+    loaded.model.attrs["resize_output"](loaded.model, ner.tagger.n_tags)
     other.from_bytes(nlp.to_bytes())
     assert loaded.labels == ("CITIZENSHIP",)
     assert set(loaded.cfg) == set(ner.cfg)

@@ -64,7 +64,7 @@ def test_the_temperature_is_the_best_of_many():
     nlp, _ = trained(steps=20)
     component = nlp.get_pipe("lstm_ner")
     examples = examples_for(nlp)
-    args = component.model, examples, component.labels, component.cfg
+    args = component.tagger, examples
     fit(*args)
     attrs = component.model.get_ref("head").attrs
     best = attrs["temperature"]
@@ -89,8 +89,8 @@ def test_a_temperature_at_the_limit_is_said(monkeypatch):
     nlp = learned("crf")
     component = nlp.get_pipe("lstm_ner")
     monkeypatch.setattr("spacy_lstm_ner.pipeline.calibration.RANGE", (-0.1, 0.1))
-    with pytest.warns(UserWarning, match=r"the best temperature is 0\.9\d*, the limit of those that are tried"):
-        fit(component.model, examples_for(nlp), component.labels, component.cfg)
+    with pytest.warns(UserWarning, match=r"the best temperature is 0\.9\d*, at the end of the range that is tried"):
+        fit(component.tagger, examples_for(nlp))
 
 
 def test_a_label_that_waits_to_be_trained_says_nothing():
@@ -98,10 +98,10 @@ def test_a_label_that_waits_to_be_trained_says_nothing():
     component = nlp.get_pipe("lstm_ner")
     component.add_label("NEW")
     examples = [*examples_for(nlp), *examples_for(nlp, [("Foo is bar", [(0, 3, "NEW")])])]
-    fit(component.model, examples, component.labels, component.cfg)
+    fit(component.tagger, examples)
     with_new = component.model.get_ref("head").attrs["temperature"]
     unannotated = Example.from_dict(nlp.make_doc("Foo is bar"), {"entities": ["-", "O", "O"]})
-    fit(component.model, [*examples[:-1], unannotated], component.labels, component.cfg)
+    fit(component.tagger, [*examples[:-1], unannotated])
     assert with_new == pytest.approx(component.model.get_ref("head").attrs["temperature"], rel=1e-6)
     loss, _ = component.get_loss(examples, component.model.predict([example.predicted for example in examples]))
     assert np.isfinite(loss)
@@ -111,7 +111,7 @@ def test_what_is_found_on_an_entity_of_a_foreign_label_is_wrong():
     nlp = learned()
     component = nlp.get_pipe("lstm_ner")
     data = [("I like London and Berlin.", [(7, 13, "LOC"), (18, 24, "FOREIGN")])]
-    found = score(component.model, examples_for(nlp, data), component.labels, component.cfg)
+    found = score(component.tagger, examples_for(nlp, data))
     assert sorted(found.right.tolist()) == [False, True]
 
 
@@ -119,8 +119,8 @@ def test_data_without_annotation_is_an_error():
     nlp, _ = trained(steps=1)
     component = nlp.get_pipe("lstm_ner")
     examples = [Example(nlp.make_doc("a b"), nlp.make_doc("a b"))]
-    with pytest.raises(ValueError, match="no token of the data carries an entity annotation"):
-        fit(component.model, examples, component.labels, component.cfg)
+    with pytest.raises(ValueError, match="no token of the data has an entity annotation"):
+        fit(component.tagger, examples)
 
 
 def test_data_without_entities_is_an_error():
@@ -129,8 +129,8 @@ def test_data_without_entities_is_an_error():
     component = nlp.get_pipe("lstm_ner")
     examples = examples_for(nlp, [("nothing to see here", []), ("Canada", [(0, 6, "FOREIGN")])])
     component.cfg["other_labels"] = "missing"
-    with pytest.raises(ValueError, match="no entity of a label that the model knows"):
-        fit(component.model, examples, component.labels, component.cfg)
+    with pytest.raises(ValueError, match="no entity with a label that the model knows"):
+        fit(component.tagger, examples)
     doc = nlp("I like London and Berlin.")
     assert doc.ents[0]._.score < 1
 

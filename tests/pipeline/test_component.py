@@ -209,7 +209,7 @@ def test_added_label_changes_nothing_until_it_is_trained():
 def test_labels_first_seen_in_update_are_added_with_a_warning():
     nlp, _ = trained(steps=1)
     example = examples_for(nlp, [("Foo is bar", [(0, 3, "LATE")])])
-    with pytest.warns(UserWarning, match="labels LATE first seen in update were added"):
+    with pytest.warns(UserWarning, match="labels LATE were added when update first met them"):
         nlp.update(example)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -109,7 +109,9 @@ def test_a_label_of_the_first_batches_after_a_label_of_update(model):
     optimizer, n_old = Adam(0.01), len(component.labels)
     added = [("Foo is bar", [(0, 3, "NEW")]), ("Qux was baz", [(0, 3, "NEWER")])]
     for k, example in enumerate(added):
-        with pytest.warns(UserWarning, match=f"labels {example[1][0][2]} first seen in update were added") as caught:
+        with pytest.warns(
+            UserWarning, match=f"labels {example[1][0][2]} were added when update first met them"
+        ) as caught:
             nlp.update(examples_for(nlp, [*TRAIN, example]), sgd=optimizer)
         assert len(caught) == 1 and len(component.labels) == n_old + k + 1
     with warnings.catch_warnings():
@@ -121,7 +123,7 @@ def test_a_label_of_the_first_batches_after_a_label_of_update(model):
 
 
 def test_prediction_never_changes_the_model(model):
-    """Not even where documents come with entities of labels that it does not have."""
+    """Not even where documents come with entities with labels that it does not have."""
     nlp = learned(model)
     component = nlp.get_pipe("lstm_ner")
     before, cfg = component.model.to_bytes(), dict(component.cfg)

@@ -11,7 +11,7 @@ from support.small import SMALL, TRAIN, entities, examples_for, learned, trained
 from thinc.api import Adam, Config, fix_random_seed
 
 from spacy_lstm_ner.pipeline.component import LSTMEntityRecognizer
-from spacy_lstm_ner.pipeline.rehearsal import make_tutor, rehearsal_loss
+from spacy_lstm_ner.pipeline.rehearsal import make_teacher, rehearsal_loss
 
 TEXTS = [text for text, _ in TRAIN]
 OLD = [entities for _, entities in TRAIN]
@@ -44,7 +44,7 @@ def go_on(nlp, annotated=CONTRARY, steps=40, rehearse=()):
     return [entities(doc) for doc in nlp.pipe(TEXTS)]
 
 
-@pytest.mark.filterwarnings("ignore:.*first seen in update")
+@pytest.mark.filterwarnings("ignore:.*were added when update first met them")
 def test_rehearsal_keeps_what_other_data_would_unlearn(model):
     forgetful = go_on(loaded(model)[0])
     assert forgetful[2] == [] and forgetful[3] == []
@@ -55,7 +55,7 @@ def test_rehearsal_keeps_what_other_data_would_unlearn(model):
     assert "MONEY" in component.labels
 
 
-@pytest.mark.filterwarnings("ignore:.*first seen in update")
+@pytest.mark.filterwarnings("ignore:.*were added when update first met them")
 def test_nlp_rehearse(model):
     """spaCy's own way: updates with the new data, and between them raw texts."""
     nlp, _ = loaded(model)
@@ -74,7 +74,7 @@ def test_nothing_is_rehearsed_by_a_model_that_is_new():
         losses = nlp.update(examples, sgd=optimizer)
     assert component._rehearsal_model is None
     assert losses["lstm_ner"] > 0
-    # nlp.resume_training copies a model that has learnt nothing, too; that is no tutor.
+    # nlp.resume_training copies a model that has learned nothing, too; that is no teacher.
     nlp = spacy.blank("en")
     component = nlp.add_pipe("lstm_ner")
     nlp.initialize(lambda: examples)
@@ -97,12 +97,12 @@ def test_the_copy_stays_out_of_files_and_can_be_pickled(model):
     nlp, component = loaded(model, weight=1.0)
     size = len(component.to_bytes())
     nlp.update(examples_for(nlp), losses={})
-    tutor = component._rehearsal_model.to_bytes()
+    teacher = component._rehearsal_model.to_bytes()
     nlp.update(examples_for(nlp), losses={})
-    assert component._rehearsal_model.to_bytes() == tutor != component.model.to_bytes()
+    assert component._rehearsal_model.to_bytes() == teacher != component.model.to_bytes()
     assert len(component.to_bytes()) == pytest.approx(size, abs=100)
     copy = pickle.loads(pickle.dumps(component))
-    assert copy._rehearsal_model.to_bytes() == tutor
+    assert copy._rehearsal_model.to_bytes() == teacher
     component.from_bytes(component.to_bytes())
     assert component._rehearsal_model is None
     examples = examples_for(nlp)
@@ -123,7 +123,7 @@ def random_step(nlp, component, scale=0.3):
 @pytest.mark.parametrize("grown", [False, True])
 def test_gradient_for_the_scores_is_numeric(model, grown):
     nlp, component = loaded(model)
-    tutor = make_tutor(component.model)
+    teacher = make_teacher(component.model)
     if grown:
         component.add_label("MONEY")
         component.model.get_ref("head").attrs["unseen"] = []
@@ -135,7 +135,7 @@ def test_gradient_for_the_scores_is_numeric(model, grown):
     scores = [array.astype("float64") for array in component.model.predict(docs)]
 
     def loss(scores):
-        return rehearsal_loss(component.model, tutor, docs, scores, component.cfg, annotated)
+        return rehearsal_loss(component.tagger, teacher, docs, scores, annotated)
 
     result = loss(scores)
     assert result.value > 0.1
@@ -148,31 +148,31 @@ def test_gradient_for_the_scores_is_numeric(model, grown):
 
 
 def test_gold_entities_are_left_to_the_annotation(model):
-    """At tokens of gold entities rehearsal asks for nothing, and nowhere for or against new labels the tutor is not
+    """At tokens of gold entities rehearsal asks for nothing, and nowhere for or against new labels the teacher is not
     in the way of."""
     nlp, component = loaded(model)
-    tutor = make_tutor(component.model)
+    teacher = make_teacher(component.model)
     component.add_label("MONEY")
     component.model.get_ref("head").attrs["unseen"] = []
     random_step(nlp, component, scale=1.0)
     doc = nlp.make_doc("I like London and Berlin.")
     scores = component.model.predict([doc])
-    n_old = tutor.predict([doc])[0].shape[1]
+    n_old = teacher.predict([doc])[0].shape[1]
     annotated = np.zeros(len(doc), dtype=bool)
-    everywhere = rehearsal_loss(component.model, tutor, [doc], scores, component.cfg, annotated).d_emissions
+    everywhere = rehearsal_loss(component.tagger, teacher, [doc], scores, annotated).d_emissions
     assert np.abs(everywhere[2, :n_old]).max() > 1e-6
-    # London is a place to the tutor: so it is not MONEY. Of "like" it knows only that it is not one of its own.
+    # London is a place to the teacher: so it is not MONEY. Of "like" it knows only that it is not one of its own.
     assert everywhere[2, n_old:].sum() > 0 and not everywhere[1, n_old:].any()
     annotated[2] = True
-    left_out = rehearsal_loss(component.model, tutor, [doc], scores, component.cfg, annotated).d_emissions
+    left_out = rehearsal_loss(component.tagger, teacher, [doc], scores, annotated).d_emissions
     assert not left_out[2].any() and left_out[4].any()
 
 
 def test_no_divergence_at_the_start(model):
     nlp, component = loaded(model)
-    tutor = make_tutor(component.model)
+    teacher = make_teacher(component.model)
     docs = [nlp.make_doc(text) for text in TEXTS]
-    loss = rehearsal_loss(component.model, tutor, docs, component.model.predict(docs), component.cfg)
+    loss = rehearsal_loss(component.tagger, teacher, docs, component.model.predict(docs))
     assert loss.value == pytest.approx(0.0, abs=1e-4)
     np.testing.assert_allclose(loss.d_emissions, 0.0, atol=1e-4)
 
@@ -229,7 +229,7 @@ def shared_tok2vec():
     return lambda: spacy.blank("en").from_config(nlp.config).from_bytes(data)
 
 
-@pytest.mark.filterwarnings("ignore:.*first seen in update")
+@pytest.mark.filterwarnings("ignore:.*were added when update first met them")
 def test_rehearsal_over_a_frozen_tok2vec(shared_tok2vec):
     nlp = shared_tok2vec()
     component = nlp.get_pipe("lstm_ner")

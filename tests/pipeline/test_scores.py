@@ -16,7 +16,7 @@ from spacy_lstm_ner.layers.crf.forward_backward import forward_backward
 from spacy_lstm_ner.layers.crf.span_probability import soften, span_probabilities
 from spacy_lstm_ner.layers.crf.transitions import Transitions
 from spacy_lstm_ner.pipeline.component import LSTMEntityRecognizer
-from spacy_lstm_ner.pipeline.scores import as_task
+from spacy_lstm_ner.pipeline.uncertainty import as_task
 from spacy_lstm_ner.tags import Spans
 
 
@@ -420,7 +420,7 @@ def test_weights_that_are_no_numbers_are_no_empty_prediction(where, value):
         return
     with np.errstate(over="ignore", invalid="ignore"):
         for call in (component.predict, component.n_best, component.uncertainty):
-            with pytest.raises(ValueError, match="'lstm_ner': the model gives scores that are not numbers"):
+            with pytest.raises(ValueError, match="'lstm_ner': the model gives scores that are infinite or not numbers"):
                 call([doc])
 
 

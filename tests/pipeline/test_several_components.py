@@ -113,8 +113,8 @@ def test_entities_of_others_are_counted_once_in_a_warning():
         nlp = trained(SETTINGS, steps=2, labels=OWN)
     messages = [str(warning.message) for warning in caught if "does not have" in str(warning.message)]
     assert len(messages) == 2
-    assert messages[0].startswith("'people': the data has 3 entities of labels that it does not have: PLACE")
-    assert "count as no entities" in messages[0] and 'set other_labels to "add"' in messages[0]
+    assert messages[0].startswith("'people': the data has 3 entities with labels that it does not have: PLACE")
+    assert "count as outside entities" in messages[0] and 'set other_labels to "add"' in messages[0]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         nlp.update(examples_for(nlp))

@@ -5,9 +5,10 @@ from itertools import pairwise
 import numpy as np
 from spacy.tokens import Doc
 
-from spacy_lstm_ner.annotation.chain import BLOCKED, ENTITIES, given_for
+from spacy_lstm_ner.annotation.chain import BLOCKED, ENTITIES
 from spacy_lstm_ner.layers.crf.transitions import dot, path_counts
 from spacy_lstm_ner.pipeline.predict import read_chains
+from spacy_lstm_ner.pipeline.settings import Settings
 from spacy_lstm_ner.tags import Spans, spans_to_tags
 from support.random_docs import KEY
 
@@ -27,7 +28,7 @@ def copy_of(doc):
 
 def log_weight(component, doc, prediction):
     """The score of an analysis, and of all tokens that it is made of, by another way than decoding goes."""
-    chains = read_chains(component.model, [doc], component.labels, component.cfg)
+    chains = read_chains(component.tagger, [doc])
     numbers = [component.labels.index(label) for label in prediction.labels]
     rows = chains.tokens.rows
     starts, ends = np.searchsorted(rows, prediction.starts), np.searchsorted(rows, prediction.ends)
@@ -39,7 +40,7 @@ def log_weight(component, doc, prediction):
 
 def check_prediction(doc, prediction, cfg):
     """Spans are within the doc, in order, apart, of known labels, not at white space and not on what is given."""
-    last, given = 0, given_for(cfg)
+    last, given = 0, Settings.of(cfg).given
     for start, end, label in zip(prediction.starts, prediction.ends, prediction.labels, strict=True):
         assert last <= start < end <= len(doc)
         assert not doc[start].is_space and not doc[end - 1].is_space

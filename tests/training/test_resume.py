@@ -137,7 +137,7 @@ def test_labels_that_turn_up_in_training(corpus, tmp_path, monkeypatch):
     """The layers that grew have new nodes, and an optimizer of their own memory."""
     labels = {"initialize": {"components": {"lstm_ner": {"labels": ["per"]}}}}
     config = make_config(corpus, labels)
-    with pytest.warns(UserWarning, match="first seen in update"):
+    with pytest.warns(UserWarning, match="were added when update first met them"):
         log = run(config, tmp_path / "whole")
         run_until(config, tmp_path / "parts", 15, monkeypatch)
     assert run(config, tmp_path / "parts", resume=True) == log

@@ -1,0 +1,49 @@
+"""A tagger model with what the component knows of it: everything that prediction, loss and calibration need."""
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Tuple
+
+from spacy.tokens import Doc
+from thinc.api import Model
+from thinc.types import Floats2d
+
+from ..layers.crf.head import head_scheme, label_numbers
+from ..tags import Scheme
+from .settings import Settings
+
+
+@dataclass(frozen=True)
+class BoundTagger:
+    """A tagger bound to the labels and settings of its component.
+
+    Attributes:
+        name (str): the component's name, for messages.
+        model (Model[List[Doc], List[Floats2d]]): see `architectures.build_tagger`.
+        labels (Tuple[str, ...]): the entity labels, in the order of their numbers.
+        settings (Settings): the component's settings.
+    """
+
+    name: str
+    model: Model[List[Doc], List[Floats2d]]
+    labels: Tuple[str, ...]
+    settings: Settings
+
+    @property
+    def head(self) -> Model[Any, Any]:
+        """The model's CRF or log-softmax."""
+        return self.model.get_ref("head")
+
+    @property
+    def scheme(self) -> Scheme:
+        """The tag scheme."""
+        return head_scheme(self.head)
+
+    @property
+    def n_tags(self) -> int:
+        """The number of tags."""
+        return self.scheme.n_tags(len(self.labels))
+
+    @property
+    def label_numbers(self) -> Dict[str, int]:
+        """The number of each label that training has shown. The annotation of other labels says nothing yet."""
+        return label_numbers(self.labels, self.head)
