@@ -18,11 +18,11 @@ TEXT = (
     "half of the salaries withheld since February. The organisers of the Argungu Fishing Festival have postponed the "
     "contest to 18 March because of an outbreak of Lassa fever in Kebbi."
 )
-WIDTH, MARGIN = 800, 24
-SIZE, LABEL_SIZE = 16, 11
+WIDTH, MARGIN = 560, 20
+SIZE, LABEL_SIZE = 17, 12
 ADVANCE, LABEL_ADVANCE = 0.6 * SIZE, 0.6 * LABEL_SIZE
 """Width of a character: `textLength` makes every monospaced font keep to it."""
-LINE = 56
+LINE = 54
 PADDING = 5
 COLOURS = ["#cfe5ff", "#ffe0b8", "#cdeed2", "#f6d3ea", "#e3dbff", "#fff0a8", "#c9eef0", "#ffd6d2"]
 
