@@ -24,13 +24,14 @@ import sys
 import time
 from pathlib import Path
 
+from campaign import store
 from campaign.data import available
 from campaign.report import write_report
 from campaign.rows import MOST_SEEDS, Row, Run, plan, rows
-from campaign.runs import load_configs, perform, result_path
+from campaign.runs import load_configs, perform
 from training import ENV, ROOT
 
-RESULTS = ROOT / "benchmarks" / "results" / "accuracy"
+RESULTS = ROOT / "benchmarks" / "results" / "accuracy.jsonl"
 
 
 def chosen(all_rows: list[Row], names: list[str] | None) -> list[Row]:
@@ -73,7 +74,7 @@ def perform_all(runs: list[Run], work: Path, results: Path, minutes: float | Non
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for data, vectors and what is trained")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results, one file a run")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file of results, one line for each run")
     parser.add_argument("--only", nargs="+", help="groups or rows: main, main/conll03, ablation/cell, ...")
     parser.add_argument("--systems", nargs="+", help="names of configs, or spacy")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
@@ -106,7 +107,8 @@ def main() -> None:
             sys.exit(str(error))
         return
     runs = list(plan(wanted, configs, range(args.seeds), args.systems, args.steps))
-    left = [run for run in runs if not result_path(args.results, run).exists()]
+    done = store.read(args.results)
+    left = [run for run in runs if run.fingerprint not in done]
     print(f"{len(runs)} runs, {len(runs) - len(left)} of them done")
     if args.list:
         names = {run.id for run in left}

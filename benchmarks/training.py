@@ -1,6 +1,6 @@
 """What the benchmarks share: `spacy train` on one thread with a clock beside it, and what the log says.
 
-No benchmark by itself; imported by main_job.py, confidence.py, accuracy.py and pipeline.py.
+No benchmark by itself; imported by confidence.py, accuracy.py and pipeline.py.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 ENV = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-SCORES = ("ents_p", "ents_r", "ents_f", "ents_token_acc", "ents_token_acc_in_entities")
+SCORES = ("ents_p", "ents_r", "ents_f", "ents_token_acc")
 
 
 class LogReader:
@@ -104,9 +104,17 @@ def _cpu_of_children() -> float:
     return times.children_user + times.children_system
 
 
-def seconds_until(f: float, evaluations: Iterable[Mapping[str, Any]], clock: str = "seconds") -> float | None:
-    """Time of the training until an evaluation first reached f; None if none did. clock: "seconds", "cpu_seconds"."""
-    return next((row[clock] for row in evaluations if row["f"] >= f), None)
+def seconds_until(f: float, evaluations: Iterable[tuple[float | None, float]]) -> float | None:
+    """When a training first reached a score.
+
+    Args:
+        f (float): The score, in percent.
+        evaluations (Iterable[tuple[float | None, float]]): Seconds since the start and score of each evaluation.
+
+    Returns:
+        float | None: Seconds, or None if the score was not reached.
+    """
+    return next((seconds for seconds, score in evaluations if score >= f), None)
 
 
 def evaluate(model: Path, data: Path, output: Path) -> dict[str, Any]:

@@ -1,14 +1,13 @@
-"""The report: a JSON file, tables between the markers of README.md and docs/accuracy.md, and a figure."""
+"""The report: tables between the markers of README.md and docs/accuracy.md, and a figure."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from documents import fill
 
+from . import store
 from .rows import GLOVE, MOST_SEEDS, SPACY, Row, Settings, plan
-from .runs import load_result
 from .summary import Done, difference, parts_of, summarize
 
 TITLES = {
@@ -20,18 +19,26 @@ TITLES = {
 NOTHING = "No results yet."
 
 
-def collect(rows: Iterable[Row], configs: Mapping[str, Settings], results: Path, steps: int | None) -> list[Any]:
-    """(row, runs that have a result by system) for each row that has one.
+def collect(
+    rows: Iterable[Row], configs: Mapping[str, Settings], results: Mapping[str, Any], steps: int | None
+) -> list[tuple[Row, dict[str, list[Done]]]]:
+    """The results of each row by system. A training that two rows share counts in both.
 
-    A training that two rows share counts in both.
+    Args:
+        rows (Iterable[Row]): The rows. Those without results are left out.
+        configs (Mapping[str, Settings]): The config of each system.
+        results (Mapping[str, Any]): All results by key, see `store`.
+        steps (int | None): Number of steps of a trial, see `rows.configured`.
+
+    Returns:
+        list[tuple[Row, dict[str, list[Done]]]]: Each row with its finished runs by system.
     """
     found = []
     for row in rows:
         done: dict[str, list[Done]] = {}
         for run in plan([row], dict(configs), range(MOST_SEEDS), steps=steps):
-            result = load_result(results, run)
-            if result is not None:
-                done.setdefault(run.system, []).append(Done(run, result))
+            if run.fingerprint in results:
+                done.setdefault(run.system, []).append(Done(run, results[run.fingerprint]))
         if done:
             found.append((row, done))
     return found
@@ -40,34 +47,35 @@ def collect(rows: Iterable[Row], configs: Mapping[str, Settings], results: Path,
 def write_report(
     rows: Iterable[Row], configs: Mapping[str, Settings], results: Path, root: Path, steps: int | None = None
 ) -> None:
-    """Write what the results in the folder `results` say.
+    """Write tables and figure from the stored results.
 
-    root: the folder with benchmarks/results, README.md and docs/accuracy.md. steps: of the runs to report.
-    Raises ValueError if there are no results.
+    Args:
+        rows (Iterable[Row]): The rows to report.
+        configs (Mapping[str, Settings]): The config of each system. Results of other configs are left out.
+        results (Path): The file of results.
+        root (Path): The folder with README.md and docs.
+        steps (int | None): Number of steps of a trial, see `rows.configured`.
+
+    Raises:
+        ValueError: If there are no results. Nothing is written then.
     """
-    found = collect(rows, configs, results, steps)
+    found = collect(rows, configs, store.read(results), steps)
     if not found:
         raise ValueError(f"{results}: no results of these rows with the present configs; nothing is written")
-    summary: dict[str, Any] = {"rows": [entry for row, done in found for entry in summarize(row, done)], "parts": []}
-    for row, done in found:
-        if row.group == "main":
-            for system, runs in done.items():
-                parts = parts_of(runs)
-                summary["parts"].append({"row": row.name, "system": system, **parts})
-    all_results = [run.result for _, done in found for runs in done.values() for run in runs]
-    for name in ("versions", "machine"):
-        # More than one where results were made on several machines, or before and after an update.
-        summary[name] = [json.loads(text) for text in sorted({json.dumps(result[name]) for result in all_results})]
-    target = root / "benchmarks" / "results" / "accuracy.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(summary, indent=1) + "\n", "utf8")
-    write_tables(summary, root)
-    print(f"{len(summary['rows'])} rows written to {target}, README.md and docs/accuracy.md")
+    entries = [entry for row, done in found for entry in summarize(row, done)]
+    parts = [
+        {"row": row.name, "system": system, **parts_of(runs)}
+        for row, done in found
+        if row.group == "main"
+        for system, runs in done.items()
+    ]
+    write_tables(entries, parts, root)
+    print(f"{len(entries)} rows written to README.md and docs/accuracy.md")
 
 
-def write_tables(summary: Mapping[str, Any], root: Path) -> None:
+def write_tables(rows: Sequence[Mapping[str, Any]], parts: Sequence[Mapping[str, Any]], root: Path) -> None:
     """Fill the tables of the documents, and draw the figure if there are results for it."""
-    entries = {group: [e for e in summary["rows"] if e["group"] == group] for group in ("main", "ablation", "curve")}
+    entries = {group: [e for e in rows if e["group"] == group] for group in ("main", "ablation", "curve")}
     if len({e["row"].removesuffix(GLOVE) for e in entries["curve"]}) < 2:
         # All of the data alone is no curve.
         entries["curve"] = []
@@ -79,9 +87,9 @@ def write_tables(summary: Mapping[str, Any], root: Path) -> None:
     fill(document, "ablation", ablation_table(entries["ablation"]))
     figure = "\n\n![Learning curves](learning_curve.svg)" if entries["curve"] else ""
     fill(document, "curve", curve_table(entries["curve"]) + figure)
-    fill(document, "types", parts_table(summary["parts"], "types", "type"))
-    fill(document, "familiarity", parts_table(summary["parts"], "familiarity", "entities"))
-    fill(document, "out-of-domain", parts_table(summary["parts"], "out_of_domain", "tested on"))
+    fill(document, "types", parts_table(parts, "types", "type"))
+    fill(document, "familiarity", parts_table(parts, "familiarity", "entities"))
+    fill(document, "out-of-domain", parts_table(parts, "out_of_domain", "tested on"))
     if entries["curve"]:
         draw_curve(entries["curve"], root / "docs" / "learning_curve.svg")
 

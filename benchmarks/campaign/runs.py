@@ -1,4 +1,4 @@
-"""One run: train, predict, keep the result. The results in the work folder, and which runs have one."""
+"""One run: train a pipeline, predict with it, and store the result."""
 
 import json
 import os
@@ -13,14 +13,15 @@ from typing import Any
 
 from thinc.api import Config
 
-from spacy_lstm_ner.files import write_atomically
 from training import ENV, ROOT, train, write_spacy_config
 
+from . import store
 from .data import ALSO_ON, available, corpus, our_vectors, spacy_vectors, training_file
 from .entities import Entity, Scores, by_familiarity, by_type, gold_entities, out_of_domain
 from .rows import SPACY, Row, Run, Settings, has_vectors
 
 PACKAGES = ("spacy", "thinc", "numpy", "spacy-lstm-ner")
+TIMES = ("cpu_seconds_until_best", "cpu_seconds_in_all")
 
 
 def load_configs(rows: Iterable[Row], work: Path) -> dict[str, Settings]:
@@ -37,26 +38,20 @@ def load_configs(rows: Iterable[Row], work: Path) -> dict[str, Settings]:
     return found
 
 
-def result_path(results: Path, run: Run) -> Path:
-    """Where the result of a run is kept."""
-    return results / f"{run.fingerprint}.json"
-
-
-def load_result(results: Path, run: Run) -> dict[str, Any] | None:
-    """The result of a run; None if it was not done."""
-    path = result_path(results, run)
-    if not path.exists():
-        return None
-    result: dict[str, Any] = json.loads(path.read_text("utf8"))
-    return result
-
-
 def perform(run: Run, work: Path, results: Path) -> dict[str, Any]:
-    """Train, predict and keep the result, which is written last: a run that was cut off leaves none.
+    """Train, predict and store the result. A run that is cut off leaves none.
 
-    work: folder for data, vectors and what is trained. results: see `result_path`.
+    Args:
+        run (Run): What to train.
+        work (Path): The folder for data, vectors and pipelines. The trained pipeline is deleted in the end.
+        results (Path): The file of results, see `store`.
 
-    Raises RuntimeError if a step fails.
+    Returns:
+        dict[str, Any]: The result as it is stored.
+
+    Raises:
+        RuntimeError: If a step fails.
+        ImportError: If the run needs vectors whose package is not installed.
     """
     name = run.id.replace("/", "-").replace(" ", "_").replace(":", "").replace(",", "")
     folder = work / "training" / name
@@ -77,18 +72,18 @@ def perform(run: Run, work: Path, results: Path) -> dict[str, Any]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     result = {
+        "key": run.fingerprint,
         "id": run.id,
-        "data": run.row.data,
-        "share": run.row.share,
-        "system": run.system,
-        "seed": run.seed,
         "scores": found["scores"],
         "parts": _parts(run, work, found["entities"]),
-        "training": training,
+        "training": {
+            **{name: training[name] for name in ("best_dev_f", *TIMES)},
+            "evaluations": [(row["cpu_seconds"], row["f"]) for row in training["evaluations"]],
+        },
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "machine": platform.machine(),
     }
-    write_atomically(result_path(results, run), (json.dumps(result, indent=1) + "\n").encode())
+    store.add(results, result)
     return result
 
 

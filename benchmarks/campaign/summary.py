@@ -11,8 +11,7 @@ from training import SCORES, seconds_until
 
 from .entities import Scores
 from .rows import SPACY, Row, Run
-
-TIMES = ("seconds_until_best", "seconds_in_all", "cpu_seconds_until_best", "cpu_seconds_in_all")
+from .runs import TIMES
 
 
 class Done(NamedTuple):
@@ -70,7 +69,7 @@ def ratios(ours: Sequence[Done], theirs: Sequence[Done]) -> dict[str, Any]:
             continue
         for name in ("until_best", "in_all"):
             shares[name].append(_share(own[f"cpu_seconds_{name}"], peer[f"cpu_seconds_{name}"]))
-        reached = seconds_until(peer["best_dev_f"], own["evaluations"], "cpu_seconds")
+        reached = seconds_until(peer["best_dev_f"], own["evaluations"])
         shares["until_its_best"].append(_share(reached, peer["cpu_seconds_until_best"]))
     return {f"share_of_spacy_{name}": mean_and_sd(values) for name, values in shares.items()}
 
