@@ -13,7 +13,7 @@ runs of its own. Dev chooses the model.
   ablation   one factor at a time, on CoNLL-2003
 
 The corpora are read from LSTM_NER_DATA (default ../shared/data); rows without data are left out, and named. --report
-trains nothing: it writes benchmarks/results/accuracy.json, the tables in README.md and docs/accuracy.md, and
+trains nothing: it writes benchmarks/results/accuracy.json, the tables in README.md and docs/benchmarks/accuracy.md, and
 docs/learning_curve.svg from the results that there are (needs matplotlib, in the extra `benchmark`).
 """
 

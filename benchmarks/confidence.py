@@ -8,7 +8,7 @@ Trains configs/default.cfg on one thread
     is, unannotated tokens being summed over, and with what is missing read as O.
 Then, with the CRF of the first seed: calibration error before and after temperatures fitted on one half of DEV are
 used on the other, precision by bin of confidence, and precision without the least confident entities. Prints tables,
-writes benchmarks/results/confidence.json and docs/reliability.svg.
+writes benchmarks/results/confidence.json and docs/images/reliability.svg.
 """
 
 import argparse
@@ -105,7 +105,7 @@ def draw(figures: dict[str, Any], target: Path) -> None:
     axes.set_ylabel("share of them that is right")
     axes.legend()
     figure.tight_layout()
-    target.parent.mkdir(exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, metadata={"Date": None})
 
 
@@ -141,9 +141,9 @@ def main() -> None:
     print(f"summed over loses {(full - summed) / (full - outside):.3f} of what reading as O loses")
     print(json.dumps(results["calibration"], indent=2))
     target = ROOT / "benchmarks" / "results" / "confidence.json"
-    target.parent.mkdir(exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(results, indent=2) + "\n")
-    draw(results["calibration"], ROOT / "docs" / "reliability.svg")
+    draw(results["calibration"], ROOT / "docs" / "images" / "reliability.svg")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ respect to the cue's input vector, as a share of that with respect to the last t
 skip (residual) connections around the two layers, and with and without clipping the gradient to a norm of 1; `alone`
 without skips and with clipping.
 
-Writes benchmarks/results/memory.json, docs/memory.svg and the table in docs/layers.md (between its markers). The
+Writes benchmarks/results/memory.json, docs/images/memory.svg and the table in docs/layers.md (between its markers). The
 figure needs matplotlib (the extra `benchmark`).
 """
 
@@ -197,7 +197,7 @@ def main() -> None:
     about = {"updates": args.updates, "width": WIDTH, "batch": BATCH, "distances": DISTANCES, "cues": CUES}
     (ROOT / "benchmarks" / "results" / "memory.json").write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
     fill(ROOT / "docs" / "layers.md", "memory", table(rows, args.updates))
-    figure(rows, ROOT / "docs" / "memory.svg")
+    figure(rows, ROOT / "docs" / "images" / "memory.svg")
 
 
 if __name__ == "__main__":

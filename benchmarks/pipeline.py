@@ -14,8 +14,8 @@ Contestants take turns, each turn in a fresh process of one thread, and medians 
 LSTM_NER_DATA (default ../shared/data), read by `spacy lstm-ner convert`. Trained pipelines are kept in the work folder
 and used again; delete it to train anew. Flair and Stanza come with the extra `benchmark-peers`.
 
-Each part updates its own entry in benchmarks/results/pipeline.json, and the tables in README.md and docs/speed.md, and
-docs/speed.svg and docs/growth.svg. `--tiny` runs everything on next to nothing, untrained, to see that it runs.
+Each part updates its own entry in benchmarks/results/pipeline.json, and the tables in README.md and docs/benchmarks/speed.md, and
+docs/images/speed.svg and docs/images/growth.svg. `--tiny` runs everything on next to nothing, untrained, to see that it runs.
 """
 
 import argparse

@@ -246,8 +246,8 @@ def work(tmp_path, monkeypatch):
 @pytest.fixture
 def copy_of_documents(root, tmp_path):
     target = tmp_path / "root"
-    (target / "docs").mkdir(parents=True)
-    for name in ("README.md", "docs/accuracy.md"):
+    (target / "docs" / "benchmarks").mkdir(parents=True)
+    for name in ("README.md", "docs/benchmarks/accuracy.md"):
         (target / name).write_text((root / name).read_text("utf8"), "utf8")
     return target
 
@@ -262,7 +262,7 @@ def test_report_from_stored_results(work, copy_of_documents, configs):
         elif run.system == "default" and run.seed == 0:
             write_result(work, run, 0.89, 10.0)
     report.write_report(wanted, configs, work / RESULTS, copy_of_documents)
-    document = (copy_of_documents / "docs" / "accuracy.md").read_text("utf8")
+    document = (copy_of_documents / "docs" / "benchmarks" / "accuracy.md").read_text("utf8")
     line = "| CoNLL-2003, train → testa | none | `default` | 0.910 ± 0.014 |"
     assert line in document and line in (copy_of_documents / "README.md").read_text("utf8")
     # The difference is that of the seed that both have.

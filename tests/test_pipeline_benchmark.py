@@ -164,7 +164,7 @@ def test_speed_table_has_ratios_first_and_names_who_is_absent():
 
 def test_results_are_written_part_by_part(tmp_path, root):
     pytest.importorskip("matplotlib", reason="needs matplotlib (the extra `benchmark`)")
-    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "benchmarks").mkdir(parents=True)
     for name in (report.README, report.DOCUMENT):
         (tmp_path / name).write_text((root / name).read_text("utf8"), "utf8")
     record = {"seconds": {"1": 2.0, "2": 1.0}, "words": 1_000_000, "ratio": 2.0}
@@ -176,7 +176,7 @@ def test_results_are_written_part_by_part(tmp_path, root):
     assert document.count("| `default` | 2.0 | 2.00 | 1.00 | 1,000,000 |") == 1
     assert document.count("| spacy_ner | 3.0 |") == 1
     assert "| spacy_ner | 3.0 |" in (tmp_path / report.README).read_text("utf8")
-    assert (tmp_path / "docs" / "speed.svg").exists()
+    assert (tmp_path / "docs" / "images" / "speed.svg").exists()
 
 
 def test_documents_have_a_place_for_every_part(root):

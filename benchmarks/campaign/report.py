@@ -1,4 +1,4 @@
-"""The report: tables between the markers of README.md and docs/accuracy.md, and a figure."""
+"""The report: tables between the markers of README.md and docs/benchmarks/accuracy.md, and a figure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -70,7 +70,7 @@ def write_report(
         for system, runs in done.items()
     ]
     write_tables(entries, parts, root)
-    print(f"{len(entries)} rows written to README.md and docs/accuracy.md")
+    print(f"{len(entries)} rows written to README.md and docs/benchmarks/accuracy.md")
 
 
 def write_tables(rows: Sequence[Mapping[str, Any]], parts: Sequence[Mapping[str, Any]], root: Path) -> None:
@@ -81,17 +81,17 @@ def write_tables(rows: Sequence[Mapping[str, Any]], parts: Sequence[Mapping[str,
         entries["curve"] = []
     if entries["main"]:
         fill(root / "README.md", "accuracy", main_table(entries["main"]))
-    document = root / "docs" / "accuracy.md"
+    document = root / "docs" / "benchmarks" / "accuracy.md"
     fill(document, "main", main_table(entries["main"]))
     fill(document, "times", time_table(entries["main"]))
     fill(document, "ablation", ablation_table(entries["ablation"]))
-    figure = "\n\n![Learning curves](learning_curve.svg)" if entries["curve"] else ""
+    figure = "\n\n![Learning curves](../images/learning_curve.svg)" if entries["curve"] else ""
     fill(document, "curve", curve_table(entries["curve"]) + figure)
     fill(document, "types", parts_table(parts, "types", "type"))
     fill(document, "familiarity", parts_table(parts, "familiarity", "entities"))
     fill(document, "out-of-domain", parts_table(parts, "out_of_domain", "tested on"))
     if entries["curve"]:
-        draw_curve(entries["curve"], root / "docs" / "learning_curve.svg")
+        draw_curve(entries["curve"], root / "docs" / "images" / "learning_curve.svg")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], n_texts: int) -> str:
@@ -249,5 +249,5 @@ def draw_curve(entries: Sequence[Mapping[str, Any]], target: Path) -> None:
     axes.set_ylabel("entity F1 on testa")
     axes.legend()
     figure.tight_layout()
-    target.parent.mkdir(exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, metadata={"Date": None})

@@ -1,4 +1,4 @@
-"""The figures as JSON, tables between markers of README.md and docs/speed.md, and charts."""
+"""The figures as JSON, tables between markers of README.md and docs/benchmarks/speed.md, and charts."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from pipeline_parts.common import Record
 from pipeline_parts.contestants import OURS
 
 RESULTS = Path("benchmarks") / "results" / "pipeline.json"
-DOCUMENT, README = Path("docs") / "speed.md", Path("README.md")
+DOCUMENT, README = Path("docs") / "benchmarks" / "speed.md", Path("README.md")
 IN_README = (*OURS, "spacy_ner", "en_core_web_sm", "spacy_ner_bilstm", "flair_64", "stanza_64")
 # Values of a colour-blind safe palette (Okabe & Ito).
 COLORS = {"ours": "#0072B2", "others": "#999999", "many": "#0072B2", "one": "#D55E00"}
@@ -150,9 +150,9 @@ def write(root: Path, part: str, result: Record) -> None:
     replace(root / DOCUMENT, part, f"{TABLES[part](result)}\n{machine_line(result)}.\n")
     if part == "speed":
         replace(root / README, part, f"{speed(result, IN_README)}\n{machine_line(result)}.\n")
-        speed_chart(result, root / "docs" / "speed.svg")
+        speed_chart(result, root / "docs" / "images" / "speed.svg")
     if part == "growth":
-        growth_chart(result, root / "docs" / "growth.svg")
+        growth_chart(result, root / "docs" / "images" / "growth.svg")
 
 
 def replace(document: Path, part: str, text: str) -> None:
@@ -207,6 +207,6 @@ def growth_chart(result: Record, target: Path) -> None:
 
 def save(figure: Any, target: Path) -> None:
     figure.tight_layout()
-    target.parent.mkdir(exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, metadata={"Date": None})
     plots().close(figure)
