@@ -10,6 +10,7 @@ from spacy.vocab import Vocab
 from thinc.api import Config
 
 import accuracy
+import corpora
 from campaign import report, runs, store, summary
 from campaign.entities import Entity, by_familiarity, by_type, gold_entities, out_of_domain, score
 from campaign.rows import ABLATION, SPACY, Run, has_vectors, plan, rows
@@ -263,11 +264,12 @@ def test_report_from_stored_results(work, copy_of_documents, configs):
             write_result(work, run, 0.89, 10.0)
     report.write_report(wanted, configs, work / RESULTS, copy_of_documents)
     document = (copy_of_documents / "docs" / "benchmarks" / "accuracy.md").read_text("utf8")
-    line = "| CoNLL-2003, train → testa | none | `default` | 0.910 ± 0.014 |"
-    assert line in document and line in (copy_of_documents / "README.md").read_text("utf8")
+    assert "| CoNLL-2003, train → testa | none | `default.cfg` | 0.910 ± 0.014 |" in document
+    short = "| CoNLL-2003 (testa) | none | `default.cfg` | 0.910 ± 0.014 | 2 |"
+    assert short in (copy_of_documents / "README.md").read_text("utf8")
     # The difference is that of the seed that both have.
     assert "| head | log-softmax | 0.890 | -1.0 | 1 |" in document
-    assert "| CoNLL-2003, train → testa | none | `default` | 10 ± 0 | 20 ± 0 | 0.25 | 0.25 | 0.25 |" in document
+    assert "| CoNLL-2003, train → testa | none | `default.cfg` | 10 ± 0 | 20 ± 0 | 0.25 | 0.25 | 0.25 |" in document
     assert document.count("No results yet.") == 1, "of the learning curve there are none"
 
 
@@ -287,6 +289,20 @@ def test_summary_of_stored_results(work, configs):
     assert parts["types"]["PER"]["f"]["mean"] == 1.0 and parts["types"]["LOC"]["r"]["mean"] == 0.0
     assert parts["familiarity"]["seen"]["r"]["mean"] == 0.5 and "unseen" not in parts["familiarity"]
     assert parts["out_of_domain"]["wnut17"]["gold"] == 1 and parts["out_of_domain"]["wnut17"]["r"]["mean"] == 0.0
+
+
+def test_readme_has_the_best_config_that_applies():
+    f = {"mean": 0.5, "sd": 0.25, "n": 2}
+    names = [(row.name, system) for row in rows() if row.group == "main" for system in row.systems]
+    entries = [{"row": name, "system": system, "ents_f": f, "seeds": [0, 1]} for name, system in names]
+    lines = report.short_table(entries).splitlines()
+    assert lines[0] == "| data | vectors | pipeline | entity F1 | seeds |" and len(lines) == 2 + 12
+    assert lines[2:6] == [
+        "| CoNLL-2003 (testa) | none | `default.cfg` | 0.500 ± 0.250 | 2 |",
+        "| CoNLL-2003 (testa) | none | spaCy's `ner` | 0.500 ± 0.250 | 2 |",
+        "| CoNLL-2003 (testa) | GloVe 50d | `accuracy.cfg` | 0.500 ± 0.250 | 2 |",
+        "| CoNLL-2003 (testa) | GloVe 50d | spaCy's `ner` | 0.500 ± 0.250 | 2 |",
+    ]
 
 
 def test_differences_are_those_of_common_seeds():
@@ -335,7 +351,7 @@ def test_fill_needs_its_markers(tmp_path):
 # The command
 
 
-def test_done_runs_are_skipped_and_time_is_kept(work, configs, monkeypatch, capsys):
+def test_done_runs_are_skipped_and_time_is_kept(root, work, configs, monkeypatch, capsys):
     performed = []
 
     def perform(run, folder, results):
@@ -345,7 +361,8 @@ def test_done_runs_are_skipped_and_time_is_kept(work, configs, monkeypatch, caps
         return write_result(folder, run, 0.9, 10.0)
 
     monkeypatch.setattr(accuracy, "perform", perform)
-    monkeypatch.setattr(accuracy, "available", lambda data: data == "conll03")
+    monkeypatch.setattr(accuracy, "source", lambda data: root if data == "conll03" else None)
+    monkeypatch.delenv("LSTM_NER_DATA", raising=False)
     monkeypatch.setattr(accuracy, "load_configs", lambda rows, folder: configs)
 
     folders = ["--work", str(work), "--results", str(work / RESULTS)]
@@ -361,11 +378,23 @@ def test_done_runs_are_skipped_and_time_is_kept(work, configs, monkeypatch, caps
         call(*only)
     assert performed == ["main/conll03/default/0", "main/conll03/spacy/0"]
     shown = call(*only, "--list").out
-    assert "no such folder: wnut17" in shown and "2 runs, 1 of them done" in shown
+    assert "wnut17: not found, since LSTM_NER_DATA is not set." in shown and "2 runs, 1 of them done" in shown
     assert "done main/conll03/default/0" in shown and "left main/conll03/spacy/0" in shown
     call(*only)
     assert performed[2:] == ["main/conll03/spacy/0"]
     assert "2 runs, 2 of them done" in call(*only).out and len(performed) == 3
+
+
+def test_missing_corpora_end_a_benchmark_with_a_message(tmp_path, monkeypatch):
+    monkeypatch.delenv("LSTM_NER_DATA", raising=False)
+    assert corpora.real("conll03") is None
+    with pytest.raises(SystemExit, match=r"^conll03/eng.train: not found, since LSTM_NER_DATA is not set\. Set it to"):
+        corpora.needed("conll03/eng.train")
+    monkeypatch.setenv("LSTM_NER_DATA", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"gmb: not in the folder .* that LSTM_NER_DATA names\. Set it to"):
+        corpora.needed("gmb")
+    (tmp_path / "gmb").mkdir()
+    assert corpora.needed("gmb") == corpora.real("gmb") == tmp_path / "gmb"
 
 
 def test_shares_of_the_training_data_are_nested(tmp_path, monkeypatch):

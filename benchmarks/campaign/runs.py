@@ -16,7 +16,7 @@ from thinc.api import Config
 from training import ENV, ROOT, train, write_spacy_config
 
 from . import store
-from .data import ALSO_ON, available, corpus, our_vectors, spacy_vectors, training_file
+from .data import ALSO_ON, corpus, our_vectors, source, spacy_vectors, training_file
 from .entities import Entity, Scores, by_familiarity, by_type, gold_entities, out_of_domain
 from .rows import SPACY, Row, Run, Settings, has_vectors
 
@@ -25,7 +25,15 @@ TIMES = ("cpu_seconds_until_best", "cpu_seconds_in_all")
 
 
 def load_configs(rows: Iterable[Row], work: Path) -> dict[str, Settings]:
-    """The config of each system: of configs/, and the one that `spacy init config` writes."""
+    """The config of each system.
+
+    Args:
+        rows (Iterable[Row]): The rows whose systems count.
+        work (Path): The work folder. It keeps the config of spaCy's `ner`, which `spacy init config` writes.
+
+    Returns:
+        dict[str, Settings]: Configs by name of the system.
+    """
     found: dict[str, Settings] = {}
     for name in sorted({system for row in rows for system in row.systems}):
         path = ROOT / "configs" / f"{name}.cfg"
@@ -88,10 +96,7 @@ def perform(run: Run, work: Path, results: Path) -> dict[str, Any]:
 
 
 def _parts(run: Run, work: Path, found: dict[str, list[Entity]]) -> dict[str, dict[str, Scores]]:
-    """Scores by type, of seen and unseen entities, and on the other data set (`out_of_domain`), by name of the part.
-
-    found: the entities that the run found, by data set.
-    """
+    """Scores by type, of seen and unseen entities, and on the other data set. found: entities by data set."""
     row = run.row
     own, truth = found[row.data], gold_entities(corpus(work, row.data) / f"{row.scored}.spacy")
     train = gold_entities(corpus(work, row.data) / "train.spacy")
@@ -103,11 +108,11 @@ def _parts(run: Run, work: Path, found: dict[str, list[Entity]]) -> dict[str, di
 
 
 def _predict(run: Run, work: Path, folder: Path) -> dict[str, Any]:
-    """Scores on the row's own data, and entities by data set."""
+    """Scores on the row's data, and the predicted entities by data set."""
     names = [run.row.data]
     files = [corpus(work, run.row.data) / f"{run.row.scored}.spacy"]
     other = ALSO_ON.get(run.row.data)
-    if other is not None and available(other) and not run.on_sentences:
+    if other is not None and source(other) and not run.on_sentences:
         names.append(other)
         files.append(corpus(work, other) / "dev.spacy")
     output = folder / "predicted.json"

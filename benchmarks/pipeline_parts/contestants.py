@@ -31,32 +31,32 @@ class Contestant(NamedTuple):
 
 
 CONTESTANTS = {
-    "default": Contestant("spacy", "configs/default.cfg", {"config": "default"}),
+    "default": Contestant("spacy", "`default.cfg`: one layer of 2×64", {"config": "default"}),
     "one_layer": Contestant(
         "spacy",
-        "configs/accuracy.cfg with one layer: CRF, characters, static vectors, scores; 2×100",
+        "`accuracy.cfg` with one layer of 2×100: characters, static vectors",
         {"config": "accuracy", "depth": 1},
     ),
     "accuracy": Contestant(
         "spacy",
-        "configs/accuracy.cfg: CRF, characters, static vectors, scores; two layers of 2×100",
+        "`accuracy.cfg`: characters, static vectors, two layers of 2×100",
         {"config": "accuracy"},
     ),
-    "spacy_ner": Contestant("spacy", "spaCy's `ner`, efficiency config (hash features)", {"pipe": "ner"}),
-    "en_core_web_sm": Contestant("ready", "`ner` of en_core_web_sm (OntoNotes), with its own tok2vec, alone"),
+    "spacy_ner": Contestant("spacy", "spaCy's `ner`, efficiency config", {"pipe": "ner"}),
+    "en_core_web_sm": Contestant("ready", "`ner` of en_core_web_sm (OntoNotes) with its own tok2vec, alone"),
     "spacy_ner_bilstm": Contestant(
-        "spacy", "spaCy's `ner` over spacy.TorchBiLSTMEncoder.v1, 2×64", {"pipe": "ner", "bilstm": True}, "torch"
+        "spacy", "spaCy's `ner` over `spacy.TorchBiLSTMEncoder.v1`, 2×64", {"pipe": "ner", "bilstm": True}, "torch"
     ),
     "spacy_tagger_bilstm": Contestant(
         "spacy",
-        "spaCy's `tagger` over spacy.TorchBiLSTMEncoder.v1, 2×64; its tags are BILUO tags",
+        "spaCy's `tagger` for BILUO tags over `spacy.TorchBiLSTMEncoder.v1`, 2×64",
         {"pipe": "tagger", "bilstm": True},
         "torch",
     ),
     **{
         f"{library}_{hidden}": Contestant(library, f"{about}, 2×{hidden}, random weights", {"hidden": hidden}, library)
         for library, about in (
-            ("flair", "Flair's SequenceTagger with CRF over trainable word vectors"),
+            ("flair", "Flair's `SequenceTagger` with CRF over trainable word vectors"),
             ("stanza", "Stanza's NER tagger with CRF, word vectors and character LSTM"),
         )
         for hidden in (64, 100)
@@ -67,7 +67,7 @@ CONTESTANTS = {
 def prepare(name: str, work: Work) -> Record:
     """Make a contestant ready. RETURNS its record: `path` of the pipeline, `trained`, or why it is `unavailable`."""
     contestant = CONTESTANTS[name]
-    record: Record = {"about": contestant.about, "kind": contestant.kind, "trained": False, "f": None}
+    record: Record = {"kind": contestant.kind, "trained": False, "f": None}
     if find_spec(contestant.needs) is None:
         return {**record, "unavailable": f"{contestant.needs} is not installed (pip install {contestant.needs})"}
     record["path"] = str(work.folder / name)
