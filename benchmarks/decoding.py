@@ -26,6 +26,7 @@ from spacy.util import minibatch
 from thinc.api import fix_random_seed
 
 from documents import table
+from pipeline_parts.spacy_peer import bare
 from pipeline_parts.stages import Stopwatch, instrumented
 from spacy_lstm_ner.component import DEFAULT_MODEL
 
@@ -36,16 +37,12 @@ CASES = [("bio", 4), ("bio", 18), ("biluo", 4), ("biluo", 18)]
 
 
 def train(docs: list[Doc], nlp: Language, steps: int) -> None:
-    examples = [Example(bare(nlp, doc), doc) for doc in docs]
+    examples = [Example(bare(nlp.vocab, doc), doc) for doc in docs]
     optimizer = nlp.initialize(lambda: examples)
     optimizer.learn_rate = 0.003
     batches = [batch for _ in range(steps) for batch in minibatch(examples, 8)]
     for batch in batches[:steps]:
         nlp.update(batch, sgd=optimizer, drop=0.3)
-
-
-def bare(nlp: Language, doc: Doc) -> Doc:
-    return Doc(nlp.vocab, words=[token.text for token in doc], spaces=[bool(token.whitespace_) for token in doc])
 
 
 def relabel(docs: list[Doc], n_labels: int) -> list[str]:
@@ -78,8 +75,8 @@ def measure(path: Path, scheme: str, n_labels: int, steps: int) -> dict[str, Any
 
     seconds: dict[str, list[float]] = {"model": [], "whole": [], "decoding": [], "scores": []}
     for _ in range(REPETITIONS):
-        seconds["model"].append(timed(component.model.predict, [bare(nlp, doc) for doc in docs]))
-        batch, watch = [bare(nlp, doc) for doc in docs], Stopwatch(time.perf_counter)
+        seconds["model"].append(timed(component.model.predict, [bare(nlp.vocab, doc) for doc in docs]))
+        batch, watch = [bare(nlp.vocab, doc) for doc in docs], Stopwatch(time.perf_counter)
         with instrumented(nlp, watch, STAGES):
             spent = watch.run(lambda batch=batch: annotate(batch))
         seconds["whole"].append(sum(spent.values()))
@@ -90,7 +87,7 @@ def measure(path: Path, scheme: str, n_labels: int, steps: int) -> dict[str, Any
     return {
         "scheme": scheme,
         "tags": component.model.get_ref("output_layer").get_dim("nO"),
-        "entities": sum(len(doc.ents) for doc in component.pipe(bare(nlp, doc) for doc in docs)),
+        "entities": sum(len(doc.ents) for doc in component.pipe(bare(nlp.vocab, doc) for doc in docs)),
         "share_of_decoding": round(median["decoding"] / whole, 3),
         "share_of_decoding_and_scores": round((median["decoding"] + median["scores"]) / whole, 3),
         "share_of_all_but_the_model": round(1.0 - median["model"] / whole, 3),

@@ -334,8 +334,10 @@ def test_learning_curve_is_drawn(tmp_path):
     f = {"mean": 0.5, "sd": None, "n": 1}
     points = [("1", "default"), ("100", "default"), ("1", SPACY), ("1-glove", "vectors")]
     entries = [{"row": name, "system": system, "ents_f": f, "seeds": [0]} for name, system in points]
-    report.draw_curve(entries, tmp_path / "curve.svg")
-    assert "</svg>" in (tmp_path / "curve.svg").read_text("utf8")
+    for name in ("a.svg", "b.svg"):
+        report.draw_curve(entries, tmp_path / name)
+    drawn = (tmp_path / "a.svg").read_text("utf8")
+    assert ">default.cfg</text>" in drawn and drawn == (tmp_path / "b.svg").read_text("utf8")
     assert "| 1 % | 0.500 (1) | 0.500 (1) | 0.500 (1) |\n| 100 % | 0.500 (1) | - | - |" in report.curve_table(entries)
 
 
@@ -363,6 +365,7 @@ def test_done_runs_are_skipped_and_time_is_kept(root, work, configs, monkeypatch
     monkeypatch.setattr(accuracy, "perform", perform)
     monkeypatch.setattr(accuracy, "source", lambda data: root if data == "conll03" else None)
     monkeypatch.delenv("LSTM_NER_DATA", raising=False)
+    monkeypatch.setattr(accuracy, "ENV", {})
     monkeypatch.setattr(accuracy, "load_configs", lambda rows, folder: configs)
 
     folders = ["--work", str(work), "--results", str(work / RESULTS)]

@@ -1,4 +1,4 @@
-"""The data in the work folder: corpora in spaCy's format, shares of them, and word vectors."""
+"""Training data in the work folder: corpora in spaCy's format, shares of them, and word vectors."""
 
 import importlib.metadata
 import random
