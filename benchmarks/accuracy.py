@@ -1,20 +1,21 @@
-"""Entity F of our pipelines and of spaCy's `ner`, trained side by side on the same data, and what each part adds.
+"""Accuracy: trains our pipelines and spaCy's `ner` side by side on the same data, and reports the results.
 
 Usage: python benchmarks/accuracy.py --work DIR [--only main ablation/cell ...] [--systems default spacy ...]
                                      [--seeds 3] [--minutes 60] [--list] [--report]
 
-Trains with `spacy train` on one thread, one run after the other, and keeps each result in benchmarks/results/accuracy.
-Runs that have a result are skipped, so the whole can be done in slices, on several machines; a changed config gives
-runs of its own. Dev chooses the model.
+Each training is `spacy train` on one thread. Trainings run one after the other, and each adds a line to
+benchmarks/results/accuracy.jsonl. Trainings that have a result are skipped, so you can stop at any time, go on later,
+and use several machines. A config that changes needs new trainings.
 
-  main       CoNLL-2003 (train → testa), WNUT-17 (train → dev), GMB (first nine tenths → last tenth), each without and
-             with GloVe vectors of 50 dimensions, and the embedded corpus (train → test)
-  curve      1, 5, 10, 25, 50 and 100 % of the documents of CoNLL-2003's train
-  ablation   one factor at a time, on CoNLL-2003
+  main       CoNLL-2003 (train → testa), WNUT-17 (train → dev) and GMB (first nine tenths → last tenth), each without
+             and with GloVe vectors of 50 dimensions, and the embedded corpus (train → test)
+  curve      1, 5, 10, 25, 50 and 100 % of CoNLL-2003's training documents
+  ablation   one setting at a time, on CoNLL-2003
 
-The corpora are read from LSTM_NER_DATA (default ../shared/data); rows without data are left out, and named. --report
-trains nothing: it writes benchmarks/results/accuracy.json, the tables in README.md and docs/accuracy.md, and
-docs/learning_curve.svg from the results that there are (needs matplotlib, in the extra `benchmark`).
+LSTM_NER_DATA names the folder with conll03/, wnut17/ and gmb/. Rows whose data is missing are left out.
+
+--report trains nothing. It writes the tables in README.md and docs/benchmarks/accuracy.md and the figure
+docs/images/learning_curve.svg from the stored results. It needs matplotlib (extra `benchmark`).
 """
 
 import argparse
@@ -24,19 +25,29 @@ import sys
 import time
 from pathlib import Path
 
-from campaign.data import available
+import corpora
+from campaign import store
+from campaign.data import source
 from campaign.report import write_report
 from campaign.rows import MOST_SEEDS, Row, Run, plan, rows
-from campaign.runs import load_configs, perform, result_path
+from campaign.runs import load_configs, perform
 from training import ENV, ROOT
 
-RESULTS = ROOT / "benchmarks" / "results" / "accuracy"
+RESULTS = ROOT / "benchmarks" / "results" / "accuracy.jsonl"
 
 
 def chosen(all_rows: list[Row], names: list[str] | None) -> list[Row]:
-    """The rows that --only names: groups, or group/beginning of the row's name (up to a ":").
+    """The rows that --only names.
 
-    Raises ValueError for a name that fits no row.
+    Args:
+        all_rows (list[Row]): All rows.
+        names (list[str] | None): Groups, or group/name of the row, which can end before a ":". None names all.
+
+    Returns:
+        list[Row]: The rows, in their order.
+
+    Raises:
+        ValueError: If a name fits no row.
     """
     if names is None:
         return all_rows
@@ -52,11 +63,21 @@ def chosen(all_rows: list[Row], names: list[str] | None) -> list[Row]:
 
 
 def perform_all(runs: list[Run], work: Path, results: Path, minutes: float | None) -> int:
-    """Do the runs one after the other. RETURNS how many failed; a failure is printed, and the rest goes on."""
+    """Perform runs one after the other. A run that fails is printed, and the next one starts.
+
+    Args:
+        runs (list[Run]): The runs.
+        work (Path): The folder for data, vectors and pipelines.
+        results (Path): The file of results.
+        minutes (float | None): Start no run after this time.
+
+    Returns:
+        int: Number of runs that failed.
+    """
     begun, failed = time.monotonic(), 0
     for number, run in enumerate(runs, 1):
         if minutes is not None and time.monotonic() - begun > 60 * minutes:
-            print(f"{minutes} minutes are over: {len(runs) - number + 1} runs are left", flush=True)
+            print(f"{minutes} minutes are over, {len(runs) - number + 1} runs are left", flush=True)
             break
         print(f"\n[{number}/{len(runs)}] {run.id}", flush=True)
         try:
@@ -66,21 +87,21 @@ def perform_all(runs: list[Run], work: Path, results: Path, minutes: float | Non
             print(error, file=sys.stderr, flush=True)
             continue
         took = result["training"]["cpu_seconds_in_all"]
-        print(f"{run.id}: F {result['scores']['ents_f']:.4f} after {took} s of the processor", flush=True)
+        print(f"{run.id}: F1 {result['scores']['ents_f']:.4f}, {took} s of CPU time", flush=True)
     return failed
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder for data, vectors and what is trained")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results, one file a run")
-    parser.add_argument("--only", nargs="+", help="groups or rows: main, main/conll03, ablation/cell, ...")
-    parser.add_argument("--systems", nargs="+", help="names of configs, or spacy")
-    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
-    parser.add_argument("--minutes", type=float, help="start no run after so many")
-    parser.add_argument("--steps", type=int, help="train no longer, to try things out; such results stand apart")
-    parser.add_argument("--list", action="store_true", help="show the runs and which are done")
-    parser.add_argument("--report", action="store_true", help="write tables and figure from the results")
+    parser.add_argument("--work", type=Path, required=True, help="folder for data, vectors and pipelines in training")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file of results, one line for each training")
+    parser.add_argument("--only", nargs="+", help="train or report only these groups or rows, such as main/conll03")
+    parser.add_argument("--systems", nargs="+", help="train only these: names of configs, or spacy")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 on (default: 3)")
+    parser.add_argument("--minutes", type=float, help="start no training after this time")
+    parser.add_argument("--steps", type=int, help="train for fewer steps, to try things out; results are kept apart")
+    parser.add_argument("--list", action="store_true", help="list the trainings, and which are done")
+    parser.add_argument("--report", action="store_true", help="write tables and figure from the stored results")
     args = parser.parse_args()
     if not 1 <= args.seeds <= MOST_SEEDS:
         parser.error(f"--seeds {args.seeds}: expected a number from 1 to {MOST_SEEDS}")
@@ -94,19 +115,23 @@ def main() -> None:
         wanted = chosen(rows(), args.only)
     except ValueError as error:
         sys.exit(str(error))
-    missing = sorted({row.data for row in wanted if not available(row.data)})
-    if missing and not args.report:
-        print(f"Left out, since LSTM_NER_DATA has no such folder: {', '.join(missing)}")
-        wanted = [row for row in wanted if row.data not in missing]
     configs = load_configs(wanted, args.work)
-    if args.report:
-        try:
+    try:
+        if args.report:
             write_report(wanted, configs, args.results, ROOT, args.steps)
-        except ValueError as error:
-            sys.exit(str(error))
-        return
+            return
+        done = store.read(args.results)
+    except ValueError as error:
+        sys.exit(str(error))
+    missing = sorted({row.data for row in wanted if not source(row.data)})
+    if missing:
+        wanted = [row for row in wanted if row.data not in missing]
+        message = corpora.without(*missing)
+        if not wanted:
+            sys.exit(message)
+        print(f"Some rows are left out. {message}")
     runs = list(plan(wanted, configs, range(args.seeds), args.systems, args.steps))
-    left = [run for run in runs if not result_path(args.results, run).exists()]
+    left = [run for run in runs if run.fingerprint not in done]
     print(f"{len(runs)} runs, {len(runs) - len(left)} of them done")
     if args.list:
         names = {run.id for run in left}

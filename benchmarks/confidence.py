@@ -1,14 +1,19 @@
-"""CRF against log-softmax, partial annotation, and how far the scores of entities can be trusted.
+"""CRF beside log-softmax, partial annotation, and how far the scores of entities can be trusted.
 
 Usage: python benchmarks/confidence.py TRAIN.spacy DEV.spacy [--seeds 3] [--steps N]
+       python benchmarks/confidence.py --report
 
-Trains configs/default.cfg on one thread
-  - with both heads, once for each seed;
-  - with 30 % of the annotation taken away (of the entities and of the other tokens alike), once for each seed: as it
-    is, unannotated tokens being summed over, and with what is missing read as O.
-Then, with the CRF of the first seed: calibration error before and after temperatures fitted on one half of DEV are
-used on the other, precision by bin of confidence, and precision without the least confident entities. Prints tables,
-writes benchmarks/results/confidence.json and docs/reliability.svg.
+Trains configs/default.cfg on one thread, once for each seed:
+  - with each head;
+  - with 30 % of the entities and of the other tokens without annotation, which the CRF sums over;
+  - with the same data, where what has no annotation is read as O.
+
+With the CRF of the first seed it then measures the calibration error before and after calibration (each half of DEV
+with the temperatures fitted on the other half), precision by score, and precision without the least confident fifth of
+the entities.
+
+Prints tables and writes benchmarks/results/confidence.json and docs/images/reliability.svg. --report only draws the
+figure from the stored results. The figure needs matplotlib (extra `benchmark`).
 """
 
 import argparse
@@ -22,26 +27,28 @@ from typing import Any
 
 from thinc.api import Config
 
+import figures
 from campaign.report import number
 from campaign.summary import mean_and_sd
 from training import ENV, ROOT, evaluate, shorten, train
 
+RESULTS = ROOT / "benchmarks" / "results" / "confidence.json"
 REMOVED = 0.3
 LEFT_OUT = 0.2
 
 
 def f_after_training(config: Path, data: tuple[Path, Path], output: Path, seed: int, head: str = "crf") -> float:
-    """Train; RETURNS entity F on DEV."""
+    """Train, and return the entity F1 on DEV. data: the files TRAIN and DEV."""
     overrides = {"paths.train": data[0], "paths.dev": data[1], "system.seed": seed}
     overrides["components.lstm_ner.model.head"] = head
     train(config, output, overrides, echo=False)
     f: float = evaluate(output / "model-best", data[1], output / "scores.json")["ents_f"]
-    print(f"{output.name}: F {f:.4f}", flush=True)
+    print(f"{output.name}: F1 {f:.4f}", flush=True)
     return f
 
 
 def take_annotation_away(source: Path, missing: Path, as_outside: Path) -> None:
-    """Write the data with a part of the annotation missing, and once more with that part read as O."""
+    """Write the data with a part of the annotation missing, and again with that part as O."""
     import spacy
     from spacy.tokens import DocBin
 
@@ -59,7 +66,7 @@ def take_annotation_away(source: Path, missing: Path, as_outside: Path) -> None:
 
 
 def calibration(model: Path, dev: Path) -> dict[str, Any]:
-    """Figures on the scores of one model, each half of DEV judged with the temperatures of the other."""
+    """How well the scores of one model are calibrated: each half of DEV with the temperatures of the other half."""
     import numpy as np
     import spacy
     from spacy.training import Corpus
@@ -88,34 +95,22 @@ def calibration(model: Path, dev: Path) -> dict[str, Any]:
     }
 
 
-def draw(figures: dict[str, Any], target: Path) -> None:
-    """The reliability diagram."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(4.5, 4.5))
-    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    for name, marker in (("before", "o"), ("after", "s")):
-        bins = figures[name]["bins"]
-        label = f"{name} calibration, ECE {figures[name]['ece']:.3f}"
-        axes.plot([b[0] for b in bins], [b[1] for b in bins], marker=marker, label=label)
+def draw(calibrated: dict[str, Any]) -> None:
+    """Draw the reliability diagram."""
+    figure, axes = figures.pyplot().subplots(figsize=(4.5, 4.5))
+    axes.plot([0, 1], [0, 1], color=figures.GRAY, linewidth=1)
+    for name, marker, color in (("before", "o", figures.RED), ("after", "s", figures.BLUE)):
+        bins = calibrated[name]["bins"]
+        label = f"{name} calibration, ECE {calibrated[name]['ece']:.3f}"
+        axes.plot([b[0] for b in bins], [b[1] for b in bins], marker=marker, color=color, label=label)
     axes.set_xlabel("mean score of the entities of a bin")
     axes.set_ylabel("share of them that is right")
-    axes.legend()
-    figure.tight_layout()
-    target.parent.mkdir(exist_ok=True)
-    figure.savefig(target, metadata={"Date": None})
+    axes.legend(frameon=False)
+    figures.save(figure, ROOT / "docs" / "images" / "reliability.svg")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("train", type=Path)
-    parser.add_argument("dev", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, help="train no longer, to try things out")
-    args = parser.parse_args()
+def measure(args: argparse.Namespace) -> None:
+    """Train, print all figures and write the file of results."""
     os.environ.update(ENV)
     data = args.train, args.dev
     partial: dict[str, list[float]] = {"summed_over": [], "read_as_outside": []}
@@ -136,14 +131,27 @@ def main() -> None:
                 found.append(f_after_training(config, (less[kind], args.dev), folder / f"{kind}-{seed}", seed))
         results["calibration"] = calibration(folder / "crf-0" / "model-best", args.dev)
     for kind, found in (results["heads"] | partial).items():
-        print(f"{kind}: F {number(mean_and_sd(found), 4)} ({len(found)} seeds)")
+        print(f"{kind}: F1 {number(mean_and_sd(found), 4)} ({len(found)} seeds)")
     full, summed, outside = (statistics.mean(found) for found in (results["heads"]["crf"], *partial.values()))
     print(f"summed over loses {(full - summed) / (full - outside):.3f} of what reading as O loses")
     print(json.dumps(results["calibration"], indent=2))
-    target = ROOT / "benchmarks" / "results" / "confidence.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(results, indent=2) + "\n")
-    draw(results["calibration"], ROOT / "docs" / "reliability.svg")
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train", type=Path, nargs="?")
+    parser.add_argument("dev", type=Path, nargs="?")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, help="train for fewer steps, to try things out")
+    parser.add_argument("--report", action="store_true", help="draw the figure from the stored results")
+    args = parser.parse_args()
+    if not args.report:
+        if args.dev is None:
+            parser.error("expected the files TRAIN.spacy and DEV.spacy")
+        measure(args)
+    draw(json.loads(RESULTS.read_text("utf8"))["calibration"])
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 Usage: OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 python benchmarks/decoding.py DATA.spacy [--steps 60]
 
-Trains the default model for some steps on DATA (for more labels, each entity's label gets a number at random), then
-takes the docs as the tokenizer leaves them and times, in turn and several times over: the model alone (embedding,
-recurrence, emissions), and the whole component; in the latter, finding the best sequences of tags and the scores of
-entities also by themselves. What is neither reads what the docs have, and writes entities and scores to them. Prints
-the medians' ratios and writes benchmarks/results/decoding.json.
+Trains the default model on DATA for some steps. To get more labels, each entity's label gets a random number. Then it
+times, in turns, the model alone (embedding, recurrence, emissions) and the whole component on the docs as the tokenizer
+leaves them, and within the component the search for the best tag sequences and the scores of entities. The rest is
+reading what the docs have, and writing entities and scores. Prints medians as shares and writes
+benchmarks/results/decoding.json.
 """
 
 import argparse
@@ -25,17 +25,19 @@ from spacy.training import Example
 from spacy.util import minibatch
 from thinc.api import fix_random_seed
 
+from documents import table
+from pipeline_parts.spacy_peer import bare
 from pipeline_parts.stages import Stopwatch, instrumented
 from spacy_lstm_ner.pipeline.component import DEFAULT_MODEL
 
 ROOT = Path(__file__).parent.parent
 REPETITIONS = 7
-STAGES = [("decoding", "function pipeline.predict:find_spans"), ("scores", "function inference:span_scores")]
+STAGES = [("decoding", "function pipeline.predict:find_spans"), ("scores", "function pipeline.predict:span_scores")]
 CASES = [("bio", 4), ("bio", 18), ("biluo", 4), ("biluo", 18)]
 
 
 def train(docs: list[Doc], nlp: Language, steps: int) -> None:
-    examples = [Example(bare(nlp, doc), doc) for doc in docs]
+    examples = [Example(bare(nlp.vocab, doc), doc) for doc in docs]
     optimizer = nlp.initialize(lambda: examples)
     optimizer.learn_rate = 0.003
     batches = [batch for _ in range(steps) for batch in minibatch(examples, 8)]
@@ -43,12 +45,8 @@ def train(docs: list[Doc], nlp: Language, steps: int) -> None:
         nlp.update(batch, sgd=optimizer, drop=0.3)
 
 
-def bare(nlp: Language, doc: Doc) -> Doc:
-    return Doc(nlp.vocab, words=[token.text for token in doc], spaces=[bool(token.whitespace_) for token in doc])
-
-
 def relabel(docs: list[Doc], n_labels: int) -> list[str]:
-    """Give the entities n_labels labels. RETURNS: the labels."""
+    """Give the entities n_labels labels, and return the labels."""
     rng, labels = random.Random(0), sorted({ent.label_ for doc in docs for ent in doc.ents})
     variants = [f"{label}{k}" for k in range(-(-n_labels // len(labels))) for label in labels][:n_labels]
     of_label = {label: [name for name in variants if name.startswith(label)] for label in labels}
@@ -77,8 +75,8 @@ def measure(path: Path, scheme: str, n_labels: int, steps: int) -> dict[str, Any
 
     seconds: dict[str, list[float]] = {"model": [], "whole": [], "decoding": [], "scores": []}
     for _ in range(REPETITIONS):
-        seconds["model"].append(timed(component.model.predict, [bare(nlp, doc) for doc in docs]))
-        batch, watch = [bare(nlp, doc) for doc in docs], Stopwatch(time.perf_counter)
+        seconds["model"].append(timed(component.model.predict, [bare(nlp.vocab, doc) for doc in docs]))
+        batch, watch = [bare(nlp.vocab, doc) for doc in docs], Stopwatch(time.perf_counter)
         with instrumented(nlp, watch, STAGES):
             spent = watch.run(lambda batch=batch: annotate(batch))
         seconds["whole"].append(sum(spent.values()))
@@ -89,7 +87,7 @@ def measure(path: Path, scheme: str, n_labels: int, steps: int) -> dict[str, Any
     return {
         "scheme": scheme,
         "tags": component.model.get_ref("output_layer").get_dim("nO"),
-        "entities": sum(len(doc.ents) for doc in component.pipe(bare(nlp, doc) for doc in docs)),
+        "entities": sum(len(doc.ents) for doc in component.pipe(bare(nlp.vocab, doc) for doc in docs)),
         "share_of_decoding": round(median["decoding"] / whole, 3),
         "share_of_decoding_and_scores": round((median["decoding"] + median["scores"]) / whole, 3),
         "share_of_all_but_the_model": round(1.0 - median["model"] / whole, 3),
@@ -100,15 +98,16 @@ def measure(path: Path, scheme: str, n_labels: int, steps: int) -> dict[str, Any
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=60, help="training steps (default: 60)")
     args = parser.parse_args()
     rows = [measure(args.data, scheme, n_labels, args.steps) for scheme, n_labels in CASES]
-    print("| scheme | tags | entities found | decoding | decoding and scores | all but the model |")
-    print("|---|---:|---:|---:|---:|---:|")
-    for row in rows:
-        shares = (row[f"share_of_{name}"] for name in ("decoding", "decoding_and_scores", "all_but_the_model"))
-        cells = (row["scheme"], row["tags"], row["entities"], *(f"{share:.0%}" for share in shares))
-        print(f"| {' | '.join(map(str, cells))} |")
+    names = ("decoding", "decoding_and_scores", "all_but_the_model")
+    cells = [
+        [*(str(row[name]) for name in ("scheme", "tags", "entities")), *(f"{row[f'share_of_{n}']:.0%}" for n in names)]
+        for row in rows
+    ]
+    header = ("scheme", "tags", "entities found", "decoding", "decoding and scores", "all but the model")
+    print(table(header, cells))
     target = ROOT / "benchmarks" / "results" / "decoding.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(rows, indent=2) + "\n")

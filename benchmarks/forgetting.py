@@ -1,21 +1,21 @@
-"""What a trained pipeline forgets when its training goes on with other labels, with and without rehearsal.
+"""What a trained pipeline forgets when it is trained on with other labels, with and without rehearsal.
 
 Usage: python benchmarks/forgetting.py [--steps 300] [--more-steps 250] [--seed 0] [--docs 0]
 
-On CoNLL-2003 (LSTM_NER_DATA, default ../shared/data): the default model learns PER and LOC from the first half of the
-training documents. Then its training goes on with the second half, in which only ORG and MISC are annotated, while
-names of persons and places
-  - carry no annotation ("unannotated"), or
+On CoNLL-2003, from the folder that LSTM_NER_DATA names. The default model learns PER and LOC from the first half of the
+training documents. Then it is trained on the second half, in which only ORG and MISC are annotated, while names of
+persons and places
+  - have no annotation ("unannotated"), or
   - are annotated as no entities ("wrongly O").
-Both are done as they are, with several values of `rehearse_weight`, and with `nlp.rehearse` on texts of the first half
-after each update. F1 on testa for the old and for the new labels before and after, and the share of the entities of
-the old labels found before that are found still. Prints tables and writes benchmarks/results/forgetting.json.
+Both are done without rehearsal, with several values of `rehearse_weight`, and with `nlp.rehearse` on texts of the first
+half after each update. Measured are F1 on testa for the old and the new labels before and after, and the share of the
+entities with old labels found before that are found still. Prints a table and writes
+benchmarks/results/forgetting.json.
 """
 
 import argparse
 import itertools
 import json
-import os
 import platform
 import random
 import time
@@ -31,10 +31,11 @@ from spacy.training import Example
 from spacy.training.batchers import minibatch_by_words
 from thinc.api import Adam, fix_random_seed
 
+import corpora
+import documents
 from spacy_lstm_ner.data.reader import read_docs
 
 ROOT = Path(__file__).parent.parent
-DATA = Path(os.environ.get("LSTM_NER_DATA", ROOT.parent / "shared" / "data")) / "conll03"
 OUTPUT = ROOT / "benchmarks" / "results" / "forgetting.json"
 OLD, NEW = {"PER", "LOC"}, {"ORG", "MISC"}
 WEIGHTS = (0.0, 1.0, 3.0)
@@ -43,7 +44,7 @@ Found = set[tuple[int, int, int, str]]
 
 
 def with_labels(docs: list[Doc], labels: set[str], others_missing: bool) -> list[Doc]:
-    """The docs with the entities of some labels; the tokens of others without annotation, or O."""
+    """Copies of docs with the entities of some labels. Tokens of other entities have no annotation, or are O."""
     made = []
     for doc in docs:
         copy = Doc(doc.vocab, words=[token.text for token in doc])
@@ -79,7 +80,7 @@ def f_of(gold: Found, found: Found, labels: set[str]) -> float:
 def train(
     nlp: Language, examples: list[Example], steps: int, optimizer: Adam, rehearsed: list[Example] | None = None
 ) -> None:
-    """Train and keep the averaged weights. rehearsed: texts for `nlp.rehearse` after each update."""
+    """Train, and keep the averaged weights. rehearsed: what `nlp.rehearse` gets after each update."""
     texts = batches(rehearsed) if rehearsed else None
     for step, batch in enumerate(itertools.islice(batches(examples), steps)):
         losses = nlp.update(batch, drop=0.3, sgd=optimizer)
@@ -107,15 +108,16 @@ def optimizer(learn_rate: float) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=300, help="of the first training")
-    parser.add_argument("--more-steps", type=int, default=250, help="of the second")
+    parser.add_argument("--steps", type=int, default=300, help="steps of the first training")
+    parser.add_argument("--more-steps", type=int, default=250, help="steps of the second training")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--docs", type=int, default=0, help="training documents to use; 0: all")
+    parser.add_argument("--docs", type=int, default=0, help="number of training documents (default: all)")
     args = parser.parse_args()
+    data = corpora.needed("conll03")
     nlp = fresh(args.seed)
-    docs = list(read_docs(DATA / "eng.train", nlp))
+    docs = list(read_docs(data / "eng.train", nlp))
     docs = docs[: args.docs or len(docs)]
-    test = list(read_docs(DATA / "eng.testa", nlp))
+    test = list(read_docs(data / "eng.testa", nlp))
     gold = {(k, ent.start, ent.end, ent.label_) for k, doc in enumerate(test) for ent in doc.ents}
     half = len(docs) // 2
     first = examples_of(nlp, with_labels(docs[:half], OLD, others_missing=False))
@@ -167,16 +169,13 @@ def main() -> None:
 def table(results: dict[str, Any]) -> str:
     """The results as Markdown."""
     before = results["before"]
-    lines = [
-        "| old labels in the new data | way | F1 of PER, LOC | F1 of ORG, MISC | old entities kept |",
-        "|---|---|---:|---:|---:|",
-        f"| | before | {before['old_f']:.3f} | {before['new_f']:.3f} | |",
-    ]
-    lines += [
-        f"| {row['others']} | `{row['way']}` | {row['old_f']:.3f} | {row['new_f']:.3f} | {row['kept']:.3f} |"
+    rows = [["", "before", f"{before['old_f']:.3f}", f"{before['new_f']:.3f}", ""]]
+    rows += [
+        [row["others"], f"`{row['way']}`", *(f"{row[name]:.3f}" for name in ("old_f", "new_f", "kept"))]
         for row in results["after"]
     ]
-    return "\n".join(lines)
+    header = ("old labels in the new data", "rehearsal", "F1 of PER, LOC", "F1 of ORG, MISC", "old entities kept")
+    return documents.table(header, rows, 2)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
-"""What layers.py and layers_gpu.py share: the contestants both have, how they are timed, and where figures go.
-
-No benchmark by itself.
-"""
+"""What layers.py and layers_gpu.py share: layers to compare, timing and results. Not a benchmark itself."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from thinc.api import Ragged, get_current_ops
@@ -44,7 +42,7 @@ def ours(lengths: list[int], width: int, H: int, **settings: Any) -> Runs:
 
 
 def torchs(lengths: list[int], width: int, H: int, device: str = "cpu") -> Runs:
-    """PyTorch's LSTM on a PackedSequence that is made beforehand."""
+    """PyTorch's LSTM on a PackedSequence, which is made before the clock starts."""
     import torch
 
     model = torch.nn.LSTM(width, H, bidirectional=True).to(device)
@@ -71,7 +69,19 @@ def torchs(lengths: list[int], width: int, H: int, device: str = "cpu") -> Runs:
 def medians(
     runs: dict[str, Runs], kind: str, repetitions: int, seconds: float, clock: Callable[[], float], warm_up: int = 1
 ) -> dict[str, float]:
-    """Median seconds by `clock` of each contestant, who take turns. The first `warm_up` runs of each do not count."""
+    """Median seconds of each contestant. They take turns, so that other programs slow all of them alike.
+
+    Args:
+        runs (dict[str, Runs]): The contestants.
+        kind (str): "forward" or "training". Contestants without it are left out.
+        repetitions (int): Runs of each, at least.
+        seconds (float): Time of all runs together, at least; and about ten times this at most.
+        clock (Callable[[], float]): The clock.
+        warm_up (int): First runs of each that do not count.
+
+    Returns:
+        dict[str, float]: Seconds by name of the contestant.
+    """
     contestants = {name: run[kind] for name, run in runs.items() if kind in run}
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for run in contestants.values():
@@ -89,12 +99,16 @@ def medians(
     return {name: float(np.median(values)) for name, values in times.items()}
 
 
-def with_target(ratio: float, target: Optional[float]) -> str:
-    return f"{ratio}" if target is None else f"{ratio} (≥ {target}: {'yes' if ratio >= target else 'NO'})"
-
-
-def store(name: str, about: dict[str, Any], rows: list[dict[str, Any]], table: str) -> None:
-    """The figures to benchmarks/results/NAME.json, and the table to docs/layers.md."""
+def store(name: str, about: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    """Write benchmarks/results/NAME.json."""
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps({**about, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
-    fill(DOCUMENT, name.replace("_", " "), table)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({**about, "rows": rows}, indent=1, ensure_ascii=False) + "\n", "utf8")
+
+
+def report(name: str, table: Callable[[dict[str, Any]], str]) -> None:
+    """Fill the table in docs/layers.md from benchmarks/results/NAME.json. Ends the program if there are no results."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        sys.exit(f"{path}: no results; run the benchmark without --report first")
+    fill(DOCUMENT, name.replace("_", " "), table(json.loads(path.read_text("utf8"))))

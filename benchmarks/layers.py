@@ -1,19 +1,19 @@
-"""Our LSTM layer beside `torch.nn.LSTM`, Thinc's `PyTorchLSTM` and Thinc's own `LSTM`, in one run, one thread each.
+"""Speed of our LSTM layer beside `torch.nn.LSTM`, Thinc's `PyTorchLSTM` and Thinc's own `LSTM`, on one thread each.
 
-Usage: python benchmarks/layers.py [--repetitions 9] [--seconds 6] [--quick]
+Usage: python benchmarks/layers.py [--repetitions 9] [--seconds 6] [--quick] [--gpu] [--report]
 
-Inputs are random; the lengths are those of CoNLL-2003's training data where LSTM_NER_DATA (default ../shared/data) has
-it, and otherwise drawn from its stored distribution. The contestants take turns, and the median of their times counts.
-PyTorch gets its PackedSequence, and Thinc its Padded data, made beforehand; ours takes Ragged data and does its
-packing on the clock. A forward is without gradients; training is a forward and a backward, with the gradients of all
-parameters and of the input. Times are those of the process. BENCHMARK_THREADS=2 takes more threads, and wall time.
+Inputs are random. Their lengths are those of CoNLL-2003's training data if the folder that LSTM_NER_DATA names has it,
+and otherwise drawn from quantiles of these lengths. The contestants take turns, and medians count. PyTorch gets its
+PackedSequence and Thinc its Padded data before the clock starts; ours takes Ragged data and packs it on the clock. A
+forward pass is without gradients. Training is a forward and a backward pass with the gradients of all parameters and
+of the input. Times are CPU time of the process. With BENCHMARK_THREADS=2 there are more threads, and wall time counts.
 
-`products` is the time of the bare float32 matrix products of a forward alone: x·W of all tokens at once, and h·R of
-each time step of the batch. `one_product` is the same number of operations in two products as large as can be.
+`products` is the time of only the float32 matrix products of a forward pass: x·W of all tokens at once, and h·R of
+each time step of the batch. `one_product` is the same number of operations in two products that are as large as
+possible.
 
-Prints ratios of tokens a second, and writes benchmarks/results/layers.json and the table in docs/layers.md.
-
-With --gpu it compares with cuDNN on a GPU instead, see layers_gpu.py, and writes layers_gpu.json.
+Writes benchmarks/results/layers.json and the table in docs/layers.md. --gpu compares with cuDNN on a GPU instead (see
+layers_gpu.py) and writes layers_gpu.json and its table. --report only writes the table from the stored results.
 """
 
 import os
@@ -27,39 +27,32 @@ os.environ.update(
 import argparse
 import platform
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from thinc.api import LSTM as ThincLSTM
 from thinc.api import PyTorchLSTM, get_current_ops
 
+import corpora
 import layers_gpu
-from layer_runs import ROOT, Runs, medians, ours, random, store, thinc_runs, torchs, with_target
+from documents import table
+from layer_runs import Runs, medians, ours, random, report, store, thinc_runs, torchs
 from spacy_lstm_ner.layers.packed import pack
 
 THREADS = os.environ["OMP_NUM_THREADS"]
-DATA = Path(os.environ.get("LSTM_NER_DATA", ROOT.parent / "shared" / "data")) / "conll03" / "eng.train"
-# Quantiles of the lengths of CoNLL-2003's training sentences, 0 % to 100 % in steps of 5 %.
+DATA = corpora.real("conll03/eng.train")
+# Lengths of CoNLL-2003's training sentences and documents: quantiles from 0 % to 100 % in steps of 5 %.
 SENTENCE_QUANTILES = (1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 11, 13, 16, 19, 22, 26, 29, 32, 37, 113)
 DOCUMENT_QUANTILES = (
     *(24, 49, 64, 78, 91, 102, 115, 126, 141, 158, 176, 190, 210, 228, 244, 263, 286, 337, 426, 594, 1335),
 )
 SHAPES = ((128, 100), (256, 256))
 WINDOW = {"window": 50, "context": 10}
-TARGETS = {
-    ("forward", "torch"): {"sentences": 1.3, "documents": 1.3, "long document": 1.0},
-    ("forward", "thinc LSTM"): {"sentences": 4.0, "documents": 4.0, "long document": 4.0},
-    ("forward", "products"): {"sentences": 0.6, "documents": 0.6},
-    ("training", "torch"): {"sentences": 4.0, "documents": 8.0},
-    ("training", "thinc LSTM"): {"sentences": 3.5, "documents": 3.5},
-    ("training", "PyTorchLSTM"): {"sentences": 4.0, "documents": 4.0},
-}
 
 
 def conll_lengths() -> tuple[list[int], list[int]]:
     """Tokens of each sentence and of each document."""
-    if not DATA.exists():
+    if DATA is None:
         rng = np.random.default_rng(0)
         grid = np.linspace(0, 1, len(SENTENCE_QUANTILES))
         sentences, documents = (
@@ -133,7 +126,7 @@ def bare_products(lengths: list[int], width: int, H: int, **settings: Any) -> tu
 
 
 def clock() -> float:
-    """Seconds of computing with one thread, so that what else the machine does counts less; else of wall time."""
+    """CPU time with one thread, which other programs change little; wall time with more."""
     return time.process_time() if THREADS == "1" else time.perf_counter()
 
 
@@ -161,62 +154,47 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
                 row = {"shape": f"{width} → 2×{H}", "batch": name, "kind": kind, "tokens": sum(lengths), **settings}
                 row |= {"tokens_per_second": rates}
                 row["ratios"] = {who: round(rates["ours"] / rate, 2) for who, rate in rates.items() if who != "ours"}
-                row["targets"] = targets(row) if H == 100 else {}
                 rows.append(row)
                 print(line(row), flush=True)
     return rows
 
 
-def targets(row: dict[str, Any]) -> dict[str, float]:
-    batch = next((name for name in ("sentences", "documents", "long document") if name in row["batch"]), "")
-    found = {}
-    for (kind, other), of_batch in TARGETS.items():
-        if kind == row["kind"] and batch in of_batch:
-            found[other] = of_batch[batch]
-    return found
-
-
 def line(row: dict[str, Any]) -> str:
-    parts = [f"{who} {with_target(ratio, row['targets'].get(who))}" for who, ratio in row["ratios"].items()]
+    parts = [f"{who} {ratio}" for who, ratio in row["ratios"].items()]
     rate = row["tokens_per_second"]["ours"]
-    return f"{row['shape']}  {row['batch']:15} {row['kind']:9} {rate:7,} tokens/s | " + "; ".join(parts)
+    return f"{row['shape']}  {row['batch']:15} {row['kind']:9} {rate:7,} tokens/s | × " + "; ".join(parts)
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def results_table(results: dict[str, Any]) -> str:
     names = ["torch", "PyTorchLSTM", "thinc LSTM", "products", "one_product", "ours, no window"]
-    lines = ["| | tokens/s | " + " | ".join(f"× {name}" for name in names) + " |", "|---|---:|" + "---:|" * len(names)]
-    for row in rows:
-        cells = []
-        for name in names:
-            ratio, target = row["ratios"].get(name), row["targets"].get(name)
-            cells.append("" if ratio is None else f"{ratio}" + (f" (≥ {target})" if target else ""))
-        label = f"{row['shape']}, {row['batch']}, {row['kind']}"
-        lines.append(f"| {label} | {row['tokens_per_second']['ours']:,} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    rows = [
+        [
+            f"{row['shape']}, {row['batch']}, {row['kind']}",
+            f"{row['tokens_per_second']['ours']:,}",
+            *(str(row["ratios"].get(name, "")) for name in names),
+        ]
+        for row in results["rows"]
+    ]
+    return table(["layer, batch, pass", "tokens/s", *(f"× {name}" for name in names)], rows)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=9, help="at least so many")
-    parser.add_argument("--seconds", type=float, default=6.0, help="and at least so long, for each line")
-    parser.add_argument("--quick", action="store_true", help="128 → 2×100 only, nothing is written")
-    parser.add_argument("--only-ours", action="store_true", help="ours, torch and the bare products only")
-    parser.add_argument("--gpu", action="store_true", help="on a GPU, beside cuDNN")
-    args = parser.parse_args()
-    if args.gpu:
-        shapes = SHAPES[: 1 if args.quick else 2]
-        layers_gpu.run(gpu_batches(), shapes, args.repetitions, args.seconds, write=not args.quick)
-        return
+def run(args: argparse.Namespace) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Measure on the CPU.
+
+    Args:
+        args (argparse.Namespace): The command line.
+
+    Returns:
+        tuple[dict[str, Any], list[dict[str, Any]]]: What it was measured with, and the rows of the table.
+    """
     import torch
 
     torch.set_num_threads(int(THREADS))
     rows = measure(args)
-    if args.quick or args.only_ours:
-        return
     import thinc
 
     about = {
-        "lengths": "CoNLL-2003" if DATA.exists() else "stored quantiles",
+        "lengths": "CoNLL-2003" if DATA else "stored quantiles",
         "machine": platform.machine(),
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -225,7 +203,30 @@ def main() -> None:
         "threads": int(THREADS),
         "clock": "process time" if THREADS == "1" else "wall time",
     }
-    store("layers", about, rows, table(rows))
+    return about, rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repetitions", type=int, default=9, help="runs of each contestant in each line, at least")
+    parser.add_argument("--seconds", type=float, default=6.0, help="time of each line, at least")
+    parser.add_argument("--quick", action="store_true", help="measure 128 → 2×100 only, and write nothing")
+    parser.add_argument("--only-ours", action="store_true", help="only ours, torch and the products; write nothing")
+    parser.add_argument("--gpu", action="store_true", help="compare with cuDNN on a GPU")
+    parser.add_argument("--report", action="store_true", help="write the table from the stored results")
+    args = parser.parse_args()
+    name, to_table = ("layers_gpu", layers_gpu.results_table) if args.gpu else ("layers", results_table)
+    if args.report:
+        report(name, to_table)
+        return
+    if args.gpu:
+        shapes = SHAPES[: 1 if args.quick else 2]
+        about, rows = layers_gpu.run(gpu_batches(), shapes, args.repetitions, args.seconds)
+    else:
+        about, rows = run(args)
+    if not args.quick and not args.only_ours:
+        store(name, about, rows)
+        report(name, to_table)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Our LSTM layer on a GPU beside cuDNN, through `torch.nn.LSTM`; called by `python benchmarks/layers.py --gpu`.
+"""Speed of our LSTM layer on a GPU beside cuDNN, through `torch.nn.LSTM`. Run `python benchmarks/layers.py --gpu`.
 
-Both get a batch that is on the device already, take turns, and are timed by wall time from an idle device to an idle
-device; the median counts. PyTorch gets its PackedSequence, made beforehand; ours does its packing on the clock. A
-forward is without gradients; training is a forward and a backward, with the gradients of all parameters and the input.
-Both compute in float32: PyTorch's use of TF32 is switched off, as it is in CuPy.
+Both get a batch that is on the GPU already. They take turns, and medians of wall time count, from an idle GPU to an
+idle GPU. PyTorch gets its PackedSequence before the clock starts; ours packs on the clock. A forward pass is without
+gradients. Training is a forward and a backward pass with the gradients of all parameters and of the input. Both compute
+in float32: PyTorch's use of TF32 is switched off, as it is in CuPy.
 """
 
 import time
@@ -13,13 +13,12 @@ from typing import Any
 from thinc.api import CupyOps, set_current_ops
 from thinc.compat import has_cupy_gpu
 
-from layer_runs import medians, ours, store, torchs, with_target
-
-TARGETS = {("training", "256 documents"): 1.0}
+from documents import table
+from layer_runs import medians, ours, torchs
 
 
 def require_gpu() -> Any:
-    """PyTorch, if it and CuPy both see a GPU. Exits with what is missing."""
+    """PyTorch, if both PyTorch and CuPy find a GPU. Ends the program with a message if not."""
     if not has_cupy_gpu:
         raise SystemExit("layers.py --gpu: CuPy finds no GPU (or is not installed: pip install '.[cuda12x]')")
     try:
@@ -34,7 +33,7 @@ def require_gpu() -> Any:
 
 
 def clock() -> float:
-    """Wall time, once all that was asked of the device is done."""
+    """Wall time when the GPU has finished its work."""
     import cupy
     import torch
 
@@ -55,7 +54,7 @@ def measure(
                 found = medians(runs, kind, repetitions, seconds, clock, warm_up=3)
                 row = {"shape": f"{width} → 2×{H}", "batch": name, "kind": kind, "tokens": sum(lengths)}
                 row |= {"steps": max(lengths), "milliseconds": {who: 1000 * value for who, value in found.items()}}
-                row |= {"ratio": round(found["cuDNN"] / found["ours"], 2), "target": TARGETS.get((kind, name))}
+                row["ratio"] = round(found["cuDNN"] / found["ours"], 2)
                 rows.append(row)
                 print(line(row), flush=True)
     return rows
@@ -63,28 +62,36 @@ def measure(
 
 def line(row: dict[str, Any]) -> str:
     rate = row["tokens"] / row["milliseconds"]["ours"] * 1000
-    ratio = with_target(row["ratio"], row["target"])
-    return f"{row['shape']}  {row['batch']:15} {row['kind']:9} {rate:11,.0f} tokens/s | × cuDNN {ratio}"
+    return f"{row['shape']}  {row['batch']:15} {row['kind']:9} {rate:11,.0f} tokens/s | × cuDNN {row['ratio']}"
 
 
-def table(rows: list[dict[str, Any]], device: str) -> str:
-    lines = [f"Measured on {device}.", "", "| | steps | tokens/s | × cuDNN |", "|---|---:|---:|---:|"]
-    for row in rows:
-        rate = row["tokens"] / row["milliseconds"]["ours"] * 1000
-        target = f" (≥ {row['target']})" if row["target"] else ""
-        label = f"{row['shape']}, {row['batch']}, {row['kind']}"
-        lines.append(f"| {label} | {row['steps']} | {rate:,.0f} | {row['ratio']}{target} |")
-    return "\n".join(lines)
+def results_table(results: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{row['shape']}, {row['batch']}, {row['kind']}",
+            str(row["steps"]),
+            f"{row['tokens'] / row['milliseconds']['ours'] * 1000:,.0f}",
+            str(row["ratio"]),
+        ]
+        for row in results["rows"]
+    ]
+    return f"Measured on {results['device']}.\n\n" + table(["layer, batch, pass", "steps", "tokens/s", "× cuDNN"], rows)
 
 
 def run(
-    batches: dict[str, list[int]],
-    shapes: Sequence[tuple[int, int]],
-    repetitions: int,
-    seconds: float,
-    write: bool,
-) -> None:
-    """Measure, print, and if `write`, store the figures where `layer_runs.store` puts them."""
+    batches: dict[str, list[int]], shapes: Sequence[tuple[int, int]], repetitions: int, seconds: float
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Measure on the GPU.
+
+    Args:
+        batches (dict[str, list[int]]): Lengths of the sequences of each batch, by its name.
+        shapes (Sequence[tuple[int, int]]): Width of the input and of each direction.
+        repetitions (int): See `layer_runs.medians`.
+        seconds (float): See `layer_runs.medians`.
+
+    Returns:
+        tuple[dict[str, Any], list[dict[str, Any]]]: What it was measured with, and the rows of the table.
+    """
     torch = require_gpu()
     import cupy
 
@@ -92,8 +99,6 @@ def run(
     print(device)
     set_current_ops(CupyOps())
     rows = measure(batches, shapes, repetitions, seconds)
-    if not write:
-        return
     about = {
         "device": device,
         "cupy": cupy.__version__,
@@ -101,4 +106,4 @@ def run(
         "torch": torch.__version__,
         "cudnn": torch.backends.cudnn.version(),
     }
-    store("layers_gpu", about, rows, table(rows, device))
+    return about, rows

@@ -1,20 +1,20 @@
-"""How far back does each cell remember? The story of the vanishing gradient, measured.
+"""How far back does each recurrent cell remember? The vanishing gradient, measured.
 
-Usage: python benchmarks/memory.py [--updates 600] [--cells rnn rnn_identity gru lstm]
+Usage: python benchmarks/memory.py [--updates 600] [--cells rnn rnn_identity gru lstm] [--report]
 
-The task: a sequence starts with a cue, goes on with random other symbols, and ends after 5, 20, 50 or 100 of them; the
-label at the last token is the cue. Two ways to train:
+The task: a sequence starts with a cue, goes on with 5, 20, 50 or 100 random other symbols, and the label at the last
+token is the cue. There are two ways to train:
 
-mixed   one of 16 cues, and batches that mix the distances. What is learned over short ones helps over long ones.
-alone   one of 2 cues, and a model for each distance that sees no other: the gradient has to come all the way.
+mixed   16 cues, and batches that mix the distances. What a model learns over short distances helps over long ones.
+alone   2 cues, and a model for each distance that sees no other: the gradient has to come all the way.
 
-For each cell, measures the accuracy on new sequences, and before training the norm of the gradient of the loss with
-respect to the cue's input vector, as a share of that with respect to the last token's. `mixed` is run with and without
-skip (residual) connections around the two layers, and with and without clipping the gradient to a norm of 1; `alone`
-without skips and with clipping.
+For each cell this measures the accuracy on new sequences. Before training it measures the norm of the loss's gradient
+with respect to the cue's input vector, as a share of the norm with respect to the last token's. `mixed` runs with and
+without residual (skip) connections around the two layers, and with and without clipping the gradient to a norm of 1.
+`alone` runs without skips and with clipping.
 
-Writes benchmarks/results/memory.json, docs/memory.svg and the table in docs/layers.md (between its markers). The
-figure needs matplotlib (the extra `benchmark`).
+Writes benchmarks/results/memory.json, docs/images/memory.svg and the table in docs/layers.md. --report only writes
+table and figure from the stored results. The figure needs matplotlib (extra `benchmark`).
 """
 
 import os
@@ -31,10 +31,12 @@ from typing import Any
 import numpy as np
 from thinc.api import Adam, Linear, Model, fix_random_seed
 
-from documents import fill
+import figures
+from documents import fill, table
 from spacy_lstm_ner.layers.rnn.stack import GRU, LSTM, RNN
 
 ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "memory.json"
 DISTANCES = (5, 20, 50, 100)
 CELLS = {
     "rnn": ("tanh RNN", RNN, {}),
@@ -47,7 +49,7 @@ CUES, OTHERS = {"mixed": 16, "alone": 2}, 8
 
 
 def draw(rng: np.random.Generator, distances: np.ndarray, vectors: np.ndarray) -> tuple[list[Any], Any]:
-    """Input vectors of one sequence for each distance, and its cue. The last vectors are those of the other symbols."""
+    """The input vectors and the cue of one sequence for each distance. The last `vectors` are the other symbols."""
     n_cues = len(vectors) - OTHERS
     cues = rng.integers(0, n_cues, size=len(distances))
     sequences = []
@@ -57,7 +59,7 @@ def draw(rng: np.random.Generator, distances: np.ndarray, vectors: np.ndarray) -
 
 
 def run(encoder: Model[Any, Any], output: Model[Any, Any], Xs: list[Any], cues: Any) -> tuple[Any, Any]:
-    """Log-probability of the cue, and the callback to the gradients of the inputs of the mean cross-entropy."""
+    """Log-probability of each cue, and a callback that returns the mean cross-entropy's gradients of the inputs."""
     Ys, back_encoder = encoder.begin_update(Xs)
     scores, back_output = output.begin_update(np.stack([Y[-1] for Y in Ys]))
     scores = scores - scores.max(axis=1, keepdims=True)
@@ -77,7 +79,7 @@ def run(encoder: Model[Any, Any], output: Model[Any, Any], Xs: list[Any], cues: 
 
 
 def gradient_share(encoder: Model[Any, Any], output: Model[Any, Any], distance: int, vectors: np.ndarray) -> float:
-    """Norm of the gradient at the cue over that at the last token, the median of 64 sequences."""
+    """Norm of the gradient at the cue over that at the last token: the median of 64 sequences."""
     _, backprop = run(encoder, output, *draw(np.random.default_rng(7), np.full(64, distance), vectors))
     norms = [(np.linalg.norm(dX[0]), np.linalg.norm(dX[-1])) for dX in backprop()]
     for model in (encoder, output):
@@ -96,7 +98,7 @@ def accuracy(encoder: Model[Any, Any], output: Model[Any, Any], distance: int, v
 def train(
     way: str, cell: str, skip: bool, clip: bool, distances: tuple[int, ...], args: argparse.Namespace
 ) -> dict[str, Any]:
-    """Train one model on `distances`, until all of 100 new sequences of each are right, and measure it on them."""
+    """Train one model on `distances` until it gets all of 100 new sequences of each right, and measure it."""
     fix_random_seed(args.seed)
     rng = np.random.default_rng(args.seed)
     _, builder, settings = CELLS[cell]
@@ -137,67 +139,68 @@ def experiment(way: str, cell: str, skip: bool, clip: bool, args: argparse.Names
     return {**about, **joined, "seconds": round(sum(result["seconds"] for result in results), 1)}
 
 
-def table(rows: list[dict[str, Any]], updates: int) -> str:
-    head = ["way", "cell", "skip", "clip"]
-    head += [f"accuracy {distance}" for distance in DISTANCES]
-    head += [f"gradient {distance}" for distance in DISTANCES]
-    head += ["updates"]
-    lines = ["| " + " | ".join(head) + " |", "|---|---|---|---|" + "---:|" * (len(head) - 4)]
-    for row in rows:
-        cells = [row["way"], CELLS[row["cell"]][0], *("yes" if row[name] else "no" for name in ("skip", "clip"))]
-        cells += [f"{value:.2f}" for value in row["accuracy"]]
-        cells += [f"{value:.0e}" for value in row["gradient_before"]]
+def results_table(results: dict[str, Any]) -> str:
+    header = ["training", "cell", "skip", "clip"]
+    header += [f"{name} {distance}" for name in ("accuracy", "gradient") for distance in DISTANCES]
+    rows = []
+    for row in results["rows"]:
         needed = row["updates"] if isinstance(row["updates"], list) else [row["updates"]]
-        cells.append(", ".join(str(number or f"> {updates}") for number in needed))
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append(
+            [
+                *(row["way"], CELLS[row["cell"]][0], *("yes" if row[name] else "no" for name in ("skip", "clip"))),
+                *(f"{value:.2f}" for value in row["accuracy"]),
+                *(f"{value:.0e}" for value in row["gradient_before"]),
+                ", ".join(str(number or f"> {results['updates']}") for number in needed),
+            ]
+        )
+    return table([*header, "updates"], rows, 4)
 
 
-def figure(rows: list[dict[str, Any]], target: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "memory"
-    import matplotlib.pyplot as plt
-
-    plots, axes = plt.subplots(1, 3, figsize=(14, 4))
-    colors = dict(zip(CELLS, ("tab:red", "tab:orange", "tab:blue", "tab:green"), strict=True))
-    for row in rows:
+def draw_figure(results: dict[str, Any]) -> None:
+    plots, axes = figures.pyplot().subplots(3, 1, figsize=(6.0, 10.5))
+    colors = dict(zip(CELLS, (figures.RED, figures.ORANGE, figures.BLUE, figures.GREEN), strict=True))
+    for row in results["rows"]:
         if not row["clip"]:
             continue
         style = {"color": colors[row["cell"]], "linestyle": "--" if row["skip"] else "-", "marker": "o"}
         label = CELLS[row["cell"]][0] + (", skip" if row["skip"] else "")
         if row["way"] == "mixed":
             axes[0].plot(DISTANCES, np.maximum(row["gradient_before"], 1e-30), label=label, **style)
-        axes[1 if row["way"] == "mixed" else 2].plot(DISTANCES, row["accuracy"], label=label, **style)
+        axes[1 if row["way"] == "mixed" else 2].plot(DISTANCES, row["accuracy"], **style)
     axes[0].set(yscale="log", ylabel="gradient at the cue ÷ at the last token", title="Before training")
     axes[1].set(ylabel="accuracy", ylim=(0, 1.05), title="Trained on all distances, 16 cues")
     axes[2].set(ylabel="accuracy", ylim=(0, 1.05), title="Trained on each distance alone, 2 cues")
     for axis in axes:
         axis.set_xlabel("tokens since the cue")
-    axes[0].legend(fontsize=8)
-    plots.tight_layout()
-    plots.savefig(target, metadata={"Date": None})
+    axes[0].legend(frameon=False, ncols=2)
+    figures.save(plots, ROOT / "docs" / "images" / "memory.svg")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--updates", type=int, default=600, help="at most; training ends when all is right")
-    parser.add_argument("--cells", nargs="+", default=list(CELLS), choices=list(CELLS))
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+def measure(args: argparse.Namespace) -> None:
+    """Run all experiments and write the file of results."""
     settings = [("mixed", cell, skip, clip) for cell, skip, clip in product(args.cells, [False, True], [False, True])]
     settings += [("alone", cell, False, True) for cell in args.cells]
     rows = []
     for way, cell, skip, clip in settings:
         rows.append(experiment(way, cell, skip, clip, args))
         print(json.dumps(rows[-1]), flush=True)
-    print(table(rows, args.updates))
-    (ROOT / "benchmarks" / "results").mkdir(exist_ok=True)
     about = {"updates": args.updates, "width": WIDTH, "batch": BATCH, "distances": DISTANCES, "cues": CUES}
-    (ROOT / "benchmarks" / "results" / "memory.json").write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
-    fill(ROOT / "docs" / "layers.md", "memory", table(rows, args.updates))
-    figure(rows, ROOT / "docs" / "memory.svg")
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--updates", type=int, default=600, help="updates of a training, at most")
+    parser.add_argument("--cells", nargs="+", default=list(CELLS), choices=list(CELLS))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--report", action="store_true", help="write table and figure from the stored results")
+    args = parser.parse_args()
+    if not args.report:
+        measure(args)
+    results = json.loads(RESULTS.read_text("utf8"))
+    fill(ROOT / "docs" / "layers.md", "memory", results_table(results))
+    draw_figure(results)
 
 
 if __name__ == "__main__":

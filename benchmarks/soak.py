@@ -1,18 +1,19 @@
-"""Memory of one process that annotates millions of words in rounds, and four threads that share one pipeline.
+"""Memory of one process that annotates millions of words, and four threads that share one pipeline.
 
 Usage: python benchmarks/soak.py [--words 5000000] [--rounds 20] [--variants bounded zone ...]
 
-bounded  a fifth of the words is made up, of a pool that the first three rounds use up and the others repeat. There are
-         more than the component's cache holds, so that it fills and starts anew. Passes if the memory after the last
-         round is within 2 % of that after the third
-zone     made-up words are new in every round, and each round is in `nlp.memory_zone()`. Passes likewise
-growing  the same without a zone: spaCy keeps every new word in its StringStore and Vocab. Reported, not judged
+The words are annotated in rounds. A fifth of the words of each round is made up.
 
-Before each there is `blank-...`, the same loop with spaCy's tokenizer alone, so that it can be told what spaCy keeps.
+bounded  The first three rounds use up all made-up words, and the others repeat them. They are more than the component's
+         cache holds, so it fills and starts anew. Passes if the memory after the last round is within 2 % of that
+         after the third.
+zone     Made-up words are new in every round, and each round is in `nlp.memory_zone()`. Passes likewise.
+growing  The same without a zone: spaCy keeps every new word in its StringStore and Vocab. Reported, not judged.
 
-Each variant is a process of its own, the other words are those of LSTM_NER_DATA's CoNLL-2003 testa or, where that is
-absent, of the embedded corpus. Beside memory, `bounded` lets four threads call its pipeline on the same texts at once
-and compares what they find with what one finds. Writes benchmarks/results/soak.json; needs Linux's /proc.
+Each is also run with spaCy's tokenizer alone (`blank-...`), which shows what spaCy keeps. Each variant has a process of
+its own. Words that are not made up are those of CoNLL-2003's testa if the folder that LSTM_NER_DATA names has it, and
+otherwise those of the embedded corpus. In `bounded`, four threads also call one pipeline on the same texts at once, and
+must find what one thread finds. Writes benchmarks/results/soak.json. Needs Linux's /proc.
 """
 
 import os
@@ -34,10 +35,11 @@ import spacy
 from spacy.language import Language
 from spacy.training import Example
 
+import corpora
 from spacy_lstm_ner.data.reader import read_docs
 
 ROOT = Path(__file__).parent.parent
-DATA = Path(os.environ.get("LSTM_NER_DATA", ROOT.parent / "shared" / "data")) / "conll03" / "eng.testa"
+DATA = corpora.real("conll03/eng.testa")
 LOOPS = ("bounded", "zone", "growing")
 VARIANTS = tuple(name for loop in LOOPS for name in (f"blank-{loop}", loop))
 MADE_UP, SHARE, WORDS_A_TEXT, TOLERANCE = 20_000, 0.2, 200, 0.02
@@ -49,11 +51,10 @@ def rss() -> int:
 
 
 def pipeline() -> tuple[Language, list[str]]:
-    """The default model, trained a little, and the words of real text."""
+    """The default model after some training steps, and the words of real text."""
     nlp = spacy.blank("en")
     nlp.add_pipe("lstm_ner")
-    source = DATA if DATA.exists() else ROOT / "assets" / "embedded"
-    docs = list(read_docs(source, nlp, n_sents=10))
+    docs = list(read_docs(DATA or ROOT / "assets" / "embedded", nlp, n_sents=10))
     examples = [Example(nlp.make_doc(doc.text), doc) for doc in docs[:32]]
     optimizer = nlp.initialize(lambda: examples)
     for _ in range(5):
@@ -62,7 +63,7 @@ def pipeline() -> tuple[Language, list[str]]:
 
 
 def texts(words: list[str], first: int, number: int, seed: int) -> list[str]:
-    """Texts of about `number` words; some are made up, from number `first` on."""
+    """Texts of about `number` words. Made-up words are numbered from `first` on."""
     rng = np.random.default_rng(seed)
     chosen = rng.integers(len(words), size=number).tolist()
     made_up = (first + rng.permutation(MADE_UP)).tolist()
@@ -78,7 +79,7 @@ def entities(nlp: Language, batch: list[str]) -> list[Any]:
 
 
 def four_threads(nlp: Language, batch: list[str]) -> bool:
-    """Whether four threads find in the texts what one finds."""
+    """Whether four threads find in the texts what one thread finds."""
     expected, found = entities(nlp, batch), {}
     start = threading.Barrier(4)
 
@@ -134,7 +135,7 @@ def main() -> None:
     if args.in_process:
         print(json.dumps(run(args.in_process, args.words, args.rounds)))
         return
-    results: dict[str, Any] = {"data": "CoNLL-2003 testa" if DATA.exists() else "embedded corpus"}
+    results: dict[str, Any] = {"data": "CoNLL-2003 testa" if DATA else "embedded corpus"}
     for variant in args.variants:
         command = [sys.executable, __file__, "--in-process", variant, "--words", str(args.words)]
         command += ["--rounds", str(args.rounds)]

@@ -1,7 +1,4 @@
-"""What the benchmarks share: `spacy train` on one thread with a clock beside it, and what the log says.
-
-No benchmark by itself; imported by main_job.py, confidence.py, accuracy.py and pipeline.py.
-"""
+"""`spacy train` on one thread, timed, with the evaluations of its log. Not a benchmark itself."""
 
 import json
 import os
@@ -14,18 +11,18 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 ENV = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-SCORES = ("ents_p", "ents_r", "ents_f", "ents_token_acc", "ents_token_acc_in_entities")
+SCORES = ("ents_p", "ents_r", "ents_f", "ents_token_acc")
 
 
 class LogReader:
-    """Finds the evaluations in the lines that `spacy train` prints; the header says which column is which."""
+    """Finds the evaluations in the log of `spacy train`. The header of its table names the columns."""
 
     def __init__(self) -> None:
         self.columns: list[str] = []
 
     def read(self, line: str) -> tuple[int, float] | None:
-        """(step, entity F in percent) if the line is an evaluation; the final score where there is no such column."""
-        # A loss has the name of its component behind a space.
+        """(step, entity F1 in percent) if the line is an evaluation. Without such a column, its last score counts."""
+        # The name of a loss column has a space: LOSS NER.
         fields = line.replace("LOSS ", "LOSS_").split()
         if fields[:2] == ["E", "#"]:
             self.columns = fields
@@ -38,14 +35,21 @@ class LogReader:
 
 
 def train(config: Path, output: Path, overrides: Mapping[str, Any], echo: bool = True) -> dict[str, Any]:
-    """Run `spacy train`; note when each evaluation was printed.
+    """Run `spacy train`, and note when it prints each evaluation.
 
-    config: the config file. output: the folder for model-best. overrides: settings by their dotted names.
-    echo: print the log.
-    RETURNS: `best_dev_f` (percent), `best_step`, seconds on the wall and of the processor until the best evaluation
-    and in all, the start of the program included, and all `evaluations`. Seconds of the processor until an evaluation
-    are None where the system has no /proc.
-    Raises RuntimeError with the end of the log if the training fails.
+    Args:
+        config (Path): The config file.
+        output (Path): The folder for model-best.
+        overrides (Mapping[str, Any]): Settings by dotted name.
+        echo (bool): Print the log.
+
+    Returns:
+        dict[str, Any]: `best_dev_f` (percent), `best_step`, wall time and CPU time in seconds until the best evaluation
+            and in all, both from the start of the program, and all `evaluations`. CPU time until an evaluation is None
+            on systems without /proc.
+
+    Raises:
+        RuntimeError: If the training fails. The message has the end of the log.
     """
     command = [sys.executable, "-m", "spacy", "train", str(config), "-o", str(output)]
     for name, value in overrides.items():
@@ -82,7 +86,7 @@ def train(config: Path, output: Path, overrides: Mapping[str, Any], echo: bool =
 
 
 def shorten(training: Any, steps: int) -> None:
-    """Have the training block of a config end at a step, with its schedule of the learning rate in proportion."""
+    """Make a config's training block end after `steps`, and scale its learning rate schedule accordingly."""
     training.update(max_steps=steps, eval_frequency=min(steps, training["eval_frequency"]))
     rate = training["optimizer"].get("learn_rate")
     if isinstance(rate, dict) and "total_steps" in rate:
@@ -90,11 +94,11 @@ def shorten(training: Any, steps: int) -> None:
 
 
 def _cpu_of(pid: int) -> float | None:
-    """Seconds of the processor that a running process took so far."""
+    """CPU time of a running process so far, in seconds."""
     path = Path(f"/proc/{pid}/stat")
     if not path.exists():
         return None
-    # Behind the name, which may have spaces: user and system time are fields 14 and 15 of all.
+    # User and system time are fields 14 and 15. The name before them can have spaces.
     fields = path.read_text().rpartition(")")[2].split()
     return round((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), 1)
 
@@ -104,13 +108,21 @@ def _cpu_of_children() -> float:
     return times.children_user + times.children_system
 
 
-def seconds_until(f: float, evaluations: Iterable[Mapping[str, Any]], clock: str = "seconds") -> float | None:
-    """Time of the training until an evaluation first reached f; None if none did. clock: "seconds", "cpu_seconds"."""
-    return next((row[clock] for row in evaluations if row["f"] >= f), None)
+def seconds_until(f: float, evaluations: Iterable[tuple[float | None, float]]) -> float | None:
+    """When a training first reached a score.
+
+    Args:
+        f (float): The score, in percent.
+        evaluations (Iterable[tuple[float | None, float]]): Seconds since the start and score of each evaluation.
+
+    Returns:
+        float | None: Seconds, or None if the score was not reached.
+    """
+    return next((seconds for seconds, score in evaluations if score >= f), None)
 
 
 def evaluate(model: Path, data: Path, output: Path) -> dict[str, Any]:
-    """Scores of a trained pipeline by `spacy lstm-ner evaluate`. output: the file for all of them."""
+    """Scores of a trained pipeline by `spacy lstm-ner evaluate`, which writes all of them to `output`."""
     command = [sys.executable, "-m", "spacy", "lstm-ner", "evaluate", str(model), str(data), "--output", str(output)]
     subprocess.run(command, env=ENV, check=True, stdout=subprocess.DEVNULL)
     scores = json.loads(output.read_text())
@@ -118,6 +130,6 @@ def evaluate(model: Path, data: Path, output: Path) -> dict[str, Any]:
 
 
 def write_spacy_config(target: Path) -> None:
-    """Write the config of spaCy's `ner` that `spacy init config -p ner -o efficiency` gives."""
+    """Write the config of spaCy's `ner` by `spacy init config -p ner -o efficiency`."""
     command = [sys.executable, "-m", "spacy", "init", "config", str(target), "-p", "ner", "-o", "efficiency", "-F"]
     subprocess.run(command, check=True, env=ENV, stdout=subprocess.DEVNULL)

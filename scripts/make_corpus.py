@@ -2,12 +2,12 @@
 
 Usage: python scripts/make_corpus.py FOLDER OUTPUT [--lang en] [--if-outdated]
 
-Looked for in FOLDER, for each part the first that is there:
+For each part, the first of these files that FOLDER has is converted:
   train  train.txt, train.conll, train.csv, eng.train, wnut17train.conll
   dev    dev.txt, dev.conll, dev.csv, eng.testa, emerging.dev.conll
   test   test.txt, test.conll, test.csv, eng.testb, emerging.test.annotated
-or, in place of all of them, ner_dataset.csv: its first nine tenths are train, its last tenth is dev.
-eval.spacy is the test part; where there is none, it is the dev part.
+If FOLDER has ner_dataset.csv, its first nine tenths become train and its last tenth becomes dev.
+eval.spacy is the test part. If there is no test part, it is a copy of the dev part.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def convert(arguments: list[str], output: Path, lang: str) -> None:
 
 
 def is_newer(outputs: list[Path], inputs: list[Path]) -> bool:
-    """Whether all outputs are there and were written after all inputs."""
+    """Whether all outputs exist and were written after all inputs."""
     if not all(path.exists() for path in outputs):
         return False
     oldest = min(path.stat().st_mtime for path in outputs)
@@ -68,9 +68,9 @@ def is_newer(outputs: list[Path], inputs: list[Path]) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--lang", default="en")
+    parser.add_argument("folder", type=Path, help="folder with the annotated files")
+    parser.add_argument("output", type=Path, help="folder for the .spacy files")
+    parser.add_argument("--lang", default="en", help="language of the tokenizer (default: en)")
     parser.add_argument("--if-outdated", action="store_true", help="do nothing if OUTPUT is newer than FOLDER")
     args = parser.parse_args()
     wanted = [args.output / f"{part}.spacy" for part in ("train", "dev", "eval")]

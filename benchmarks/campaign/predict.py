@@ -1,8 +1,8 @@
-"""A trained pipeline on data: its scores, and the entities it found. Run as a program of its own by `runs.py`.
+"""Scores and entities of a trained pipeline. `runs.py` runs this as a program of its own.
 
 Usage: PYTHONPATH=benchmarks python -m campaign.predict MODEL OUTPUT.json DATA.spacy [DATA.spacy ...] [--on-sentences]
 
-The scores are those of the first data. Pipelines of spaCy are scored by our scorer too, for the token accuracy.
+Scores are those of the first file. Our scorer also scores spaCy's pipelines, since it has the token accuracy.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("data", type=Path, nargs="+")
-    parser.add_argument("--on-sentences", action="store_true", help="sentence by sentence, as they are annotated")
+    parser.add_argument("--on-sentences", action="store_true", help="predict single sentences, as annotated")
     args = parser.parse_args()
     nlp = spacy.load(args.model)
     found: dict[str, Any] = {"scores": None, "entities": []}

@@ -1,37 +1,52 @@
-"""The report: a JSON file, tables between the markers of README.md and docs/accuracy.md, and a figure."""
+"""The report: tables between the markers of README.md and docs/benchmarks/accuracy.md, and the learning curves."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import documents
+import figures
 from documents import fill
 
+from . import store
 from .rows import GLOVE, MOST_SEEDS, SPACY, Row, Settings, plan
-from .runs import load_result
 from .summary import Done, difference, parts_of, summarize
 
+DOCUMENT, README = Path("docs") / "benchmarks" / "accuracy.md", Path("README.md")
+CURVES = Path("docs") / "images" / "learning_curve.svg"
 TITLES = {
     "conll03": "CoNLL-2003, train → testa",
     "wnut17": "WNUT-17, train → dev",
     "gmb": "GMB, first nine tenths → last tenth",
     "embedded": "embedded corpus, train → test",
 }
+# For README.md: the data with the part that is scored, and our best config without and with vectors.
+SHORT_TITLES = {"conll03": "CoNLL-2003 (testa)", "wnut17": "WNUT-17 (dev)", "gmb": "GMB (last tenth)"}
+BEST = {"": "default", GLOVE: "accuracy"}
 NOTHING = "No results yet."
+Entry = Mapping[str, Any]
 
 
-def collect(rows: Iterable[Row], configs: Mapping[str, Settings], results: Path, steps: int | None) -> list[Any]:
-    """(row, runs that have a result by system) for each row that has one.
+def collect(
+    rows: Iterable[Row], configs: Mapping[str, Settings], results: Mapping[str, Any], steps: int | None
+) -> list[tuple[Row, dict[str, list[Done]]]]:
+    """The results of each row by system. A training that two rows share counts in both.
 
-    A training that two rows share counts in both.
+    Args:
+        rows (Iterable[Row]): The rows. Those without results are left out.
+        configs (Mapping[str, Settings]): The config of each system.
+        results (Mapping[str, Any]): All results by key, see `store`.
+        steps (int | None): Number of steps of a trial, see `rows.configured`.
+
+    Returns:
+        list[tuple[Row, dict[str, list[Done]]]]: Each row with its finished runs by system.
     """
     found = []
     for row in rows:
         done: dict[str, list[Done]] = {}
         for run in plan([row], dict(configs), range(MOST_SEEDS), steps=steps):
-            result = load_result(results, run)
-            if result is not None:
-                done.setdefault(run.system, []).append(Done(run, result))
+            if run.fingerprint in results:
+                done.setdefault(run.system, []).append(Done(run, results[run.fingerprint]))
         if done:
             found.append((row, done))
     return found
@@ -40,63 +55,75 @@ def collect(rows: Iterable[Row], configs: Mapping[str, Settings], results: Path,
 def write_report(
     rows: Iterable[Row], configs: Mapping[str, Settings], results: Path, root: Path, steps: int | None = None
 ) -> None:
-    """Write what the results in the folder `results` say.
+    """Write tables and figure from the stored results.
 
-    root: the folder with benchmarks/results, README.md and docs/accuracy.md. steps: of the runs to report.
-    Raises ValueError if there are no results.
+    Args:
+        rows (Iterable[Row]): The rows to report.
+        configs (Mapping[str, Settings]): The config of each system. Results of other configs are left out.
+        results (Path): The file of results.
+        root (Path): The folder with README.md and docs.
+        steps (int | None): Number of steps of a trial, see `rows.configured`.
+
+    Raises:
+        ValueError: If there are no results. Nothing is written then.
     """
-    found = collect(rows, configs, results, steps)
+    found = collect(rows, configs, store.read(results), steps)
     if not found:
         raise ValueError(f"{results}: no results of these rows with the present configs; nothing is written")
-    summary: dict[str, Any] = {"rows": [entry for row, done in found for entry in summarize(row, done)], "parts": []}
+    entries: dict[str, list[Entry]] = {"main": [], "curve": [], "ablation": []}
+    parts: list[Entry] = []
     for row, done in found:
+        entries[row.group] += summarize(row, done)
         if row.group == "main":
-            for system, runs in done.items():
-                parts = parts_of(runs)
-                summary["parts"].append({"row": row.name, "system": system, **parts})
-    all_results = [run.result for _, done in found for runs in done.values() for run in runs]
-    for name in ("versions", "machine"):
-        # More than one where results were made on several machines, or before and after an update.
-        summary[name] = [json.loads(text) for text in sorted({json.dumps(result[name]) for result in all_results})]
-    target = root / "benchmarks" / "results" / "accuracy.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(summary, indent=1) + "\n", "utf8")
-    write_tables(summary, root)
-    print(f"{len(summary['rows'])} rows written to {target}, README.md and docs/accuracy.md")
-
-
-def write_tables(summary: Mapping[str, Any], root: Path) -> None:
-    """Fill the tables of the documents, and draw the figure if there are results for it."""
-    entries = {group: [e for e in summary["rows"] if e["group"] == group] for group in ("main", "ablation", "curve")}
+            parts += [{"row": row.name, "system": system, **parts_of(runs)} for system, runs in done.items()]
     if len({e["row"].removesuffix(GLOVE) for e in entries["curve"]}) < 2:
         # All of the data alone is no curve.
         entries["curve"] = []
-    if entries["main"]:
-        fill(root / "README.md", "accuracy", main_table(entries["main"]))
-    document = root / "docs" / "accuracy.md"
-    fill(document, "main", main_table(entries["main"]))
-    fill(document, "times", time_table(entries["main"]))
-    fill(document, "ablation", ablation_table(entries["ablation"]))
-    figure = "\n\n![Learning curves](learning_curve.svg)" if entries["curve"] else ""
-    fill(document, "curve", curve_table(entries["curve"]) + figure)
-    fill(document, "types", parts_table(summary["parts"], "types", "type"))
-    fill(document, "familiarity", parts_table(summary["parts"], "familiarity", "entities"))
-    fill(document, "out-of-domain", parts_table(summary["parts"], "out_of_domain", "tested on"))
+    all_results = (run.result for _, done in found for runs in done.values() for run in runs)
+    tables = {
+        "main": f"{main_table(entries['main'])}\n\n{software(all_results)}",
+        "times": time_table(entries["main"]),
+        "types": parts_table(parts, "types", "type"),
+        "familiarity": parts_table(parts, "familiarity", "entities"),
+        "out-of-domain": parts_table(parts, "out_of_domain", "tested on"),
+        "curve": curve_table(entries["curve"]),
+        "ablation": ablation_table(entries["ablation"]),
+    }
     if entries["curve"]:
-        draw_curve(entries["curve"], root / "docs" / "learning_curve.svg")
+        draw_curve(entries["curve"], root / CURVES)
+        picture = "Entity F1 by share of CoNLL-2003's training documents, one curve for each pipeline"
+        tables["curve"] += f"\n\n![{picture}](../images/{CURVES.name})"
+    for name, text in tables.items():
+        fill(root / DOCUMENT, name, text)
+    if entries["main"]:
+        fill(root / README, "accuracy", short_table(entries["main"]))
+    print(f"{sum(map(len, entries.values()))} rows written to {README} and {DOCUMENT}")
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], n_texts: int) -> str:
-    """A table in Markdown. n_texts: columns that are texts; the rest are numbers."""
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    if not lines:
-        return NOTHING
-    rule = ["---"] * n_texts + ["---:"] * (len(header) - n_texts)
-    return "\n".join([f"| {' | '.join(header)} |", f"|{'|'.join(rule)}|", *lines])
+def software(results: Iterable[Mapping[str, Any]]) -> str:
+    """What the results were made with. More than one where they come from several machines or versions."""
+    found = {(tuple(result["versions"].items()), result["machine"]) for result in results}
+    lines = (", ".join(f"{name} {version}" for name, version in versions) + f", {m}" for versions, m in found)
+    return f"Trained with {'; '.join(sorted(lines))}."
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], n_texts: int) -> str:
+    """A table in Markdown, or a sentence if it has no rows. n_texts: number of columns that are text."""
+    return documents.table(header, rows, n_texts) if rows else NOTHING
 
 
 def number(value: Mapping[str, Any] | None, digits: int = 3, scale: int = 1, sign: Literal["", "+"] = "") -> str:
-    """Mean ± standard deviation, both times `scale`; a dash if there is nothing. sign: "+" to show one always."""
+    """Mean ± standard deviation.
+
+    Args:
+        value (Mapping[str, Any] | None): `mean` and `sd`, see `summary.mean_and_sd`. None gives a dash.
+        digits (int): Digits behind the point.
+        scale (int): Factor for both numbers.
+        sign (str): "+" to show the sign of positive numbers too.
+
+    Returns:
+        str: The text of a cell.
+    """
     if value is None:
         return "-"
     spread = "" if value["sd"] is None else f" ± {scale * value['sd']:.{digits}f}"
@@ -107,18 +134,30 @@ def _mean(value: Mapping[str, Any] | None, digits: int) -> str:
     return "-" if value is None else f"{value['mean']:.{digits}f}"
 
 
-def _data(name: str) -> tuple[str, str]:
+def _data(name: str, titles: Mapping[str, str] = TITLES) -> tuple[str, str]:
     """Title of a row's data, and its vectors."""
-    return TITLES[name.removesuffix(GLOVE)], "GloVe 50d" if name.endswith(GLOVE) else "none"
+    return titles[name.removesuffix(GLOVE)], "GloVe 50d" if name.endswith(GLOVE) else "none"
 
 
 def _system(name: str) -> str:
-    return "spaCy's `ner`" if name == SPACY else f"`{name}`"
+    """A config by the name of its file."""
+    return "spaCy's `ner`" if name == SPACY else f"`{name}.cfg`"
 
 
-def main_table(entries: Iterable[Mapping[str, Any]]) -> str:
+def short_table(entries: Iterable[Entry]) -> str:
+    """F1 of our best config that applies beside spaCy's `ner`, for README.md."""
+    rows = [
+        [*_data(e["row"], SHORT_TITLES), _system(e["system"]), number(e["ents_f"]), str(len(e["seeds"]))]
+        for e in entries
+        if e["row"].removesuffix(GLOVE) in SHORT_TITLES
+        and e["system"] in (SPACY, BEST[GLOVE if e["row"].endswith(GLOVE) else ""])
+    ]
+    return table(("data", "vectors", "pipeline", "entity F1", "seeds"), rows, 3)
+
+
+def main_table(entries: Iterable[Entry]) -> str:
     """Scores of the main rows."""
-    header = ("data", "vectors", "config", "entity F1", "precision", "recall", "token accuracy", "seeds")
+    header = ("data", "vectors", "pipeline", "entity F1", "precision", "recall", "token accuracy", "seeds")
     rows = [
         [
             *(*_data(e["row"]), _system(e["system"])),
@@ -130,9 +169,9 @@ def main_table(entries: Iterable[Mapping[str, Any]]) -> str:
     return table(header, rows, 3)
 
 
-def time_table(entries: Iterable[Mapping[str, Any]]) -> str:
+def time_table(entries: Iterable[Entry]) -> str:
     """Times of the main rows, and ratios."""
-    header = ("data", "vectors", "config", "until best, s", "in all, s", "share until best", "share in all")
+    header = ("data", "vectors", "pipeline", "until best, s", "in all, s", "share until best", "share in all")
     rows = [
         [
             *(*_data(e["row"]), _system(e["system"])),
@@ -145,15 +184,15 @@ def time_table(entries: Iterable[Mapping[str, Any]]) -> str:
     return table((*header, "share until its best"), rows, 3)
 
 
-def _reached(entry: Mapping[str, Any]) -> str:
+def _reached(entry: Entry) -> str:
     share, pairs = entry["share_of_spacy_until_its_best"], entry["share_of_spacy_in_all"]
     if share is None:
         return "-"
     return _mean(share, 2) + ("" if share["n"] == pairs["n"] else f" ({share['n']} of {pairs['n']} seeds)")
 
 
-def ablation_table(entries: Sequence[Mapping[str, Any]]) -> str:
-    """F of each variant, and its difference from the base with the same seeds; columns for each base."""
+def ablation_table(entries: Sequence[Entry]) -> str:
+    """F1 of each variant, and its difference from the base with the same seeds. Each base has its columns."""
     systems = [name for name in ("default", "vectors", "accuracy") if any(e["system"] == name for e in entries)]
     cells = {(e["row"], e["system"]): e for e in entries}
     rows = []
@@ -164,12 +203,12 @@ def ablation_table(entries: Sequence[Mapping[str, Any]]) -> str:
         rows.append(row)
     header = ["factor", "value"]
     for system in systems:
-        header += [f"`{system}`: F1", "difference, points", "seeds"]
+        header += [f"{_system(system)}: F1", "difference, points", "seeds"]
     return table(header, rows, 2)
 
 
-def _ablation_cells(entry: Mapping[str, Any] | None, base: Mapping[str, Any] | None) -> tuple[str, str, str]:
-    """F, difference and number of seeds."""
+def _ablation_cells(entry: Entry | None, base: Entry | None) -> tuple[str, str, str]:
+    """F1, difference and number of seeds."""
     if entry is None:
         return "-", "", ""
     f, seeds = number(entry["ents_f"]), str(len(entry["seeds"]))
@@ -182,8 +221,8 @@ def _ablation_cells(entry: Mapping[str, Any] | None, base: Mapping[str, Any] | N
     return f, number(apart, 1, scale=100, sign="+") if apart else "", seeds
 
 
-def curve_table(entries: Sequence[Mapping[str, Any]]) -> str:
-    """F by share of the training documents."""
+def curve_table(entries: Sequence[Entry]) -> str:
+    """F1 by share of the training documents."""
     columns = _curve_columns(entries)
     cells = {(e["row"], e["system"]): e for e in entries}
     shares = dict.fromkeys(e["row"].removesuffix(GLOVE) for e in entries)
@@ -195,16 +234,16 @@ def curve_table(entries: Sequence[Mapping[str, Any]]) -> str:
     return table(["documents", *titles], rows, 1)
 
 
-def _curve_cell(entry: Mapping[str, Any] | None) -> str:
+def _curve_cell(entry: Entry | None) -> str:
     return "-" if entry is None else f"{number(entry['ents_f'])} ({len(entry['seeds'])})"
 
 
-def _curve_columns(entries: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def _curve_columns(entries: Iterable[Entry]) -> list[tuple[str, str]]:
     """(end of the row's name, system) of each curve."""
     return list(dict.fromkeys((GLOVE if e["row"].endswith(GLOVE) else "", e["system"]) for e in entries))
 
 
-def parts_table(parts: Iterable[Mapping[str, Any]], kind: str, title: str) -> str:
+def parts_table(parts: Iterable[Entry], kind: str, title: str) -> str:
     """Scores of the parts of one kind."""
     rows = [
         [
@@ -214,32 +253,25 @@ def parts_table(parts: Iterable[Mapping[str, Any]], kind: str, title: str) -> st
         for entry in parts
         for name, scores in entry[kind].items()
     ]
-    return table(("trained on", "vectors", "config", title, "gold", "P", "R", "F1"), rows, 4)
+    return table(("trained on", "vectors", "pipeline", title, "gold", "P", "R", "F1"), rows, 4)
 
 
-def draw_curve(entries: Sequence[Mapping[str, Any]], target: Path) -> None:
-    """The learning curves."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "learning curve"
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(6.0, 4.0))
+def draw_curve(entries: Sequence[Entry], target: Path) -> None:
+    """Draw the learning curves."""
+    figure, axes = figures.pyplot().subplots(figsize=(6.0, 4.0))
+    colors = {"default": figures.BLUE, "vectors": figures.GREEN, "accuracy": figures.RED, SPACY: figures.GRAY}
     for ending, system in _curve_columns(entries):
         points = [e for e in entries if e["system"] == system and e["row"].endswith(GLOVE) == bool(ending)]
         shares = [int(e["row"].removesuffix(GLOVE)) for e in points]
         means, spreads = ([e["ents_f"][key] or 0.0 for e in points] for key in ("mean", "sd"))
-        name = ("spaCy's ner" if system == SPACY else system) + (", GloVe" if ending else "")
-        line = "--" if system == SPACY else "-"
-        axes.errorbar(shares, means, yerr=spreads, label=name, linestyle=line, marker="o", markersize=3, capsize=2)
+        name = _system(system).replace("`", "") + (", GloVe" if ending else "")
+        style = {"color": colors[system], "linestyle": "-" if ending else "--", "marker": "o", "markersize": 3}
+        axes.errorbar(shares, means, yerr=spreads, label=name, capsize=2, **style)
     ticks = sorted({int(e["row"].removesuffix(GLOVE)) for e in entries})
     axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{share} %" for share in ticks])
     axes.minorticks_off()
-    axes.set_xlabel("documents of CoNLL-2003's train")
+    axes.set_xlabel("share of CoNLL-2003's training documents")
     axes.set_ylabel("entity F1 on testa")
-    axes.legend()
-    figure.tight_layout()
-    target.parent.mkdir(exist_ok=True)
-    figure.savefig(target, metadata={"Date": None})
+    axes.legend(frameon=False)
+    figures.save(figure, target)

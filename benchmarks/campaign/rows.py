@@ -1,6 +1,6 @@
-"""What is trained: rows in groups, the systems of each, and the changes to their configs.
+"""Which trainings there are: rows in groups, the systems of each row, and the changes to their configs.
 
-A path of a setting is its dotted name in the config, as on the command line of `spacy train`.
+The path of a setting is its dotted name, as on the command line of `spacy train`.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ Change = Callable[[Settings], None]
 
 SPACY = "spacy"
 GLOVE = "-glove"
-# Results of more are not looked for.
+# The report looks for no more.
 MOST_SEEDS = 20
 SHARES = (1, 5, 10, 25, 50, 100)
 TAGGER = "components.lstm_ner.model"
@@ -32,7 +32,7 @@ def _section(config: Settings, path: str) -> Settings:
 
 
 def put(path: str, value: Any) -> Change:
-    """A change: one setting, or a whole block."""
+    """A change that sets a setting or a block."""
 
     def change(config: Settings) -> None:
         section, _, name = path.rpartition(".")
@@ -42,7 +42,7 @@ def put(path: str, value: Any) -> Change:
 
 
 def all_of(*changes: Change) -> Change:
-    """A change made of several."""
+    """A change that makes several changes."""
 
     def change(config: Settings) -> None:
         for single in changes:
@@ -52,7 +52,7 @@ def all_of(*changes: Change) -> Change:
 
 
 def without_attrs(*beginnings: str) -> Change:
-    """A change: leave out the hashed features whose names begin so."""
+    """A change that removes the hashed features whose names begin like this."""
 
     def change(config: Settings) -> None:
         embed = _section(config, f"{TOK2VEC}.embed")
@@ -63,7 +63,7 @@ def without_attrs(*beginnings: str) -> Change:
 
 
 def unset(path: str) -> Change:
-    """A change: leave a setting or block at its default."""
+    """A change that removes a setting or block, so that its default holds."""
 
     def change(config: Settings) -> None:
         section, _, name = path.rpartition(".")
@@ -73,13 +73,13 @@ def unset(path: str) -> Change:
 
 
 def chars(architecture: str, width: int) -> Change:
-    """A change: characters by this architecture."""
+    """A change that adds character vectors by this architecture."""
     block = {"@architectures": f"spacy-lstm-ner.{architecture}.v1", "width": width}
     return put(f"{TOK2VEC}.embed.chars", block | {"char_width": 25, "max_chars": 30})
 
 
 def encoder(architecture: str, **settings: Any) -> Change:
-    """A change: this encoder, with the other settings of the one that is there."""
+    """A change to another encoder with the same settings."""
 
     def change(config: Settings) -> None:
         _section(config, f"{TOK2VEC}.encode").update(
@@ -90,18 +90,18 @@ def encoder(architecture: str, **settings: Any) -> Change:
 
 
 def steady_batches(config: Settings) -> None:
-    """A change: batches of the largest size from the start."""
+    """A change to batches of the largest size from the start."""
     batcher = _section(config, "training.batcher")
     batcher["size"] = batcher["size"]["stop"]
 
 
 def trained_for(steps: int) -> Change:
-    """A change: so many steps, over which the learning rate falls to 0."""
+    """A change of the number of steps, over which the learning rate falls to 0."""
     return all_of(put("training.max_steps", steps), put("training.optimizer.learn_rate.total_steps", steps))
 
 
 def sentences(config: Settings) -> None:
-    """A change: train and score on the annotated sentences instead of whole documents."""
+    """A change to training and scoring on annotated sentences instead of whole documents."""
     for part in ("train", "dev"):
         put(f"corpora.{part}.gold_preproc", True)(config)
 
@@ -109,7 +109,7 @@ def sentences(config: Settings) -> None:
 LOCKED, WORD, AFFIX = "training.dropout", f"{TOK2VEC}.embed.word_dropout", f"{TOK2VEC}.embed.affix_dropout"
 RECURRENT, WINDOW = f"{TOK2VEC}.encode.recurrent_dropout", f"{TOK2VEC}.encode.window"
 
-# One factor at a time. A variant that is what the base config is already takes the base's results.
+# One factor at a time. A variant that changes nothing in the base config has the base's results.
 ABLATION: dict[str, dict[str, Change]] = {
     "characters": {
         "none": unset(f"{TOK2VEC}.embed.chars"),
@@ -159,7 +159,7 @@ ABLATION: dict[str, dict[str, Change]] = {
         "2": all_of(put(f"{TOK2VEC}.encode.depth", 2), put(f"{TOK2VEC}.encode.residual", True)),
     },
 }
-# The configs of which a factor is changed: the simplest that has it, and another where the answer may differ.
+# The configs that a factor is changed in, if not only default.cfg.
 ABLATED = {
     "characters": ("default", "accuracy"),
     "vectors": ("vectors", "accuracy"),
@@ -171,11 +171,17 @@ ABLATED = {
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table: what is trained on what.
+    """One row of a table: which systems are trained on which data.
 
-    group, name: where it stands. data: the data set; what is trained on is its train part, and dev chooses the model.
-    systems: names of configs, and "spacy". scored: the part that is scored. share: percent of the documents of train.
-    with_vectors: spaCy's `ner` gets static vectors, as our configs of this row do. change: to our configs.
+    Attributes:
+        group (str): The table.
+        name (str): Name of the row in its group.
+        data (str): The data set. Its train part is for training, and its dev part chooses the model.
+        systems (tuple[str, ...]): Names of our configs, and "spacy" for spaCy's `ner`.
+        scored (str): The part that is scored: "dev" or "eval".
+        share (int): Percent of the training documents.
+        with_vectors (bool): Whether spaCy's `ner` gets static vectors, as our configs of this row do.
+        change (Change | None): A change to our configs.
     """
 
     group: str
@@ -190,7 +196,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Run:
-    """One training. config: all its settings but paths and seed."""
+    """One training. `config` has all its settings but paths and seed."""
 
     row: Row
     system: str
@@ -203,7 +209,7 @@ class Run:
 
     @property
     def fingerprint(self) -> str:
-        """Names what is trained: the same for two rows that train the same, another when a setting changes."""
+        """A hash of all that defines the training. Rows that train the same have the same."""
         what = [self.row.data, self.row.scored, self.row.share, self.seed, self.config]
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -217,7 +223,7 @@ def rows() -> list[Row]:
     plain, glove = ("default", SPACY), ("vectors", "accuracy", SPACY)
     found = []
     for data in ("conll03", "wnut17", "gmb"):
-        # The textbook model is compared where others published it.
+        # The textbook model of classic.cfg is trained on GMB only.
         found.append(Row("main", data, data, ("default", "classic", SPACY) if data == "gmb" else plain))
         found.append(Row("main", data + GLOVE, data, glove, with_vectors=True))
     found.append(Row("main", "embedded", "embedded", plain, scored="eval"))
@@ -233,7 +239,17 @@ def rows() -> list[Row]:
 
 
 def configured(row: Row, system: str, base: Settings, steps: int | None = None) -> Settings:
-    """The settings of a run, a copy. base: the system's config as it is. steps: train no longer, to try things out."""
+    """The settings of a training.
+
+    Args:
+        row (Row): The row.
+        system (str): The system.
+        base (Settings): Its config, which stays as it is.
+        steps (int | None): Number of training steps in place of the config's, for a trial.
+
+    Returns:
+        Settings: A changed copy of the config.
+    """
     config = deepcopy(base)
     if row.change is not None:
         row.change(config)
@@ -258,9 +274,17 @@ def plan(
     systems: Iterable[str] | None = None,
     steps: int | None = None,
 ) -> Iterator[Run]:
-    """The runs, seed by seed, so that a slice of them covers all rows; each training once, under its first name.
+    """The trainings of rows, seed by seed. One that two rows share comes once, in its first row.
 
-    wanted: the rows. configs: the config of each system. systems: only these. steps: see `configured`.
+    Args:
+        wanted (Iterable[Row]): The rows.
+        configs (dict[str, Settings]): The config of each system.
+        seeds (Iterable[int]): The seeds.
+        systems (Iterable[str] | None): Only these systems. None means all.
+        steps (int | None): Number of steps of a trial, see `configured`.
+
+    Yields:
+        Run: The trainings.
     """
     seen: set[str] = set()
     for seed in seeds:

@@ -1,4 +1,4 @@
-"""One run: train, predict, keep the result. The results in the work folder, and which runs have one."""
+"""One run: train a pipeline, predict with it, and store the result."""
 
 import json
 import os
@@ -13,18 +13,27 @@ from typing import Any
 
 from thinc.api import Config
 
-from spacy_lstm_ner.files import write_atomically
 from training import ENV, ROOT, train, write_spacy_config
 
-from .data import ALSO_ON, available, corpus, our_vectors, spacy_vectors, training_file
+from . import store
+from .data import ALSO_ON, corpus, our_vectors, source, spacy_vectors, training_file
 from .entities import Entity, Scores, by_familiarity, by_type, gold_entities, out_of_domain
 from .rows import SPACY, Row, Run, Settings, has_vectors
 
 PACKAGES = ("spacy", "thinc", "numpy", "spacy-lstm-ner")
+TIMES = ("cpu_seconds_until_best", "cpu_seconds_in_all")
 
 
 def load_configs(rows: Iterable[Row], work: Path) -> dict[str, Settings]:
-    """The config of each system: of configs/, and the one that `spacy init config` writes."""
+    """The config of each system.
+
+    Args:
+        rows (Iterable[Row]): The rows whose systems count.
+        work (Path): The work folder. It keeps the config of spaCy's `ner`, which `spacy init config` writes.
+
+    Returns:
+        dict[str, Settings]: Configs by name of the system.
+    """
     found: dict[str, Settings] = {}
     for name in sorted({system for row in rows for system in row.systems}):
         path = ROOT / "configs" / f"{name}.cfg"
@@ -37,26 +46,20 @@ def load_configs(rows: Iterable[Row], work: Path) -> dict[str, Settings]:
     return found
 
 
-def result_path(results: Path, run: Run) -> Path:
-    """Where the result of a run is kept."""
-    return results / f"{run.fingerprint}.json"
-
-
-def load_result(results: Path, run: Run) -> dict[str, Any] | None:
-    """The result of a run; None if it was not done."""
-    path = result_path(results, run)
-    if not path.exists():
-        return None
-    result: dict[str, Any] = json.loads(path.read_text("utf8"))
-    return result
-
-
 def perform(run: Run, work: Path, results: Path) -> dict[str, Any]:
-    """Train, predict and keep the result, which is written last: a run that was cut off leaves none.
+    """Train, predict and store the result. A run that is cut off leaves none.
 
-    work: folder for data, vectors and what is trained. results: see `result_path`.
+    Args:
+        run (Run): What to train.
+        work (Path): The folder for data, vectors and pipelines. The trained pipeline is deleted in the end.
+        results (Path): The file of results, see `store`.
 
-    Raises RuntimeError if a step fails.
+    Returns:
+        dict[str, Any]: The result as it is stored.
+
+    Raises:
+        RuntimeError: If a step fails.
+        ImportError: If the run needs vectors whose package is not installed.
     """
     name = run.id.replace("/", "-").replace(" ", "_").replace(":", "").replace(",", "")
     folder = work / "training" / name
@@ -77,26 +80,23 @@ def perform(run: Run, work: Path, results: Path) -> dict[str, Any]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     result = {
+        "key": run.fingerprint,
         "id": run.id,
-        "data": run.row.data,
-        "share": run.row.share,
-        "system": run.system,
-        "seed": run.seed,
         "scores": found["scores"],
         "parts": _parts(run, work, found["entities"]),
-        "training": training,
+        "training": {
+            **{name: training[name] for name in ("best_dev_f", *TIMES)},
+            "evaluations": [(row["cpu_seconds"], row["f"]) for row in training["evaluations"]],
+        },
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "machine": platform.machine(),
     }
-    write_atomically(result_path(results, run), (json.dumps(result, indent=1) + "\n").encode())
+    store.add(results, result)
     return result
 
 
 def _parts(run: Run, work: Path, found: dict[str, list[Entity]]) -> dict[str, dict[str, Scores]]:
-    """Scores by type, of seen and unseen entities, and on the other data set (`out_of_domain`), by name of the part.
-
-    found: the entities that the run found, by data set.
-    """
+    """Scores by type, of seen and unseen entities, and on the other data set. found: entities by data set."""
     row = run.row
     own, truth = found[row.data], gold_entities(corpus(work, row.data) / f"{row.scored}.spacy")
     train = gold_entities(corpus(work, row.data) / "train.spacy")
@@ -108,11 +108,11 @@ def _parts(run: Run, work: Path, found: dict[str, list[Entity]]) -> dict[str, di
 
 
 def _predict(run: Run, work: Path, folder: Path) -> dict[str, Any]:
-    """Scores on the row's own data, and entities by data set."""
+    """Scores on the row's data, and the predicted entities by data set."""
     names = [run.row.data]
     files = [corpus(work, run.row.data) / f"{run.row.scored}.spacy"]
     other = ALSO_ON.get(run.row.data)
-    if other is not None and available(other) and not run.on_sentences:
+    if other is not None and source(other) and not run.on_sentences:
         names.append(other)
         files.append(corpus(work, other) / "dev.spacy")
     output = folder / "predicted.json"

@@ -1,7 +1,4 @@
-"""What the results say, in numbers: means over seeds, ratios to spaCy's `ner`, scores of parts.
-
-Nothing here trains or prints; the report is made of it.
-"""
+"""Results in numbers: means over seeds, ratios to spaCy's `ner`, and scores of parts."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,19 +8,18 @@ from training import SCORES, seconds_until
 
 from .entities import Scores
 from .rows import SPACY, Row, Run
-
-TIMES = ("seconds_until_best", "seconds_in_all", "cpu_seconds_until_best", "cpu_seconds_in_all")
+from .runs import TIMES
 
 
 class Done(NamedTuple):
-    """A run, and its result."""
+    """A training and its result."""
 
     run: Run
     result: dict[str, Any]
 
 
 def mean_and_sd(values: Iterable[float | None]) -> dict[str, Any] | None:
-    """Mean and standard deviation (None for one value) of the values that are there; None if there are none."""
+    """Mean, standard deviation (None for one value) and number of the values that are not None; None without any."""
     found = [value for value in values if value is not None]
     if not found:
         return None
@@ -32,7 +28,15 @@ def mean_and_sd(values: Iterable[float | None]) -> dict[str, Any] | None:
 
 
 def summarize(row: Row, done: Mapping[str, Sequence[Done]]) -> list[dict[str, Any]]:
-    """One entry for each system of a row that has results. done: the runs of each system."""
+    """Means over seeds for each system of a row.
+
+    Args:
+        row (Row): The row.
+        done (Mapping[str, Sequence[Done]]): Its finished trainings by system.
+
+    Returns:
+        list[dict[str, Any]]: An entry for each system that has results.
+    """
     return [
         {
             "group": row.group,
@@ -50,17 +54,23 @@ def summarize(row: Row, done: Mapping[str, Sequence[Done]]) -> list[dict[str, An
 
 
 def difference(entry: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any] | None:
-    """F of an entry less that of another (see `summarize`), over the seeds that both have; None if there are none."""
+    """F1 of an entry minus F1 of another (see `summarize`), over the seeds of both; None if they share none."""
     others = dict(zip(base["seeds"], base["ents_f_of_seeds"], strict=True))
     pairs = zip(entry["seeds"], entry["ents_f_of_seeds"], strict=True)
     return mean_and_sd(f - others[seed] for seed, f in pairs if seed in others)
 
 
 def ratios(ours: Sequence[Done], theirs: Sequence[Done]) -> dict[str, Any]:
-    """Our time as a share of that of spaCy's `ner`, from pairs of runs with the same seed; times of the processor.
+    """Our CPU time as a share of that of spaCy's `ner`, from pairs of trainings with the same seed.
 
-    `until_best` and `in_all` compare the same times of both. `until_its_best`: until ours reached the best F of
-    spaCy's on dev, as a share of the time that spaCy's took to it; over the pairs in which ours reached it.
+    Args:
+        ours (Sequence[Done]): Trainings of one of our configs.
+        theirs (Sequence[Done]): Trainings of spaCy's `ner`.
+
+    Returns:
+        dict[str, Any]: Mean shares. `share_of_spacy_until_best` and `share_of_spacy_in_all` compare the times until the
+            best evaluation on dev and until the end. `share_of_spacy_until_its_best` has the time until ours reached
+            the best F1 on dev of spaCy's, from the pairs in which it did.
     """
     peers = {found.run.seed: found.result["training"] for found in theirs if found.run.system == SPACY}
     shares: dict[str, list[float | None]] = {"until_best": [], "in_all": [], "until_its_best": []}
@@ -70,7 +80,7 @@ def ratios(ours: Sequence[Done], theirs: Sequence[Done]) -> dict[str, Any]:
             continue
         for name in ("until_best", "in_all"):
             shares[name].append(_share(own[f"cpu_seconds_{name}"], peer[f"cpu_seconds_{name}"]))
-        reached = seconds_until(peer["best_dev_f"], own["evaluations"], "cpu_seconds")
+        reached = seconds_until(peer["best_dev_f"], own["evaluations"])
         shares["until_its_best"].append(_share(reached, peer["cpu_seconds_until_best"]))
     return {f"share_of_spacy_{name}": mean_and_sd(values) for name, values in shares.items()}
 
@@ -80,9 +90,13 @@ def _share(ours: float | None, theirs: float | None) -> float | None:
 
 
 def parts_of(found: Sequence[Done]) -> dict[str, Any]:
-    """Scores of a system by type, of seen and unseen entities, and on the other data set (`out_of_domain`).
+    """Mean scores by type, of seen and unseen entities, and on the other data set.
 
-    found: the runs of one system in one row.
+    Args:
+        found (Sequence[Done]): Trainings of one system in one row.
+
+    Returns:
+        dict[str, Any]: `types`, `familiarity` and `out_of_domain`, each with scores by name of the part.
     """
     kinds = ("types", "familiarity", "out_of_domain")
     parts = [{kind: _named(done.result["parts"][kind]) for kind in kinds} for done in found]

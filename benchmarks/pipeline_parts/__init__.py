@@ -1,1 +1,1 @@
-"""The parts of benchmarks/pipeline.py, one module each."""
+"""The parts of benchmarks/pipeline.py, the systems that it compares, and its report."""

@@ -1,4 +1,4 @@
-"""Runs one function of this package and prints what it returns; started by `common.call`."""
+"""Runs one function of this package and prints what it returns. `common.call` starts it as a process."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from pipeline_parts.common import RESULT
 def main() -> None:
     module, _, function = sys.argv[1].partition(":")
     result = getattr(import_module(f"pipeline_parts.{module}"), function)(**json.loads(sys.argv[2]))
-    # Some libraries print without ending their line.
+    # Some libraries print text without a line break at its end.
     print(f"\n{RESULT}{json.dumps(result)}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What the parts share: one thread, fresh processes that take turns, medians, and what machine it was."""
+"""What the parts share: new processes of one thread that take turns, medians, and facts about the machine."""
 
 import json
 import os
@@ -23,10 +23,15 @@ Record = dict[str, Any]
 
 
 class Work(NamedTuple):
-    """What a run works on.
+    """Data and settings of a run.
 
-    folder: for the data and the trained pipelines; what is there is used again. train, dev: the data in spaCy's format.
-    vectors: static vectors for configs/accuracy.cfg, or None. steps: of a training, or None for what the config says.
+    Attributes:
+        folder (Path): The work folder for data and pipelines. What it has is used again.
+        train (Path): Training data in spaCy's format.
+        dev (Path): Dev data in spaCy's format.
+        vectors (Path | None): Static vectors for configs/accuracy.cfg. None makes random ones.
+        untrained (bool): Initialize pipelines instead of training them.
+        steps (int | None): Steps of a training, at most. None means those of the config.
     """
 
     folder: Path
@@ -38,13 +43,21 @@ class Work(NamedTuple):
 
 
 class ChildFailed(RuntimeError):
-    """A process of the benchmark ended with an error; the message is the end of what it wrote."""
+    """A process of the benchmark failed. The message is the end of its output."""
 
 
 def call(function: str, **arguments: Any) -> Any:
-    """Call `module:function` of this package in a fresh process of one thread.
+    """Call a function of this package in a new process of one thread.
 
-    RETURNS what it returned, by way of JSON. Raises ChildFailed.
+    Args:
+        function (str): `module:function`.
+        **arguments (Any): Its arguments, which become JSON.
+
+    Returns:
+        Any: What it returned, read from JSON.
+
+    Raises:
+        ChildFailed: If the process fails.
     """
     command = [sys.executable, "-m", "pipeline_parts.child", function, json.dumps(arguments, default=str)]
     done = subprocess.run(command, env=ENV, capture_output=True, text=True, check=False)
@@ -55,7 +68,16 @@ def call(function: str, **arguments: Any) -> Any:
 
 
 def in_turn(names: Iterable[str], rounds: int, turn: Callable[[str], Record]) -> dict[str, list[Record]]:
-    """`rounds` results of each, who take turns, so that what else the machine does hits all alike."""
+    """Results of several rounds. Contestants take turns, so that other programs slow all of them alike.
+
+    Args:
+        names (Iterable[str]): The contestants.
+        rounds (int): Turns of each.
+        turn (Callable[[str], Record]): Runs one turn of a contestant.
+
+    Returns:
+        dict[str, list[Record]]: The result of each turn by contestant.
+    """
     found: dict[str, list[Record]] = {name: [] for name in names}
     for number in range(rounds):
         for name in found:
@@ -73,7 +95,7 @@ def folder_bytes(folder: Path) -> int:
 
 
 def machine() -> Record:
-    """The machine, its software, and how busy it was."""
+    """Facts about the machine and its software, and its load."""
     versions = {}
     for package in PACKAGES:
         try:

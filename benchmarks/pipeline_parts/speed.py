@@ -1,4 +1,4 @@
-"""Words a second of whole pipelines, side by side."""
+"""Words a second of whole pipelines side by side."""
 
 import re
 import subprocess
@@ -11,17 +11,24 @@ from pipeline_parts.common import ENV, ChildFailed, Record, Work, call, in_turn,
 from pipeline_parts.contestants import CONTESTANTS, OURS, prepare
 
 WARM_UP = 100
-"""Docs of the training data that a fresh pipeline annotates before its clock starts."""
+"""Number of training docs that a new process annotates before the clock starts."""
 BATCH_SIZE = 64
-"""Docs a batch of `spacy benchmark speed`, the same for all, which takes 30 batches."""
+"""Docs in each of the 30 batches of `spacy benchmark speed`."""
 PASSES = ("new_texts", "texts", "docs")
 COMMAND_LINE = re.compile(r"Mean: ([\d.]+) words/s \(95% CI: (-?[\d.]+) \+(-?[\d.]+)\)")
 
 
 def measure(work: Work, names: list[str], rounds: int, docs: int) -> Record:
-    """RETURNS for each contestant: words a second of each of PASSES, its F1, and the ratios of OURS to it.
+    """Words a second of each contestant in each of PASSES, its F1, and the ratios of our speed to it.
 
-    docs: so many of the dev data (0: all of it).
+    Args:
+        work (Work): Data and settings.
+        names (list[str]): The contestants.
+        rounds (int): Turns of each.
+        docs (int): Number of dev docs. 0 means all.
+
+    Returns:
+        Record: A record for each contestant.
     """
     found = {name: prepare(name, work) for name in names}
     for name, record in found.items():
@@ -51,7 +58,7 @@ def measure(work: Work, names: list[str], rounds: int, docs: int) -> Record:
 
 
 def add_ratios(found: dict[str, Record]) -> None:
-    """How many times as many words a second ours annotate."""
+    """Add the ratios of our words a second to each contestant's."""
     for ours in OURS:
         if "words_per_second" not in found.get(ours, {}):
             continue
@@ -79,14 +86,24 @@ def command(path: str, work: Work, batch_size: int) -> Record:
     return dict(zip(("mean", "below", "above"), map(float, match.groups()), strict=True))
 
 
-# What follows runs in a process of its own.
+# This runs in a process of its own.
 
 
 def turn(kind: str, path: str, train: str, dev: str, n_docs: int) -> Record:
-    """Seconds of computing of one fresh pipeline for each of PASSES.
+    """CPU time of a newly loaded pipeline for each of PASSES.
 
-    new_texts: texts whose words the pipeline may not have met; texts: the same once more; docs: with tokens given.
-    The words are those of the data, whatever a tokenizer makes of its texts.
+    `new_texts` are texts with words that the pipeline may not have seen, `texts` are the same texts again, and `docs`
+    have tokens. The number of words is that of the data, whatever a tokenizer makes of the texts.
+
+    Args:
+        kind (str): See `Contestant`.
+        path (str): The pipeline.
+        train (str): Training data, for the warm-up.
+        dev (str): The data to annotate.
+        n_docs (int): Number of its docs. 0 means all.
+
+    Returns:
+        Record: Seconds of each pass, and numbers of words and entities.
     """
     import spacy
     from spacy.tokens import DocBin

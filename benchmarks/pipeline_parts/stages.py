@@ -1,4 +1,4 @@
-"""Where the time of our pipelines goes, and how far their recurrence is from the machine's matrix products."""
+"""Where the time of our pipelines goes, and how their recurrence compares with the machine's matrix products."""
 
 import time
 from collections import Counter
@@ -13,12 +13,12 @@ from pipeline_parts.common import Record, Work, call
 from pipeline_parts.contestants import path_of
 
 STAGES = (
-    # What is timed, and where it is found when a pipeline runs:
-    #   nlp NAME             a method of the pipeline
-    #   function MODULE:NAME a function, in the module that calls it
-    #   node NAME/K          the K-th layer below a layer of the model, or the layer itself
-    #   ref NAME             a reference of the model
-    # A row's time is without that of other rows inside it. Rows with "?" need not be there (characters, vectors).
+    # Stages, and the function that each row times:
+    #   nlp NAME              a method of the pipeline
+    #   function MODULE:NAME  a function, in the module that calls it
+    #   node NAME/K           the K-th child of a layer of the model, or the layer itself
+    #   ref NAME              a reference of the model
+    # A row's time is without that of other rows inside it. Pipelines need not have rows with "?".
     ("tokenizer", "nlp make_doc"),
     ("distinct words", "function layers.tok2vec:read_words"),
     ("distinct words", "function layers.tok2vec:distinct"),
@@ -44,7 +44,7 @@ COMPONENT = "lstm_ner"
 
 
 class Stopwatch:
-    """Seconds of computing by stage; the time of a stage within another counts for the inner one alone."""
+    """CPU time by stage. While an inner stage runs, the outer one stands still."""
 
     def __init__(self, clock: Callable[[], float] = time.process_time):
         self.clock = clock
@@ -65,7 +65,7 @@ class Stopwatch:
         return timed
 
     def run(self, function: Callable[[], Any]) -> dict[str, float]:
-        """RETURNS the seconds of each stage of one call."""
+        """Call the function, and return the seconds of each stage."""
         self.seconds.clear()
         self._since = self.clock()
         function()
@@ -79,7 +79,18 @@ class Stopwatch:
 
 
 def places(nlp: Any, selector: str) -> list[tuple[Any, str]]:
-    """The (object, attribute) pairs that a selector of STAGES names. Raises LookupError if there are none."""
+    """What a selector of STAGES names.
+
+    Args:
+        nlp (Any): The pipeline.
+        selector (str): The second column of STAGES.
+
+    Returns:
+        list[tuple[Any, str]]: Objects and attributes that hold the functions.
+
+    Raises:
+        LookupError: If there are none, unless the selector ends with "?".
+    """
     kind, _, rest = selector.rstrip("?").partition(" ")
     name, _, inner = rest.partition("/" if kind == "node" else ":")
     model = nlp.get_pipe(COMPONENT).model
@@ -101,7 +112,7 @@ def places(nlp: Any, selector: str) -> list[tuple[Any, str]]:
 
 @contextmanager
 def instrumented(nlp: Any, watch: Stopwatch, stages: Sequence[tuple[str, str]] = STAGES) -> Iterator[None]:
-    """While it lasts, the functions of the stages, as STAGES has them, are timed."""
+    """Time the functions of the stages within the block. stages: rows as in STAGES."""
     before = [(*place, getattr(*place)) for _, selector in stages for place in places(nlp, selector)]
     try:
         for stage, selector in stages:
@@ -121,11 +132,11 @@ def measure(work: Work, rounds: int, docs: int) -> Record:
     return {"rounds": rounds, "pipelines": found}
 
 
-# What follows runs in a process of its own.
+# This runs in a process of its own.
 
 
 def profile(path: str, dev: str, rounds: int, n_docs: int) -> Record:
-    """Medians of the seconds of each stage, on texts that were seen before, and of bare products."""
+    """Median seconds of each stage, on texts that the pipeline has seen, and of the matrix products alone."""
     import spacy
     from spacy.tokens import DocBin
 
@@ -168,10 +179,17 @@ def seconds(run: Callable[[], Any]) -> float:
 
 
 def bare_products(nlp: Any, texts: list[str]) -> tuple[Callable[[], None], Callable[[], None], float]:
-    """The matrix products of the recurrence alone, for docs in batches of `nlp.batch_size`.
+    """The matrix products of the recurrence alone, for batches of `nlp.batch_size` docs.
 
-    x·W of all rows in the layers above the first; h·R of all rows.
-    RETURNS: a run with h·R for each time step of a batch, a run with h·R at once, and their operations.
+    These are h·R of all rows, and x·W of all rows in the layers above the first.
+
+    Args:
+        nlp (Any): The pipeline.
+        texts (list[str]): The texts.
+
+    Returns:
+        tuple[Callable[[], None], Callable[[], None], float]: A function that computes h·R for each time step of a
+            batch, a function that computes it at once, and the number of operations of each.
     """
     from spacy.util import minibatch
 
@@ -188,7 +206,7 @@ def bare_products(nlp: Any, texts: list[str]) -> tuple[Callable[[], None], Calla
         n, sizes = packed.n_rows, packed.batch_sizes.tolist()
         starts = (np.cumsum(sizes) - sizes).tolist()
         for k, (W, _) in enumerate(weights):
-            # What the first layer makes of words that were seen before is kept.
+            # The first layer keeps x·W of words that it has seen.
             rows = 0 if k == 0 else n
             work.append((array(rng, rows, W.shape[1]), array(rng, D, n, H), k, list(zip(starts, sizes, strict=True))))
             flops += 2.0 * D * 4 * H * (rows * W.shape[1] + n * H)

@@ -1,8 +1,8 @@
-"""Stanza's NER tagger with random weights, and its own way to predict: a Pipeline of its tokenizer step and `ner`.
+"""Stanza's NER tagger with random weights, run as Stanza does: a Pipeline of its tokenizer step and `ner`.
 
-Its weights say O for every token, which is in its favour: it has no entities to write. Its trained models are
-downloads. Texts are tokenized by spaCy's tokenizer, which Stanza offers in place of a trained
-one, with spaCy's rules for sentences; tokens that are given come in the sentences of the data.
+Its trained models are downloads, so it has random weights. They predict O for every token, which is in its favor: it
+has no entities to write. Texts are tokenized by spaCy's tokenizer and sentence rules, which Stanza offers in place of a
+trained tokenizer. Docs come in the sentences of the data.
 """
 
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ def build(target: str, train: str, hidden: int) -> None:
     with torch.no_grad():
         trainer.model.tag_clfs[0].bias[outside] = SURE
     trainer.save(str(folder / "ner.pt"))
-    # Where Stanza keeps its list of models to download.
+    # Stanza keeps its list of models to download here.
     (folder / "resources.json").write_text("{}")
 
 
@@ -53,7 +53,7 @@ def _entries(sent: Any) -> list[dict[str, Any]]:
 
 
 class Peer:
-    """Its two pipelines: one for texts, one for tokens."""
+    """Two pipelines: one for texts, one for tokens."""
 
     def __init__(self, path: str):
         torch.set_num_threads(1)
@@ -82,7 +82,7 @@ class Peer:
         return [[token.text for token in sent] for doc in docs for sent in doc.sents]
 
     def run_texts(self, inputs: list[str]) -> int:
-        """Annotate. RETURNS the number of entities."""
+        """Annotate, and return the number of entities."""
         return sum(len(doc.ents) for doc in self.of_texts.bulk_process(inputs))
 
     def run_docs(self, inputs: list[list[str]]) -> int:

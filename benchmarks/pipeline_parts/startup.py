@@ -1,4 +1,4 @@
-"""How long a pipeline takes to load, and its size on disk."""
+"""Time to load a pipeline, and its size on disk."""
 
 import json
 import subprocess
@@ -10,11 +10,11 @@ from pipeline_parts.common import ENV, ChildFailed, Record, Work, folder_bytes, 
 from pipeline_parts.contestants import path_of
 
 NAMES = ("default", "accuracy", "spacy_ner")
-# As from an installed package, whose modules are compiled once and not at each start.
+# Modules are compiled beforehand, as those of an installed package are.
 COMPILED = {name: value for name, value in ENV.items() if name != "PYTHONDONTWRITEBYTECODE"}
 PROGRAM = """
 import json, sys, time
-# Thinc imports PyTorch where it is installed, and neither pipeline needs it.
+# Thinc imports PyTorch if it is installed. No pipeline here needs it.
 sys.modules["torch"] = None
 start = time.perf_counter()
 import spacy
@@ -27,7 +27,7 @@ print(json.dumps({"import": imported - start, "load": loaded - imported, "first_
 
 
 def measure(work: Work, rounds: int) -> Record:
-    """Wall time of `import spacy`, `spacy.load`, the first text, and the whole process; MiB of the folder."""
+    """Wall time of `import spacy`, `spacy.load`, the first text and the whole process, and MiB of the folder."""
     paths = {name: Path(path_of(name, work)) for name in NAMES}
 
     def turn(name: str) -> Record:

@@ -1,10 +1,10 @@
-"""Entities as tags of tokens, for a tagger; and the entities that such tags say."""
+"""Entities as tags, for a tagger, and back."""
 
 from collections.abc import Sequence
 
 
 def write(source: str, target: str) -> None:
-    """Copy annotated docs, with each token's BILUO tag as its `tag_`."""
+    """Copy annotated docs, with each token's BILUO tag in `tag_`."""
     import spacy
     from spacy.tokens import Doc, DocBin
     from spacy.training import iob_to_biluo
@@ -20,7 +20,7 @@ def write(source: str, target: str) -> None:
 
 
 def spans(tags: Sequence[str]) -> set[tuple[int, int, str]]:
-    """The entities of BILUO tags that need not obey the scheme: whatever breaks it begins a new entity."""
+    """The entities of BILUO tags. A tag that breaks the scheme begins a new entity."""
     found, start, label = set(), 0, ""
     for k, tag in enumerate([*tags, "O"]):
         role, _, own = tag.partition("-")

@@ -14,7 +14,7 @@ from spacy_lstm_ner.annotation.gold_report import GoldReport
 from spacy_lstm_ner.tags import MISSING
 
 
-def test_case_01_white_space_at_the_ends_of_gold_is_trimmed_with_one_warning():
+def test_white_space_at_the_ends_of_gold_is_trimmed_with_one_warning():
     nlp = blank()
     examples = [example_of(nlp, [name, "\n", "ran"], ["B-per", "I-per", "O"]) for name in ("Ann", "Bo", "Cy", "Di")]
     with own_warnings() as said:
@@ -26,18 +26,19 @@ def test_case_01_white_space_at_the_ends_of_gold_is_trimmed_with_one_warning():
     assert entities(nlp(Doc(nlp.vocab, words=["Ann", "\n", "ran"], spaces=[False] * 3))) == [("Ann", "per")]
 
 
-def test_case_02_gold_of_white_space_alone_is_missing_with_one_warning():
+def test_gold_of_white_space_alone_is_missing_with_one_warning():
     nlp = blank()
     blank_entity = example_of(nlp, ["\n", "ran"], ["B-per", "O"])
     with own_warnings() as said:
         train(nlp, [blank_entity, *examples_for(nlp)])
     assert said == [
-        r"'lstm_ner': 1 of 3 entities consist of white space. Their tokens count as not annotated: '\n' (per) in '\nran'"
+        "'lstm_ner': 1 of 3 entities consist of white space. Their tokens count as not annotated: "
+        r"'\n' (per) in '\nran'"
     ]
     assert gold_tags(blank_entity, {"per": 0}, GoldReport()).tolist() == [MISSING, 0]
 
 
-def test_case_03_misaligned_gold_is_missing_with_one_warning():
+def test_misaligned_gold_is_missing_with_one_warning():
     nlp = blank()
     lost = example_of(nlp, ["London", "based", "firm"], ["B-geo", "O", "O"], predicted=["Londonbased", "firm"])
     with own_warnings() as said:
@@ -69,7 +70,7 @@ def test_one_of_two_entities_of_the_same_text_may_be_lost():
     assert (report.entities, report.misaligned.count) == (2, 1)
 
 
-def test_case_04_overlapping_gold():
+def test_overlapping_gold():
     nlp = blank()
     with pytest.raises(ValueError, match=r"E103.*conflicting doc\.ents.*\(0, 3, 'X'\).*\(2, 5, 'X'\)"):
         examples_for(nlp, [("a b c", [(0, 3, "X"), (2, 5, "X")])])
@@ -78,14 +79,14 @@ def test_case_04_overlapping_gold():
         doc.set_ents([Span(doc, 0, 2, label="X"), Span(doc, 1, 3, label="X")])
 
 
-def test_case_05_a_label_for_what_is_no_entity():
+def test_a_label_for_what_is_no_entity():
     nlp = blank()
     examples = examples_for(nlp, [("a b", [(0, 1, "!ORG")])])
     with pytest.raises(ValueError, match=r"E869.*'!ORG'.*incorrect_spans_key"):
         nlp.initialize(lambda: examples)
 
 
-def test_case_06_empty_labels():
+def test_empty_labels():
     nlp = blank()
     with pytest.raises(ValueError, match=r"E177.*Ill-formed IOB input detected: B-"):
         Doc(nlp.vocab, words=["a", "b"], ents=["B-", "O"])
@@ -97,7 +98,7 @@ def test_case_06_empty_labels():
     assert nlp.get_pipe("lstm_ner").labels == ("geo", "per")
 
 
-def test_case_09_docs_without_annotation_teach_nothing_with_one_warning():
+def test_docs_without_annotation_teach_nothing_with_one_warning():
     nlp = blank()
     unannotated = [Example(nlp.make_doc(text), nlp.make_doc(text)) for text in ("Nobody said it", "Or did they")]
     with own_warnings() as said:
@@ -109,7 +110,7 @@ def test_case_09_docs_without_annotation_teach_nothing_with_one_warning():
     assert nlp.update(unannotated)["lstm_ner"] == pytest.approx(0.0, abs=1e-6)
 
 
-def test_case_10_no_annotation_at_all():
+def test_no_annotation_at_all():
     nlp = blank()
     examples = [Example.from_dict(nlp.make_doc("a b"), {}) for _ in range(3)]
     message = r"'lstm_ner': none of the 3 docs .* has entity annotation, and no labels were given.*\[initialize"
@@ -125,7 +126,7 @@ def test_case_10_no_annotation_at_all():
     assert len(said) == 1 and "3 of 3 docs have no entity annotation" in said[0]
 
 
-def test_case_10_a_corpus_for_other_components_is_no_error():
+def test_a_corpus_for_other_components_is_no_error():
     nlp = blank()
     examples = [Example.from_dict(nlp.make_doc("a b"), {"tags": ["X", "Y"]})]
     with own_warnings() as said:
@@ -134,7 +135,7 @@ def test_case_10_a_corpus_for_other_components_is_no_error():
 
 
 @pytest.mark.parametrize("offsets", [(0, 99), (-3, 2), (1, 3)])
-def test_case_22_offsets_that_do_not_fit_the_text(offsets):
+def test_offsets_that_do_not_fit_the_text(offsets):
     nlp = blank()
     with pytest.warns(UserWarning, match=r"W030.*could not be aligned.*Sharon flew"):
         example = Example.from_dict(nlp.make_doc("Sharon flew"), {"entities": [(*offsets, "per")]})
@@ -149,7 +150,7 @@ def overfitted():
     return nlp
 
 
-def test_case_46_preset_entities_of_any_kind_stay(overfitted):
+def test_preset_entities_of_any_kind_stay(overfitted):
     doc = Doc(overfitted.vocab, words=["Sharon", "flew", "\n", "to", "Miami"], spaces=[True, True, False, True, False])
     doc[1].is_sent_start = True
     doc.ents = [Span(doc, 0, 2, label="UNKNOWN"), Span(doc, 2, 3, label="per")]
@@ -158,7 +159,7 @@ def test_case_46_preset_entities_of_any_kind_stay(overfitted):
 
 
 @pytest.mark.parametrize("start, end", [(0, 1), (0, 2), (3, 5), (0, 5)])
-def test_case_47_preset_entities_win_over_ours(overfitted, start, end):
+def test_preset_entities_win_over_ours(overfitted, start, end):
     doc = overfitted.make_doc("Sharon flew to Miami.")
     doc.ents = [Span(doc, start, end, label="RULER")]
     doc = overfitted.get_pipe("lstm_ner")(doc)
@@ -180,7 +181,7 @@ def test_gold_that_meets_presets_is_missing_with_one_warning():
     assert "'Sharon' in 'Sharon flew to Miami.'" in said[0]
 
 
-def test_case_48_a_span_both_gold_and_wrong():
+def test_a_span_both_gold_and_wrong():
     nlp = blank(incorrect_spans_key="wrong")
     examples = examples_for(nlp)
     reference = examples[0].reference
@@ -190,7 +191,7 @@ def test_case_48_a_span_both_gold_and_wrong():
         nlp.update(examples, sgd=optimizer)
 
 
-def test_case_49_wrong_spans_that_are_nowhere():
+def test_wrong_spans_that_are_nowhere():
     nlp = blank(incorrect_spans_key="wrong")
     with own_warnings() as said:
         train(nlp, examples_for(nlp))
@@ -202,7 +203,7 @@ def test_case_49_wrong_spans_that_are_nowhere():
     assert not said
 
 
-def test_case_50_gold_across_the_start_of_a_sentence():
+def test_gold_across_the_start_of_a_sentence():
     nlp = blank(sentence_boundaries=True)
     words, ents = ["Ann", "Bell", "ran"], ["B-per", "I-per", "O"]
     examples = [example_of(nlp, words, ents), *examples_for(nlp)]

@@ -29,7 +29,7 @@ def nlp():
         ("gives docs", "E978"),
     ],
 )
-def test_case_18_get_examples_of_another_kind(bad, code):
+def test_get_examples_of_another_kind(bad, code):
     nlp = blank()
     examples = examples_for(nlp)
     values = {
@@ -49,7 +49,7 @@ def test_case_18_get_examples_of_another_kind(bad, code):
 
 
 @pytest.mark.parametrize("bad", ["one Example", "tuples", "dicts", "strings", "None", "number"])
-def test_case_19_update_with_no_list_of_examples(nlp, bad):
+def test_update_with_no_list_of_examples(nlp, bad):
     values = {"tuples": [("a", {})], "dicts": [{"text": "a"}], "strings": ("a", "b"), "None": None, "number": 5}
     value = examples_for(nlp)[0] if bad == "one Example" else values[bad]
     with pytest.raises(TypeError, match=r"E978.*LSTMEntityRecognizer\.update"):
@@ -58,23 +58,23 @@ def test_case_19_update_with_no_list_of_examples(nlp, bad):
         nlp.update(value)
 
 
-def test_case_20_update_as_in_spacy_2(nlp):
+def test_update_as_in_spacy_2(nlp):
     with pytest.raises(ValueError, match="E989"):
         nlp.update(["a"], [{"entities": []}])
 
 
-def test_case_21_a_misspelt_key(nlp):
+def test_a_misspelt_key(nlp):
     with pytest.raises(KeyError, match=r"E983.*entites"):
         Example.from_dict(nlp.make_doc("a"), {"entites": []})
 
 
 @pytest.mark.parametrize("bad", [123, None, ["a"]])
-def test_case_29_no_text(nlp, bad):
+def test_no_text(nlp, bad):
     with pytest.raises(ValueError, match="E1041"):
         nlp(bad)
 
 
-def test_case_30_used_before_it_is_initialized():
+def test_used_before_it_is_initialized():
     nlp = blank()
     message = r"'lstm_ner' is not initialized: call nlp\.initialize\(\) or load a trained pipeline"
     component, doc = nlp.get_pipe("lstm_ner"), nlp.make_doc("London")
@@ -90,7 +90,7 @@ def test_case_30_used_before_it_is_initialized():
 
 
 @pytest.mark.parametrize("head", ["crf", "softmax"])
-def test_case_31_the_loss_is_not_a_number(head):
+def test_the_loss_is_not_a_number(head):
     nlp = trained(steps=3, model={"head": head})
     component = nlp.get_pipe("lstm_ner")
     bias = component.model.get_ref("output_layer").get_param("b")
@@ -99,7 +99,7 @@ def test_case_31_the_loss_is_not_a_number(head):
         nlp.update(examples_for(nlp))
 
 
-def test_case_31_too_high_a_learning_rate():
+def test_too_high_a_learning_rate():
     nlp = blank()
     examples = examples_for(nlp)
     optimizer = train(nlp, examples)
@@ -112,7 +112,7 @@ def test_case_31_too_high_a_learning_rate():
 
 
 @pytest.mark.parametrize("drop", [1.0, -0.1, float("nan")])
-def test_case_31_a_rate_of_dropout_out_of_range(nlp, drop):
+def test_a_rate_of_dropout_out_of_range(nlp, drop):
     with pytest.raises(ValueError, match=rf"'lstm_ner': drop is {drop}, but must be at least 0 and less than 1"):
         nlp.update(examples_for(nlp), drop=drop)
 
@@ -121,7 +121,7 @@ class GpuLike(NumpyOps, CupyOps):
     """A CupyOps for spaCy's check, that computes with NumPy."""
 
 
-def test_case_52_processes_with_a_model_on_the_gpu():
+def test_processes_with_a_model_on_the_gpu():
     nlp = trained()
     nlp.get_pipe("lstm_ner").model.ops = GpuLike()
     with pytest.warns(UserWarning, match="W114"):
@@ -129,7 +129,7 @@ def test_case_52_processes_with_a_model_on_the_gpu():
     assert [doc.text for doc in docs] == ["Sharon flew", "Nothing"]
 
 
-def test_case_52_a_scorer_that_cannot_go_to_another_process():
+def test_a_scorer_that_cannot_go_to_another_process():
     nlp = trained()
     component = nlp.get_pipe("lstm_ner")
     component.scorer = lambda examples, **kwargs: {}
@@ -157,7 +157,7 @@ def with_listener(*, tok2vec=None, **changes):
     return nlp
 
 
-def test_case_37_a_listener_of_another_width():
+def test_a_listener_of_another_width():
     nlp = with_listener(tok2vec="before", width=64)
     examples = examples_for(nlp)
     message = r"'lstm_ner': its Tok2VecListener expects vectors of width 64, but 'tok2vec' gives vectors of width 96\."
@@ -173,7 +173,7 @@ def test_case_37_a_listener_of_another_width():
         ("before", {"upstream": "other"}, "'other'"),
     ],
 )
-def test_case_38_a_listener_that_hears_nobody(where, changes, wanted):
+def test_a_listener_that_hears_nobody(where, changes, wanted):
     nlp = with_listener(tok2vec=where, **changes)
     examples = examples_for(nlp)
     hint = "must be in the pipeline, enabled, and before 'lstm_ner' itself"
@@ -189,7 +189,7 @@ def test_case_38_a_listener_that_hears_nobody(where, changes, wanted):
     assert len(said) == 1 and "docs do not have the vectors that the model needs" in said[0]
 
 
-def test_case_39_a_frozen_tok2vec_that_does_not_annotate():
+def test_a_frozen_tok2vec_that_does_not_annotate():
     nlp = with_listener(tok2vec="before")
     examples = examples_for(nlp)
     with own_warnings() as said:

@@ -46,7 +46,7 @@ def make(settings):
         ({"label_weights": {"per": 0.0}}, r"'lstm_ner': label_weights\['per'\] is 0.0, but must be greater than 0"),
     ],
 )
-def test_case_32_a_setting_out_of_range(settings, message):
+def test_a_setting_out_of_range(settings, message):
     with pytest.raises(ValueError, match=message):
         make(settings)
 
@@ -62,7 +62,7 @@ def test_case_32_a_setting_out_of_range(settings, message):
         (tok2vec("encode", width="wide"), r"lstm_ner\.model\.tok2vec\.encode -> width"),
     ],
 )
-def test_case_33_a_setting_unknown_or_of_another_type(settings, path):
+def test_a_setting_unknown_or_of_another_type(settings, path):
     with pytest.raises(ConfigValidationError) as error:
         make(settings)
     assert error.match(path)
@@ -75,7 +75,7 @@ def test_case_33_a_setting_unknown_or_of_another_type(settings, path):
         ({"scheme": "BIOX"}, "LSTMTagger: scheme is 'BIOX', but must be one of 'bio', 'biluo'"),
     ],
 )
-def test_case_34_a_name_that_is_none_of_the_allowed(settings, message):
+def test_a_name_that_is_none_of_the_allowed(settings, message):
     with pytest.raises(ValueError, match=message):
         make({"model": settings})
 
@@ -89,7 +89,7 @@ def with_vectors():
     return blank(model={"tok2vec": {"embed": {"width": 16, "include_static_vectors": True}, "encode": {"width": 16}}})
 
 
-def test_case_35_no_vectors_to_train_with():
+def test_no_vectors_to_train_with():
     nlp = with_vectors()
     examples = examples_for(nlp)
     message = r"LexemeEmbed: include_static_vectors is true, but the pipeline has no vectors\. .*\[initialize\] vectors"
@@ -98,7 +98,7 @@ def test_case_35_no_vectors_to_train_with():
 
 
 @pytest.mark.parametrize("width", [0, 7])
-def test_case_36_other_vectors_at_load(tmp_path, width):
+def test_other_vectors_at_load(tmp_path, width):
     nlp = with_vectors()
     add_vectors(nlp, 12)
     train(nlp, examples_for(nlp))
@@ -114,7 +114,7 @@ def test_case_36_other_vectors_at_load(tmp_path, width):
         changed.update(examples_for(changed))
 
 
-def test_case_36_sourced_from_a_pipeline_with_other_vectors():
+def test_sourced_from_a_pipeline_with_other_vectors():
     nlp = with_vectors()
     add_vectors(nlp, 12)
     train(nlp, examples_for(nlp))
@@ -141,7 +141,7 @@ spacy.load(sys.argv[1])
 """
 
 
-def test_case_45_the_plugin_is_not_installed(tmp_path):
+def test_the_plugin_is_not_installed(tmp_path):
     trained().to_disk(tmp_path)
     result = subprocess.run(
         [sys.executable, "-c", NOT_INSTALLED, str(tmp_path)], capture_output=True, text=True, check=False
@@ -150,14 +150,14 @@ def test_case_45_the_plugin_is_not_installed(tmp_path):
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.5])
-def test_case_53_a_threshold_that_is_no_probability(threshold):
+def test_a_threshold_that_is_no_probability(threshold):
     with pytest.raises(ValueError, match=rf"'lstm_ner': threshold is {threshold}, but must be a probability from 0 to"):
         make({"threshold": threshold})
     with pytest.raises(ValueError, match=rf"label_thresholds\['per'\] is {threshold}, but must be a probability"):
         make({"label_thresholds": {"per": threshold}})
 
 
-def test_case_53_a_threshold_of_an_unknown_label():
+def test_a_threshold_of_an_unknown_label():
     nlp = blank(label_thresholds={"per": 0.5, "pre": 0.5})
     with own_warnings() as said:
         train(nlp, examples_for(nlp))

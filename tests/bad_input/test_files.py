@@ -33,7 +33,7 @@ def convert(path):
     return " ".join(result.output.split()), result.exit_code
 
 
-def test_case_07_inside_without_begin(tmp_path):
+def test_inside_without_begin(tmp_path):
     iob1, report = read(written(tmp_path, "Ann I-per\nBell I-per\nBo B-per\nYork I-geo\nran O\n"))
     assert [(ent.text, ent.label_) for ent in iob1[0].ents] == [("Ann Bell", "per"), ("Bo", "per"), ("York", "geo")]
     assert report.schemes == {"IOB1": 1} and not report.repaired
@@ -45,7 +45,7 @@ def test_case_07_inside_without_begin(tmp_path):
     assert code == 0 and "Repaired tags 1" in said and ":5: I-geo" in said
 
 
-def test_case_07_last_without_begin(tmp_path):
+def test_last_without_begin(tmp_path):
     nlp = spacy.blank("en")
     with pytest.raises(ValueError, match=r"E067.*starting with L without a preceding 'B'.*\s.*L-per"):
         Example.from_dict(nlp.make_doc("so Ann"), {"entities": ["O", "L-per"]})
@@ -57,7 +57,7 @@ def test_case_07_last_without_begin(tmp_path):
     assert report.repaired_places == [f"{path}:3: L-per"]
 
 
-def test_case_08_mixed_schemes(tmp_path):
+def test_mixed_schemes(tmp_path):
     path = written(tmp_path, "Ann S-per\nran O\n\nBo U-per\n")
     with pytest.raises(CorpusError, match=r"data\.conll:1: .* found those of IOBES \(S-\) and of BILUO \(U-\)"):
         read(path)
@@ -70,7 +70,7 @@ def test_case_08_mixed_schemes(tmp_path):
         Example.from_dict(Doc(nlp.vocab, words=["Bo"]), {"entities": ["S-per"]})
 
 
-def test_case_40_an_empty_dev_set():
+def test_an_empty_dev_set():
     nlp = trained()
     scores = nlp.evaluate([])
     assert all(scores[key] is None for key in ("ents_f", "ents_p", "ents_r", "ents_per_type", "ents_token_acc"))
@@ -78,7 +78,7 @@ def test_case_40_an_empty_dev_set():
     assert score == 0.0
 
 
-def test_case_41_training_data_that_is_not_there(tmp_path):
+def test_training_data_that_is_not_there(tmp_path):
     nlp = blank()
     batcher = configure_minibatch(2)
     with pytest.raises(ValueError, match="E913"):
@@ -93,7 +93,7 @@ def test_case_41_training_data_that_is_not_there(tmp_path):
         list(Corpus(path)(nlp))
 
 
-def test_case_42_what_max_length_leaves_out(tmp_path):
+def test_what_max_length_leaves_out(tmp_path):
     nlp = spacy.blank("en")
     docs = [example.reference for example in examples_for(nlp, [("a b c d e f g", []), ("Ann ran", [(0, 3, "per")])])]
     sentences = nlp.make_doc("one two three four. five six")
@@ -124,7 +124,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_case_51_broken_columns_are_named_with_their_line(tmp_path, name):
+def test_broken_columns_are_named_with_their_line(tmp_path, name):
     text, line, message = BROKEN[name]
     path = written(tmp_path, text)
     with pytest.raises(CorpusError) as error:
@@ -144,7 +144,7 @@ def test_case_51_broken_columns_are_named_with_their_line(tmp_path, name):
     ],
     ids=["CRLF", "BOM", "DOCSTART", "DOCSTART with tabs"],
 )
-def test_case_51_variants_of_columns_are_read(tmp_path, text):
+def test_variants_of_columns_are_read(tmp_path, text):
     docs, _ = read(written(tmp_path, text))
     assert [(ent.text, ent.label_) for doc in docs for ent in doc.ents] == [("Ann", "per"), ("Bo", "per")]
     assert [token.text for doc in docs for token in doc] == ["Ann", "ran", "Bo"]

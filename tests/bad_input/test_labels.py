@@ -18,7 +18,7 @@ def label_file(path, require):
     return {"@readers": "spacy.read_labels.v1", "path": str(path), "require": require}
 
 
-def test_case_11_no_labels():
+def test_no_labels():
     nlp = blank()
     examples = examples_for(nlp, [("a b", [])])
     with own_warnings() as said:
@@ -35,14 +35,14 @@ def test_case_11_no_labels():
     assert len(said) == 1 and "has no labels" in said[0]
 
 
-def test_case_12_a_label_that_only_dev_has():
+def test_a_label_that_only_dev_has():
     nlp = trained()
     scores = nlp.evaluate(examples_for(nlp, [("IBM", [(0, 3, "org")])]))
     assert scores["ents_per_type"]["org"] == {"p": 0.0, "r": 0.0, "f": 0.0}
     json.dumps(scores)
 
 
-def test_case_13_a_label_that_was_not_given():
+def test_a_label_that_was_not_given():
     nlp = blank()
     with own_warnings() as said:
         optimizer = initialize(nlp, ["per"])
@@ -57,7 +57,7 @@ def test_case_13_a_label_that_was_not_given():
         nlp.update(examples_for(nlp, [("Ann", [(0, 3, "late")])]))
 
 
-def test_case_14_no_file_of_labels(tmp_path):
+def test_no_file_of_labels(tmp_path):
     nlp = blank()
     records = []
     handler = logging.Handler()
@@ -80,7 +80,7 @@ def test_case_14_no_file_of_labels(tmp_path):
 @pytest.mark.parametrize(
     "content, kind", [(5, "int"), ("per", "str"), ({"per": 1}, "dict"), ([["per"]], "list"), ([1, "per"], "list")]
 )
-def test_case_15_a_file_of_labels_of_another_form(tmp_path, content, kind):
+def test_a_file_of_labels_of_another_form(tmp_path, content, kind):
     path = tmp_path / "labels.json"
     path.write_text(json.dumps(content), "utf-8")
     message = f"'lstm_ner': labels must be a list of strings, as `spacy init labels` writes them, .* but got {kind} "
@@ -89,14 +89,14 @@ def test_case_15_a_file_of_labels_of_another_form(tmp_path, content, kind):
 
 
 @pytest.mark.parametrize("label", [9, None, b"per", 1.5])
-def test_case_16_a_label_that_is_no_string(label):
+def test_a_label_that_is_no_string(label):
     component = blank().get_pipe("lstm_ner")
     with pytest.raises(ValueError, match="E187"):
         component.add_label(label)
     assert component.labels == ()
 
 
-def test_case_17_unusual_labels_are_taken():
+def test_unusual_labels_are_taken():
     labels = ["a b", "Größe", "人物", "LARGE-ANIMAL", "B-per", "x" * 300, "-", "o"]
     names = ["Ann", "Bert", "Cynthia", "Dora", "Emil", "Frederic", "Gustav", "Helen"]
     nlp = blank()
@@ -109,7 +109,7 @@ def test_case_17_unusual_labels_are_taken():
         assert found == [[(name, label)] for name, label in zip(names, labels, strict=True)]
 
 
-def test_case_17_the_label_o_is_reserved():
+def test_the_label_o_is_reserved():
     for label in ("O", ""):
         with pytest.raises(ValueError, match=f"'lstm_ner': '{label}' cannot be an entity label"):
             blank().get_pipe("lstm_ner").add_label(label)

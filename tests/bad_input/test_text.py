@@ -29,7 +29,7 @@ def everything_is_an_entity():
 
 
 @pytest.mark.parametrize("text", ["", " ", "   ", "\n", "\n\n\t ", "\u00a0", "\u2028"])
-def test_case_23_nothing_but_white_space(nlp, text):
+def test_nothing_but_white_space(nlp, text):
     with own_warnings() as said:
         docs = [nlp(text), *nlp.pipe([text, text])]
     for doc in docs:
@@ -37,7 +37,7 @@ def test_case_23_nothing_but_white_space(nlp, text):
     assert not said
 
 
-def test_case_24_empty_docs_beside_others(nlp):
+def test_empty_docs_beside_others(nlp):
     component = nlp.get_pipe("lstm_ner")
     texts = ["", "Sharon flew to Miami.", "", " ", "Nothing happened.", ""]
     together = [entities(doc) for doc in nlp.pipe(texts)]
@@ -54,7 +54,7 @@ def test_case_24_empty_docs_beside_others(nlp):
     assert component.update([empty[0], *examples_for(steady), empty[1]])["lstm_ner"] == pytest.approx(alone, rel=1e-4)
 
 
-def test_case_25_one_token_and_one_long_token(nlp):
+def test_one_token_and_one_long_token(nlp):
     for text in ("a", "Miami", "x" * 10_000):
         doc = nlp(text)
         assert len(doc) == 1 and doc[0].ent_iob_ in "OB"
@@ -94,7 +94,7 @@ def peak_growth(*n_tokens):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory as Linux gives it")
-def test_case_26_memory_grows_with_the_length_of_a_doc_and_no_faster():
+def test_memory_grows_with_the_length_of_a_doc_and_no_faster():
     short, long = peak_growth(5_000, 20_000)
     assert 0 < long < 6 * short
     assert long < 20_000 * 3
@@ -102,13 +102,13 @@ def test_case_26_memory_grows_with_the_length_of_a_doc_and_no_faster():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory as Linux gives it")
-def test_case_26_a_million_tokens():
+def test_a_million_tokens():
     short, long = peak_growth(100_000, 1_000_000)
     assert 0 < long < 12 * short
     assert long < 1_000_000 * 3
 
 
-def test_case_26_the_far_end_of_a_long_doc_changes_nothing_here():
+def test_the_far_end_of_a_long_doc_changes_nothing_here():
     nlp = trained(steps=10, model={"tok2vec": {"occurrences": 0}})
     model = nlp.get_pipe("lstm_ner").model
     words = [token.text for token in long_doc(nlp, 20_000)]
@@ -118,7 +118,7 @@ def test_case_26_the_far_end_of_a_long_doc_changes_nothing_here():
     assert np.abs(first[-50:] - second[-50:]).max() > 1e-3
 
 
-def test_case_27_a_text_longer_than_the_pipeline_takes(nlp):
+def test_a_text_longer_than_the_pipeline_takes(nlp):
     text = "Sharon flew. " * 10
     short = trained()
     short.max_length = 100
@@ -141,7 +141,7 @@ STRANGE = {
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_case_28_strange_characters(name):
+def test_strange_characters(name):
     nlp, text = everything_is_an_entity(), STRANGE[name]
     doc = nlp(text)
     assert doc.text == text and doc.ents
@@ -149,12 +149,12 @@ def test_case_28_strange_characters(name):
     assert {token.i for ent in doc.ents for token in ent} == {token.i for token in doc if not token.is_space}
 
 
-def test_case_28_surrogates_are_no_text(nlp):
+def test_surrogates_are_no_text(nlp):
     with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
         nlp("a \ud800 b")
 
 
-def test_case_54_threads_that_only_read(nlp):
+def test_threads_that_only_read(nlp):
     texts = [text for text, _ in DATA] * 4 + ["Sharon and Miami. " * 30]
     expected = [entities(doc) for doc in nlp.pipe(texts)]
     model = nlp.get_pipe("lstm_ner").model.to_bytes()

@@ -1,6 +1,6 @@
 """The parts of the benchmark of accuracy that need no training."""
 
-import json
+import multiprocessing
 import sys
 
 import pytest
@@ -10,12 +10,14 @@ from spacy.vocab import Vocab
 from thinc.api import Config
 
 import accuracy
-from campaign import report, runs, summary
+import corpora
+from campaign import report, runs, store, summary
 from campaign.entities import Entity, by_familiarity, by_type, gold_entities, out_of_domain, score
 from campaign.rows import ABLATION, SPACY, Run, has_vectors, plan, rows
 from documents import fill
-from training import LogReader, seconds_until, train
+from training import SCORES, LogReader, seconds_until, train
 
+RESULTS = "accuracy.jsonl"
 OURS = ("default", "vectors", "accuracy", "classic")
 
 
@@ -55,7 +57,7 @@ def test_nothing_is_an_evaluation_before_the_header():
 
 
 def test_seconds_until():
-    evaluations = [{"f": 10.0, "seconds": 1.0}, {"f": 30.0, "seconds": 2.0}, {"f": 20.0, "seconds": 3.0}]
+    evaluations = [(1.0, 10.0), (2.0, 30.0), (3.0, 20.0)]
     assert [seconds_until(f, evaluations) for f in (5.0, 20.0, 31.0)] == [1.0, 2.0, None]
 
 
@@ -168,6 +170,42 @@ def test_labels_of_the_other_domain_are_mapped_and_the_rest_left_out():
     assert out_of_domain(gold, predicted) == (3 / 5, 3 / 4, pytest.approx(2 / 3), 4)
 
 
+# The file of results
+
+
+def test_a_result_takes_the_line_of_an_earlier_one(tmp_path):
+    path = tmp_path / "new" / RESULTS
+    for key, f in (("a", 1), ("b", 2), ("a", 3)):
+        store.add(path, {"key": key, "f": f})
+    assert path.read_text("utf8") == '{"f":3,"key":"a"}\n{"f":2,"key":"b"}\n'
+    assert store.read(path) == {"a": {"key": "a", "f": 3}, "b": {"key": "b", "f": 2}}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such lock")
+def test_results_of_runs_that_end_at_once_are_all_kept(tmp_path):
+    path = tmp_path / RESULTS
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=add_many, args=(path, name)) for name in "abc"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert set(store.read(path)) == {f"{name}-{k}" for name in "abc" for k in range(20)}
+
+
+def add_many(path, name):
+    for k in range(20):
+        store.add(path, {"key": f"{name}-{k}"})
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "{}", "3"])
+def test_a_line_that_is_no_result_is_named(line, tmp_path):
+    path = tmp_path / RESULTS
+    path.write_text('{"key":"a"}\n' + line + "\n", "utf8")
+    with pytest.raises(ValueError, match=rf"{RESULTS}:2: expected a JSON object with a key"):
+        store.read(path)
+
+
 # The report
 
 
@@ -184,18 +222,17 @@ def write_corpus(folder, words, ents):
 def write_result(work, run, f, seconds):
     """A made-up result of a run that found the first entity of each data set."""
     found = {name: gold_entities(work / "data" / name / "dev.spacy")[:1] for name in ("conll03", "wnut17")}
-    scores = {"ents_p": f, "ents_r": f, "ents_f": f, "ents_token_acc": 0.9, "ents_token_acc_in_entities": None}
-    times = {"seconds_until_best": seconds, "seconds_in_all": 2 * seconds}
-    times |= {f"cpu_{name}": value for name, value in times.items()}
-    evaluations = [
-        {"f": 50.0, "step": 1, "cpu_seconds": seconds / 2},
-        {"f": 100 * f, "step": 2, "cpu_seconds": seconds},
-    ]
-    training = {"best_dev_f": 100 * f, **times, "evaluations": evaluations}
-    result = {"scores": scores, "parts": runs._parts(run, work, found), "training": training}
-    path = runs.result_path(work / "results", run)
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result | {"versions": {}, "machine": "m"}))
+    training = {"best_dev_f": 100 * f, "cpu_seconds_until_best": seconds, "cpu_seconds_in_all": 2 * seconds}
+    result = {
+        "key": run.fingerprint,
+        "scores": dict.fromkeys(SCORES, f),
+        "parts": runs._parts(run, work, found),
+        "training": training | {"evaluations": [(seconds / 2, 50.0), (seconds, 100 * f)]},
+        "versions": {},
+        "machine": "m",
+    }
+    store.add(work / RESULTS, result)
+    return result
 
 
 @pytest.fixture
@@ -210,8 +247,8 @@ def work(tmp_path, monkeypatch):
 @pytest.fixture
 def copy_of_documents(root, tmp_path):
     target = tmp_path / "root"
-    (target / "docs").mkdir(parents=True)
-    for name in ("README.md", "docs/accuracy.md"):
+    (target / "docs" / "benchmarks").mkdir(parents=True)
+    for name in ("README.md", "docs/benchmarks/accuracy.md"):
         (target / name).write_text((root / name).read_text("utf8"), "utf8")
     return target
 
@@ -225,28 +262,47 @@ def test_report_from_stored_results(work, copy_of_documents, configs):
             write_result(work, run, (0.9 if ours else 0.8) + run.seed / 50, 10.0 if ours else 40.0)
         elif run.system == "default" and run.seed == 0:
             write_result(work, run, 0.89, 10.0)
-    report.write_report(wanted, configs, work / "results", copy_of_documents)
-    written = json.loads((copy_of_documents / "benchmarks/results/accuracy.json").read_text())
-    ours, theirs, base, softmax = written["rows"]
-    assert [entry["system"] for entry in written["rows"]] == ["default", "spacy", "default", "default"]
+    report.write_report(wanted, configs, work / RESULTS, copy_of_documents)
+    document = (copy_of_documents / "docs" / "benchmarks" / "accuracy.md").read_text("utf8")
+    assert "| CoNLL-2003, train → testa | none | `default.cfg` | 0.910 ± 0.014 |" in document
+    short = "| CoNLL-2003 (testa) | none | `default.cfg` | 0.910 ± 0.014 | 2 |"
+    assert short in (copy_of_documents / "README.md").read_text("utf8")
+    # The difference is that of the seed that both have.
+    assert "| head | log-softmax | 0.890 | -1.0 | 1 |" in document
+    assert "| CoNLL-2003, train → testa | none | `default.cfg` | 10 ± 0 | 20 ± 0 | 0.25 | 0.25 | 0.25 |" in document
+    assert document.count("No results yet.") == 1, "of the learning curve there are none"
+
+
+def test_summary_of_stored_results(work, configs):
+    wanted = rows()[:2]
+    for run in plan(wanted[:1], configs, [0, 1]):
+        ours = run.system == "default"
+        write_result(work, run, (0.9 if ours else 0.8) + run.seed / 50, 10.0 if ours else 40.0)
+    ((row, done),) = report.collect(wanted, configs, store.read(work / RESULTS), None)
+    assert row is wanted[0]
+    ours, theirs = summary.summarize(row, done)
     assert ours["seeds"] == [0, 1] and ours["ents_f"] == {"mean": 0.91, "sd": pytest.approx(0.014142), "n": 2}
-    assert ours["ents_token_acc_in_entities"] is None
     # 80 and 82 were first reached with the second evaluation.
     assert ours["share_of_spacy_until_its_best"]["mean"] == ours["share_of_spacy_until_best"]["mean"] == 0.25
     assert theirs["share_of_spacy_in_all"] is None
-    # The base's runs are those of the main row.
-    assert base["ents_f"] == ours["ents_f"] and softmax["ents_f"] == {"mean": 0.89, "sd": None, "n": 1}
-    parts = written["parts"][0]
+    parts = summary.parts_of(done["default"])
     assert parts["types"]["PER"]["f"]["mean"] == 1.0 and parts["types"]["LOC"]["r"]["mean"] == 0.0
     assert parts["familiarity"]["seen"]["r"]["mean"] == 0.5 and "unseen" not in parts["familiarity"]
     assert parts["out_of_domain"]["wnut17"]["gold"] == 1 and parts["out_of_domain"]["wnut17"]["r"]["mean"] == 0.0
-    document = (copy_of_documents / "docs" / "accuracy.md").read_text("utf8")
-    line = "| CoNLL-2003, train → testa | none | `default` | 0.910 ± 0.014 |"
-    assert line in document and line in (copy_of_documents / "README.md").read_text("utf8")
-    # The difference is that of the seed that both have.
-    assert "| head | log-softmax | 0.890 | -1.0 | 1 |" in document
-    assert "| CoNLL-2003, train → testa | none | `default` | 10 ± 0 | 20 ± 0 | 0.25 | 0.25 | 0.25 |" in document
-    assert document.count("No results yet.") == 1, "of the learning curve there are none"
+
+
+def test_readme_has_the_best_config_that_applies():
+    f = {"mean": 0.5, "sd": 0.25, "n": 2}
+    names = [(row.name, system) for row in rows() if row.group == "main" for system in row.systems]
+    entries = [{"row": name, "system": system, "ents_f": f, "seeds": [0, 1]} for name, system in names]
+    lines = report.short_table(entries).splitlines()
+    assert lines[0] == "| data | vectors | pipeline | entity F1 | seeds |" and len(lines) == 2 + 12
+    assert lines[2:6] == [
+        "| CoNLL-2003 (testa) | none | `default.cfg` | 0.500 ± 0.250 | 2 |",
+        "| CoNLL-2003 (testa) | none | spaCy's `ner` | 0.500 ± 0.250 | 2 |",
+        "| CoNLL-2003 (testa) | GloVe 50d | `accuracy.cfg` | 0.500 ± 0.250 | 2 |",
+        "| CoNLL-2003 (testa) | GloVe 50d | spaCy's `ner` | 0.500 ± 0.250 | 2 |",
+    ]
 
 
 def test_differences_are_those_of_common_seeds():
@@ -269,7 +325,7 @@ def test_shares_of_time_where_something_is_missing(configs):
 def test_report_without_results_writes_nothing(configs, copy_of_documents, tmp_path):
     before = (copy_of_documents / "README.md").read_text("utf8")
     with pytest.raises(ValueError, match="no results"):
-        report.write_report(rows()[:2], configs, tmp_path / "empty", copy_of_documents)
+        report.write_report(rows()[:2], configs, tmp_path / "none.jsonl", copy_of_documents)
     assert (copy_of_documents / "README.md").read_text("utf8") == before
 
 
@@ -278,8 +334,10 @@ def test_learning_curve_is_drawn(tmp_path):
     f = {"mean": 0.5, "sd": None, "n": 1}
     points = [("1", "default"), ("100", "default"), ("1", SPACY), ("1-glove", "vectors")]
     entries = [{"row": name, "system": system, "ents_f": f, "seeds": [0]} for name, system in points]
-    report.draw_curve(entries, tmp_path / "curve.svg")
-    assert "</svg>" in (tmp_path / "curve.svg").read_text("utf8")
+    for name in ("a.svg", "b.svg"):
+        report.draw_curve(entries, tmp_path / name)
+    drawn = (tmp_path / "a.svg").read_text("utf8")
+    assert ">default.cfg</text>" in drawn and drawn == (tmp_path / "b.svg").read_text("utf8")
     assert "| 1 % | 0.500 (1) | 0.500 (1) | 0.500 (1) |\n| 100 % | 0.500 (1) | - | - |" in report.curve_table(entries)
 
 
@@ -295,21 +353,22 @@ def test_fill_needs_its_markers(tmp_path):
 # The command
 
 
-def test_done_runs_are_skipped_and_time_is_kept(work, configs, monkeypatch, capsys):
+def test_done_runs_are_skipped_and_time_is_kept(root, work, configs, monkeypatch, capsys):
     performed = []
 
     def perform(run, folder, results):
         performed.append(run.id)
         if run.system == SPACY and len(performed) < 3:
             raise RuntimeError("broken")
-        write_result(folder, run, 0.9, 10.0)
-        return runs.load_result(results, run)
+        return write_result(folder, run, 0.9, 10.0)
 
     monkeypatch.setattr(accuracy, "perform", perform)
-    monkeypatch.setattr(accuracy, "available", lambda data: data == "conll03")
+    monkeypatch.setattr(accuracy, "source", lambda data: root if data == "conll03" else None)
+    monkeypatch.delenv("LSTM_NER_DATA", raising=False)
+    monkeypatch.setattr(accuracy, "ENV", {})
     monkeypatch.setattr(accuracy, "load_configs", lambda rows, folder: configs)
 
-    folders = ["--work", str(work), "--results", str(work / "results")]
+    folders = ["--work", str(work), "--results", str(work / RESULTS)]
 
     def call(*options):
         monkeypatch.setattr(sys, "argv", ["accuracy.py", *folders, "--seeds", "1", *options])
@@ -322,11 +381,23 @@ def test_done_runs_are_skipped_and_time_is_kept(work, configs, monkeypatch, caps
         call(*only)
     assert performed == ["main/conll03/default/0", "main/conll03/spacy/0"]
     shown = call(*only, "--list").out
-    assert "no such folder: wnut17" in shown and "2 runs, 1 of them done" in shown
+    assert "wnut17: not found, since LSTM_NER_DATA is not set." in shown and "2 runs, 1 of them done" in shown
     assert "done main/conll03/default/0" in shown and "left main/conll03/spacy/0" in shown
     call(*only)
     assert performed[2:] == ["main/conll03/spacy/0"]
     assert "2 runs, 2 of them done" in call(*only).out and len(performed) == 3
+
+
+def test_missing_corpora_end_a_benchmark_with_a_message(tmp_path, monkeypatch):
+    monkeypatch.delenv("LSTM_NER_DATA", raising=False)
+    assert corpora.real("conll03") is None
+    with pytest.raises(SystemExit, match=r"^conll03/eng.train: not found, since LSTM_NER_DATA is not set\. Set it to"):
+        corpora.needed("conll03/eng.train")
+    monkeypatch.setenv("LSTM_NER_DATA", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"gmb: not in the folder .* that LSTM_NER_DATA names\. Set it to"):
+        corpora.needed("gmb")
+    (tmp_path / "gmb").mkdir()
+    assert corpora.needed("gmb") == corpora.real("gmb") == tmp_path / "gmb"
 
 
 def test_shares_of_the_training_data_are_nested(tmp_path, monkeypatch):

@@ -26,6 +26,6 @@ def test_the_table_has_a_row_for_each_way(root):
     rows = [{"others": "unannotated", "way": "nlp.rehearse", "old_f": 0.5, "new_f": 0.25, "kept": 1.0}]
     lines = load(root).table({"before": {"old_f": 1.0, "new_f": 0.0}, "after": rows}).splitlines()
     assert lines[2:] == [
-        "| | before | 1.000 | 0.000 | |",
+        "|  | before | 1.000 | 0.000 |  |",
         "| unannotated | `nlp.rehearse` | 0.500 | 0.250 | 1.000 |",
     ]

@@ -111,13 +111,13 @@ def test_what_nothing_can_be_learned_from():
     assert "labels that cannot be used: !per" in compare(bad_label, bad_label).errors[0]
 
 
-def test_case_40_the_command_on_the_same_data_twice(good):
+def test_the_command_on_the_same_data_twice(good):
     said, code = debug_data(good[0], good[0])
     assert code == 0 and "25 of 25 docs of dev have a text that is in train too" in said
     assert "0 errors, 1 warnings" in said
 
 
-def test_case_40_the_command_on_an_empty_dev_set(tmp_path, good):
+def test_the_command_on_an_empty_dev_set(tmp_path, good):
     said, code = debug_data(good[0], write_docs(tmp_path / "empty.spacy", []))
     assert code == 1 and "dev: no docs" in said and "1 errors" in said
 
@@ -147,7 +147,7 @@ def test_what_the_reader_warns_of_is_in_the_report(tmp_path, good):
     assert any("entities do not end where tokens end and are missing" in warning for warning in found.warnings)
 
 
-def test_case_41_the_command_on_data_that_is_not_there(tmp_path, good):
+def test_the_command_on_data_that_is_not_there(tmp_path, good):
     said, code = debug_data(good[0], tmp_path / "none.spacy")
     assert code == 1 and "Cannot find the data" in said and "none.spacy" in said
     said, code = debug_data(write_config(tmp_path))

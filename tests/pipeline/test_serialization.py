@@ -151,7 +151,7 @@ def test_files_from_before_the_manifest():
 # Damage
 
 
-def test_case_43_truncated_bytes():
+def test_truncated_bytes():
     data, component = SOURCE.to_bytes(exclude=["vocab"]), TARGET
     for length in [0, 1, 2, *range(3, len(data), len(data) // 15), len(data) - 1]:
         load_fails(component, data[:length], "found|expected")
@@ -159,7 +159,7 @@ def test_case_43_truncated_bytes():
 
 @pytest.mark.parametrize("name", ["cfg", "model", "manifest.json"])
 @pytest.mark.parametrize("damage", ["empty", "half", "flipped", "foreign"])
-def test_case_43_damaged_file(name, damage, tmp_path):
+def test_damaged_file(name, damage, tmp_path):
     SOURCE.to_disk(tmp_path / "ner")
     file = tmp_path / "ner" / name
     data = file.read_bytes()
@@ -174,7 +174,7 @@ def test_case_43_damaged_file(name, damage, tmp_path):
     assert type(caught.value) is ValueError and state(component) == before
 
 
-def test_case_43_every_bit_counts():
+def test_every_bit_counts():
     data, component = bytearray(SOURCE.to_bytes(exclude=["vocab"])), TARGET
     for place in np.random.RandomState(0).randint(0, 8 * len(data), size=50).tolist():
         flipped = bytearray(data)
@@ -182,14 +182,14 @@ def test_case_43_every_bit_counts():
         load_fails(component, bytes(flipped), "found|expected")
 
 
-def test_case_43_file_without_manifest_is_checked_by_its_form():
+def test_file_without_manifest_is_checked_by_its_form():
     found = parts(SOURCE)
     del found["manifest"]
     for model in (b"", b"\x00", found["model"][:-1], found["model"][:100], srsly.msgpack_dumps({"nodes": []})):
         load_fails(TARGET, srsly.msgpack_dumps({**found, "model": model}), "found")
 
 
-def test_case_43_mixture_of_two_savings(tmp_path):
+def test_mixture_of_two_savings(tmp_path):
     """As a writer leaves it that is killed between two files."""
     SOURCE.to_disk(tmp_path)
     old = (tmp_path / "cfg").read_bytes()
@@ -223,13 +223,13 @@ def test_damaged_vocabulary():
 
 @pytest.mark.parametrize("initialized", [True, False])
 @pytest.mark.parametrize("setting", OTHERS)
-def test_case_43_other_architecture(setting, initialized):
+def test_other_architecture(setting, initialized):
     value, match = OTHERS[setting]
     component = make(["GPE", "ORG"] if initialized else [], initialized=initialized, **{setting: value})
     load_fails(component, SOURCE.to_bytes(exclude=["vocab"]), match)
 
 
-def test_case_43_another_components_bytes():
+def test_another_components_bytes():
     nlp = spacy.blank("en")
     ner = nlp.add_pipe("ner")
     ner.add_label("GPE")
@@ -248,7 +248,7 @@ def test_labels_that_do_not_fit_the_model():
 # Another version
 
 
-def test_case_44_newer_format(tmp_path):
+def test_newer_format(tmp_path):
     SOURCE.to_disk(tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     manifest.update(format=FORMAT + 1, version="9.1.0", news=[])
@@ -263,7 +263,7 @@ def test_case_44_newer_format(tmp_path):
     assert state(component) == before
 
 
-def test_case_44_settings_of_another_minor_version():
+def test_settings_of_another_minor_version():
     found = parts(SOURCE)
     cfg = json.loads(found["cfg"])
     del cfg["threshold"]
