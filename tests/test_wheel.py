@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from support import first_steps
-from support.tracked import copy_tracked
+from support.checkout import copy_checkout
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory, root):
     """A folder with the sdist and the wheel that is made of it."""
     folder = tmp_path_factory.mktemp("built")
-    source = copy_tracked(root, folder / "source")
+    source = copy_checkout(root, folder / "source")
     command = [sys.executable, "-m", "build", "--outdir", str(folder), str(source)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -1,4 +1,4 @@
-"""A copy of the repository as others get it: with the tracked files only."""
+"""A copy of the repository as a clone has it: without what is installed or made in the folder."""
 
 import shutil
 import subprocess
@@ -7,14 +7,14 @@ from pathlib import Path
 MADE_HERE = shutil.ignore_patterns(".venv", "build", "*.egg-info", "__pycache__", ".*_cache")
 
 
-def copy_tracked(root: Path, target: Path) -> Path:
-    """Copy the tracked files to a new folder. Without Git (an unpacked archive), that is all but what is made here."""
-    listing = ["git", "-c", "safe.directory=*", "-C", str(root), "ls-files", "-z"]
+def copy_checkout(root: Path, target: Path) -> Path:
+    """Copy what Git does not ignore to a new folder. Without Git (an unpacked archive), leave out what is made here."""
+    listing = ["git", "-c", "safe.directory=*", "-C", str(root), "ls-files", "-z", "--cached", "--others"]
     try:
-        names = subprocess.run(listing, capture_output=True, check=True, text=True).stdout.split("\0")
+        done = subprocess.run([*listing, "--exclude-standard"], capture_output=True, check=True, text=True)
     except (OSError, subprocess.CalledProcessError):
         return Path(shutil.copytree(root, target, ignore=MADE_HERE))
-    for name in filter(None, names):
+    for name in filter(None, done.stdout.split("\0")):
         if (root / name).exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, target / name)

@@ -13,11 +13,9 @@ from pathlib import Path
 
 STEPS = 3
 USE_PACKAGE = """
-import sys
-sys.path.insert(0, "packages/en_first_steps-0.0.0")
-import en_first_steps
+import spacy
 import spacy_lstm_ner
-nlp = en_first_steps.load()
+nlp = spacy.load("en_first_steps")
 doc = nlp("Sharon flew to Miami.")
 assert nlp.pipe_names == ["lstm_ner"] and doc.has_annotation("ENT_IOB")
 print(f"trained, packaged and loaded with {spacy_lstm_ner.__file__}")
@@ -40,6 +38,7 @@ def main(checkout: Path) -> None:
     Path("packages").mkdir()
     package = ["training/model-last", "packages", "--name", "first_steps", "--version", "0.0.0", "--build", "none"]
     python("-m", "spacy", "package", *package)
+    python("-m", "pip", "install", "--quiet", "--no-deps", "packages/en_first_steps-0.0.0")
     python("-c", USE_PACKAGE)
 
 
