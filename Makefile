@@ -1,12 +1,12 @@
 # `make train` and `make test` each set up their own virtual environment; nothing but Python is needed.
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 # A step of the recurrence is too small to be worth several threads.
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: train test lint clean
+.PHONY: train test lint smoke clean
 
 train: $(VENV)/.installed
 	$(BIN)/python -m spacy project run all .
@@ -20,18 +20,22 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(VENV)/bin/python:
+# The wheel with every other Python of this machine.
+smoke: $(VENV)/.installed-test
+	$(BIN)/python .ci/smoke.py
+
+$(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed: setup.cfg pyproject.toml | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.installed-test: setup.cfg pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-test: setup.cfg pyproject.toml | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
 	touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-lint: setup.cfg pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-lint: setup.cfg pyproject.toml | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --editable ".[lint]"
 	touch $@ $(VENV)/.installed
 
