@@ -1,12 +1,12 @@
 # `make train` and `make test` each set up their own virtual environment; nothing but Python is needed.
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 # A step of the recurrence is too small to be worth several threads.
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: train test lint docs clean
+.PHONY: train test lint docs smoke clean
 
 train: $(VENV)/.installed
 	$(BIN)/python -m spacy project run all .
@@ -23,22 +23,26 @@ lint: $(VENV)/.installed-lint
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-$(VENV)/bin/python:
+# The wheel with every other Python of this machine.
+smoke: $(VENV)/.installed-test
+	$(BIN)/python .ci/smoke.py
+
+$(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed: setup.cfg pyproject.toml | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.installed-test: setup.cfg pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-test: setup.cfg pyproject.toml | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
 	touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-lint: setup.cfg pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-lint: setup.cfg pyproject.toml | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --editable ".[lint]"
 	touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-docs: setup.cfg pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-docs: setup.cfg pyproject.toml | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
 	touch $@ $(VENV)/.installed
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+pytest_plugins = ["support.own_warnings"]
 
 
 def pytest_addoption(parser):

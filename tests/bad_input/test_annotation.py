@@ -134,6 +134,7 @@ def test_a_corpus_for_other_components_is_no_error():
     assert len(said) == 2 and "has no labels" in said[1]
 
 
+@pytest.mark.filterwarnings("ignore:.*1 of 3 docs have no entity annotation")
 @pytest.mark.parametrize("offsets", [(0, 99), (-3, 2), (1, 3)])
 def test_offsets_that_do_not_fit_the_text(offsets):
     nlp = blank()

@@ -155,6 +155,8 @@ def test_debug_model(folder, printed):
     assert "Successfully ended analysis - model looks good" in output
 
 
+# The command makes up docs without entities.
+@pytest.mark.filterwarnings("ignore:.*have no entity annotation", "ignore:.*it has no labels")
 def test_debug_model_of_a_listener_without_a_corpus(tmp_path, root):
     (tmp_path / "config.cfg").write_text(
         """

@@ -29,6 +29,7 @@ def gradients(component):
     return [n.get_grad(name).copy() for n in component.model.walk() for name in n.param_names if n.has_grad(name)]
 
 
+@pytest.mark.filterwarnings("ignore:.*have no entity annotation")
 @pytest.mark.parametrize("names", [("tagger", "lstm_ner"), ("lstm_ner", "tagger")])
 def test_a_batch_without_entities_still_trains_what_others_listen_to(names):
     """The last listener runs the shared layer's backward pass, whether or not it has learned something itself."""
@@ -126,8 +127,9 @@ def test_entities_from_upstream_constrain_training_as_they_do_prediction():
         return loss_of(batch, scores)
 
     loss_of, component._loss = component._loss, watched
-    for _ in range(60):
-        losses = nlp.update(examples, sgd=optimizer, annotates=["entity_ruler"], losses={})
+    with pytest.warns(UserWarning, match="1 of 6 entities overlap with entities or blocked tokens"):
+        for _ in range(60):
+            losses = nlp.update(examples, sgd=optimizer, annotates=["entity_ruler"], losses={})
     assert ["RULED"] in seen and losses["lstm_ner"] < 3.0
     del component._loss
     expected = [[(7, 13, "RULED"), (18, 24, "LOC")] if "London" in text else ents for text, ents in TRAIN]
@@ -279,7 +281,8 @@ def test_a_component_without_labels_trains_and_finds_nothing():
     nlp = spacy.blank("en")
     component = nlp.add_pipe("lstm_ner")
     optimizer = nlp.initialize()
-    nlp.update(examples_for(nlp, [("nothing to see here", [])]), sgd=optimizer)
+    with pytest.warns(UserWarning, match="it has no labels"):
+        nlp.update(examples_for(nlp, [("nothing to see here", [])]), sgd=optimizer)
     assert component.labels == () and not nlp("nothing to see here").ents
 
 

@@ -153,7 +153,8 @@ def test_tokens_without_annotation(model):
         whole.reference.set_ents([Span(whole.reference, 2, 3, label="LOC")])
         assert loss < component.get_loss([whole], component.model.predict([doc]))[0]
     unannotated = Example(doc, nlp.make_doc(doc.text))
-    loss, gradient = component.get_loss([unannotated], component.model.predict([doc]))
+    with pytest.warns(UserWarning, match="1 of 1 docs carry no entity annotation"):
+        loss, gradient = component.get_loss([unannotated], component.model.predict([doc]))
     assert loss == 0.0 and not np.any(gradient[0])
 
 
@@ -250,10 +251,12 @@ def test_labels_given_to_initialize():
     nlp = spacy.blank("en")
     component = nlp.add_pipe("lstm_ner")
     examples = examples_for(nlp)
-    component.initialize(lambda: examples, nlp=nlp, labels=["B", "A-C"])
+    with pytest.warns(UserWarning, match="6 entities of labels that it does not have"):
+        component.initialize(lambda: examples, nlp=nlp, labels=["B", "A-C"])
     assert component.labels == ("B", "A-C") == component.label_data
     other = spacy.blank("en").add_pipe("lstm_ner")
-    other.initialize(lambda: examples, labels={"0": {}, "1": {"Y": 1, "X": 2}, "4": {"": 1}})
+    with pytest.warns(UserWarning, match="6 entities of labels that it does not have"):
+        other.initialize(lambda: examples, labels={"0": {}, "1": {"Y": 1, "X": 2}, "4": {"": 1}})
     assert other.labels == ("X", "Y")
     with pytest.raises(ValueError, match="labels must be a list of strings"):
         component.initialize(lambda: examples, labels=["A", 3])

@@ -189,6 +189,7 @@ def test_file_without_manifest_is_checked_by_its_form():
         load_fails(TARGET, srsly.msgpack_dumps({**found, "model": model}), "found")
 
 
+@pytest.mark.filterwarnings("ignore:.*it has no labels")
 def test_mixture_of_two_savings(tmp_path):
     """As a writer leaves it that is killed between two files."""
     SOURCE.to_disk(tmp_path)
@@ -458,6 +459,7 @@ def killed_at(monkeypatch, step):
     return calls
 
 
+@pytest.mark.filterwarnings("ignore:.*it has no labels")
 def test_killed_while_saving_leaves_the_old_or_the_new(tmp_path, monkeypatch):
     first, second = make(["A", "B"]), make(["C", "D"])
     states = {component.labels: component.model.to_bytes() for component in (first, second)}
@@ -482,6 +484,7 @@ def test_killed_while_saving_leaves_the_old_or_the_new(tmp_path, monkeypatch):
     assert set(seen) == {first.labels, second.labels} and step > 5
 
 
+@pytest.mark.filterwarnings("ignore:.*it has no labels")
 def test_a_failure_leaves_the_old_one(tmp_path, monkeypatch):
     first = make(["A", "B"])
     first.to_disk(tmp_path / "ner")
@@ -527,6 +530,7 @@ def test_leftovers_of_dead_processes_go(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [f".ner.{os.getppid()}.new", "ner", "x.txt"]
 
 
+@pytest.mark.filterwarnings("ignore:.*it has no labels")
 def test_saving_through_a_link(tmp_path):
     make(["A"]).to_disk(tmp_path / "real")
     (tmp_path / "link").symlink_to(tmp_path / "real")

@@ -392,6 +392,7 @@ def test_settings_are_saved_without_rounding():
     assert other.cfg == ner.cfg
 
 
+@pytest.mark.filterwarnings("ignore:.*have no entity annotation")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_component_with_weights_is_initialized_anew_with_more_labels(name):
     ner = NLP.create_pipe("lstm_ner", config={"model": MODELS[name]})
@@ -402,6 +403,7 @@ def test_a_component_with_weights_is_initialized_anew_with_more_labels(name):
         ner.update([Example(doc, doc) for doc in TEXTS], sgd=Adam(0.01))
 
 
+@pytest.mark.filterwarnings("ignore:.*have no entity annotation")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_component_is_initialized_with_a_document_without_tokens(name):
     ner, empty = NLP.create_pipe("lstm_ner", config={"model": MODELS[name]}), Doc(VOCAB, words=[])
@@ -410,6 +412,7 @@ def test_a_component_is_initialized_with_a_document_without_tokens(name):
     ner.update([Example(doc, doc) for doc in [empty, *TEXTS]], sgd=Adam(0.01))
 
 
+@pytest.mark.filterwarnings("ignore:.*have no entity annotation")
 @pytest.mark.parametrize("name", MODELS)
 def test_no_documents_at_all(name):
     ner = NLP.create_pipe("lstm_ner", config={"model": MODELS[name]})
