@@ -23,28 +23,28 @@ class Settings:
     """What the component does with its model's scores, and what it learns from.
 
     Attributes:
-        threshold (float): Entities of a lower probability are left out (0 to 1).
-        label_thresholds (Dict[str, float]): Thresholds of single labels, in place of `threshold`.
-        annotate (str): Where entities are written: "ents" (`doc.ents`), "spans" (`doc.spans[spans_key]`; `doc.ents` is
-            then neither changed nor taken into account), or "both".
-        overwrite (bool): Whether predicted entities replace those in `doc.ents` that they overlap with. If not, these
-            stay.
-        spans_key (Optional[str]): Entities are also written to `doc.spans[spans_key]`, with their probabilities in the
-            group's `attrs["scores"]`. None: probabilities are computed only where a threshold needs them.
-        score_attr (Optional[str]): The extension attribute that gives the probability of an entity, `ent._.score`. It
-            reads `spans_key`. None: no such attribute.
-        sentence_boundaries (bool): Whether entities end where a sentence ends, as far as earlier components have set
-            sentence boundaries.
-        incorrect_spans_key (Optional[str]): In training, the spans in `doc.spans[incorrect_spans_key]` of the reference
-            are known to be wrong, as in spaCy's `ner`. None: there are none.
-        label_weights (Dict[str, float]): How much more an error counts in training where this label (or "O") is right
-            (greater than 0). Labels that are left out: 1.
-        label_smoothing (float): The share of the probability of the right tags that training gives to all tags alike
-            (0 to less than 1).
-        other_labels (str): What an entity with a label that the component does not have means in training: the label is
-            added ("add"), it is no entity ("outside"), or its tokens are not annotated ("missing").
-        rehearse_weight (float): When a trained model is trained further: the weight, in the loss, of the divergence
-            from the model as it was, in nats (at least 0). 0: no rehearsal.
+        threshold (float): Entities with a lower probability are left out.
+        label_thresholds (Dict[str, float]): Thresholds of single labels, in the place of `threshold`.
+        annotate (str): Where entities go: `"ents"` (`doc.ents`), `"spans"` (`doc.spans`; `doc.ents` is then neither
+            read nor written), or `"both"`.
+        overwrite (bool): Whether entities replace those in `doc.ents` that they overlap. If not, the entities that are
+            already there stay.
+        spans_key (Optional[str]): The key in `doc.spans` for the entities and their probabilities. With `None`,
+            probabilities are computed only if a threshold needs them.
+        score_attr (Optional[str]): The name of the extension attribute with the probability of an entity,
+            `ent._.score`. It reads `doc.spans[spans_key]`. With `None` there is none.
+        sentence_boundaries (bool): Whether entities end at the start of a sentence, if an earlier component sets
+            sentence starts.
+        incorrect_spans_key (Optional[str]): The key in `doc.spans` of the reference for spans that are known to be
+            wrong, in training. The label `O` says that the tokens are in some entity.
+        label_weights (Dict[str, float]): By label, or `O`: how much more an error weighs in training if this is the
+            right answer (softmax-margin).
+        label_smoothing (float): The share of the target that training spreads evenly over all answers: legal sequences
+            of tags with the CRF head, tags with the softmax head.
+        other_labels (str): What an entity with an unknown label means in training: a label to `"add"`, `"outside"` (no
+            entity), or `"missing"` (no annotation).
+        rehearse_weight (float): What `update` adds to the loss for each nat by which the model differs from its
+            teacher, a copy from before the training.
 
     Raises:
         ValueError: If a setting is out of range. The message does not name the component, see `check_settings`.

@@ -1,0 +1,56 @@
+"""The settings stand once; what users see of them follows."""
+
+import inspect
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+import spacy
+
+from spacy_lstm_ner.pipeline.component import LSTMEntityRecognizer, make_lstm_ner
+from spacy_lstm_ner.pipeline.settings import Settings, check_settings, default_settings, setting_meanings
+
+NAMES = [setting.name for setting in fields(Settings)]
+
+
+@pytest.mark.parametrize("function", [make_lstm_ner, LSTMEntityRecognizer.__init__, LSTMEntityRecognizer])
+def test_signatures_show_every_setting(function):
+    parameters = inspect.signature(function).parameters
+    assert [name for name in parameters if name in NAMES] == NAMES
+    assert {name: parameters[name].default for name in NAMES} == default_settings()
+    assert not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+
+
+def test_help_tells_the_meaning_of_every_setting():
+    component = spacy.blank("en").add_pipe("lstm_ner")
+    shown = " ".join(inspect.getdoc(type(component).__init__).split())
+    assert list(setting_meanings()) == NAMES
+    for name, meaning in setting_meanings().items():
+        assert f"{name}: {meaning}" in shown
+
+
+def test_the_factory_and_the_component_have_the_same_defaults():
+    config = spacy.Language.get_factory_meta("lstm_ner").default_config
+    assert {name: config[name] for name in NAMES} == default_settings()
+    component = spacy.blank("en").add_pipe("lstm_ner")
+    assert component.cfg == {"labels": [], **default_settings()}
+
+
+def test_components_do_not_share_containers():
+    one, other = default_settings(), default_settings()
+    one["label_weights"]["per"] = 2.0
+    assert other["label_weights"] == {}
+    given = {"per": 0.5}
+    component = spacy.blank("en").add_pipe("lstm_ner", config={"label_thresholds": given})
+    component.cfg["label_thresholds"]["org"] = 0.1
+    assert given == {"per": 0.5}
+
+
+def test_an_unknown_setting_is_an_error():
+    with pytest.raises(ValueError, match=r"'ner': unknown settings thresold; there are threshold, label_thresholds"):
+        check_settings("ner", {"thresold": 0.5})
+
+
+def test_the_page_has_the_settings_of_the_code(root):
+    subprocess.run([sys.executable, "scripts/write_settings_table.py", "--check"], cwd=root, check=True)
