@@ -2,8 +2,8 @@
 
 Notation as in `packed` and `cells`.
 
-chunk  so many packed rows: whole steps whose inputs are projected by one product, or whose gradients go into the
-       gradients of the weights by one product
+chunk  about so many packed rows: whole steps whose inputs one product projects, or whose gradients one product adds to
+       the gradients of the weights
 
 Functions that take the module of the arrays, `xp`, serve `gpu` too.
 """
@@ -11,7 +11,7 @@ Functions that take the module of the arrays, `xp`, serve `gpu` too.
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Optional, Protocol, cast
+from typing import Any, Optional, Protocol
 
 import numpy as np
 from thinc.types import Floats2d
@@ -25,12 +25,15 @@ CHUNK = 128
 BACK_CHUNK = 512
 """Rows of a chunk, forward and backward: enough for a fast product, few enough for the caches."""
 
+Project = Callable[[int, int, Array], None]
+"""Writes x·W + β of the packed rows from its first to its second argument into its third, an array (D, rows, K·H)."""
+
 
 def collect(xp: Any, h: Array, packed: Packed) -> Floats2d:
     """(N, D, H) hidden states by packed row -> (n_tokens, D·H) by token."""
     N, D, H = h.shape
     rows = packed.on(xp, "target").T * D + xp.arange(D)
-    return cast(Floats2d, take_rows(xp, h.reshape(N * D, H), rows).reshape(packed.n_tokens, D * H))
+    return take_rows(xp, h.reshape(N * D, H), rows).reshape(packed.n_tokens, D * H)
 
 
 @dataclass
@@ -85,19 +88,12 @@ def _scratch(K: int, n: int, D: int, H: int, dtype: Any) -> _Blocks:
     return _Blocks(np.empty(n * K * D * H, dtype=dtype), K, D, H)
 
 
-def run_forward(
-    cell: Cell,
-    project: Callable[[int, int, Array], None],
-    packed: Packed,
-    weights: Weights,
-    is_train: bool,
-) -> Run:
+def run_forward(cell: Cell, project: Project, packed: Packed, weights: Weights, is_train: bool) -> Run:
     """Run all steps, from the first to the last.
 
     Args:
         cell (Cell): the cell.
-        project (Callable[[int, int, Array], None]): writes x·W + β of the packed rows from its first to its second
-            argument into its third, an array (D, rows, K·H).
+        project (Project): projects the inputs of packed rows.
         packed (Packed): the index arrays of the batch.
         weights (Weights): the recurrent weights, scaled.
         is_train (bool): keep what `run_backward` needs.
@@ -157,7 +153,7 @@ def _start_states(weights: Weights, D: int, B: int, H: int, dtype: Any) -> tuple
 
 
 class Gradients(Protocol):
-    """Where a backward run reads the gradients of a layer's output and leaves those that it computes."""
+    """Gives a backward run the gradients of the layer's output, and takes those that the run computes."""
 
     def of_states(self, start: int, end: int) -> Array:
         """The gradient (end - start, D, H) of the hidden states of packed rows, from the layer above."""
@@ -177,7 +173,7 @@ def run_backward(cell: Cell, run: Run, packed: Packed, weights: Weights, gradien
         run (Run): the forward run, with `is_train`. It stays as it is.
         packed (Packed): the index arrays of the batch.
         weights (Weights): the recurrent weights, not scaled.
-        gradients (Gradients): the gradients of the output, and the sums of the others. A chunk goes there at a time.
+        gradients (Gradients): gives the gradients of the output and takes all others, a chunk at a time.
 
     Returns:
         tuple[Array, Array]: the gradients (D, H) of h0 and c0.

@@ -4,7 +4,6 @@ Notation as in `packed`, `cells` and `gpu_kernels`. The functions are those of `
 windows run together, one product projects all inputs, and the loops copy nothing to or from the host.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
@@ -14,7 +13,7 @@ from ...arrays import take_rows
 from ...types import Array
 from ..packed import Packed
 from .cells import Cell
-from .cpu import Gradients, Weights
+from .cpu import Gradients, Project, Weights
 from .gpu_kernels import STAGES, Stage, wide_weights
 
 
@@ -53,13 +52,7 @@ def _with_start(xp: Any, n: int, sizes: _Sizes, start: Optional[Array], dtype: A
     return states
 
 
-def run_forward(
-    cell: Cell,
-    project: Callable[[int, int, Array], None],
-    packed: Packed,
-    weights: Weights,
-    is_train: bool,
-) -> GpuRun:
+def run_forward(cell: Cell, project: Project, packed: Packed, weights: Weights, is_train: bool) -> GpuRun:
     """Run all steps, from the first to the last; see `cpu.run_forward`."""
     R = weights.R
     xp = get_array_module(R)

@@ -24,9 +24,6 @@ CELLS: Dict[str, Cell] = {
 }
 """The cells by name."""
 
-Project = Callable[[int, int, Array], None]
-"""Writes x·W + β of packed rows into an array; see `cpu.run_forward`."""
-
 
 class Distinct(NamedTuple):
     """The inputs of a prediction where tokens share inputs, so that each distinct input is projected once.
@@ -203,7 +200,7 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
     return Y, backprop
 
 
-def _project_rows(xp: Any, X: Array, X_rows: Optional[Array], W: Array, packed: Packed) -> Project:
+def _project_rows(xp: Any, X: Array, X_rows: Optional[Array], W: Array, packed: Packed) -> cpu.Project:
     """X (n_tokens, I+1): the inputs by token. X_rows (D, N, I+1): by packed row, in training."""
     sources = packed.on(xp, "source")
 
@@ -214,7 +211,7 @@ def _project_rows(xp: Any, X: Array, X_rows: Optional[Array], W: Array, packed: 
     return project
 
 
-def _gather_projections(xp: Any, distinct: Distinct, packed: Packed) -> Project:
+def _gather_projections(xp: Any, distinct: Distinct, packed: Packed) -> cpu.Project:
     chosen = xp.asarray(distinct.rows)[packed.on(xp, "source")]
 
     def project(start: int, end: int, out: Array) -> None:

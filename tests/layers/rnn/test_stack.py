@@ -94,7 +94,7 @@ def test_gradients_without_learned_states(cell):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("rates", [(0.4, 0.0), (0.0, 0.4), (0.3, 0.3)])
 def test_gradients_under_dropout(cell, rates):
-    """The masks are the same at each forward, since the generator is seeded anew."""
+    """Each forward run seeds the generator, so that the masks are the same."""
     model = build(
         cell,
         "f8",
@@ -127,7 +127,7 @@ def test_gradients_of_every_combination(cell, bi, depth, residual, dropout, leng
     model = build(cell, "f8", width=8, nI=8, learn_initial_state=True, **settings)
     if cell == "rnn_identity":
         for node in stack(model).layers:
-            node.get_param("b")[...] += 1.0  # else all rectifiers may be closed for the one token of a batch
+            node.get_param("b")[...] += 1.0  # else no rectifier may be open for the only token of a batch
     check_gradients(model, n_draws=1, lengths=lengths)
 
 
@@ -227,7 +227,7 @@ def test_the_equations(cell, bi, learned):
 
 
 def test_parameters_at_the_start():
-    """Orthogonal recurrent matrices, an open forget gate; the identity RNN starts at the identity."""
+    """Orthogonal recurrent matrices and an open forget gate; for the identity RNN, the identity matrix."""
     lstm = LSTM(6, 3, learn_initial_state=True)
     lstm.initialize()
     node = stack(lstm).layers[0]
@@ -339,7 +339,7 @@ def test_list_ragged_and_padded(cell):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_padding_changes_nothing(cell):
-    """Neither more of it, through a longer sequence in the batch, nor what it holds."""
+    """Neither its length, with a longer sequence in the batch, nor its values."""
     model, ops = build(cell), get_current_ops()
     Xs = batch(lengths=(2, 4))
     alone = model.predict(Xs)
@@ -359,7 +359,7 @@ def test_padding_changes_nothing(cell):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("bi", [False, True])
 def test_context_over_the_whole_sequence_is_exact(cell, bi):
-    """Windows entered through everything before them give what no windows give."""
+    """Windows with everything before them as context give the same as no windows."""
     Xs = batch("f8")
     results = []
     for windows in ({}, {"window": 2, "context": 9}):
@@ -373,7 +373,7 @@ def test_context_over_the_whole_sequence_is_exact(cell, bi):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("context", [0, 2])
 def test_a_window_is_its_tokens_alone(cell, context):
-    """One direction: the tokens of each window as if the sequence were the window and its context."""
+    """In one direction, each window gives the same as a sequence of the window and its context."""
     model = build(cell, bi=False, window=3, context=context)
     plain = build(cell, bi=False)
     X = batch(lengths=[8])[0]
@@ -417,7 +417,7 @@ def test_nothing_is_left_after_prediction(cell):
 
 @pytest.mark.slow
 def test_a_million_tokens_in_bounded_memory(run_env):
-    """Beside input and output, less than 600 bytes a token at 2×16: the states and the index arrays."""
+    """Less than 600 bytes a token at 2×16 for states and index arrays, input and output not counted."""
     code = """
 import resource
 import numpy as np
