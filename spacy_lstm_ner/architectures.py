@@ -13,7 +13,8 @@ from .layers.embed.features import beside_token_features, lexeme_features
 from .layers.embed.lexemes import Lexemes, per_lexeme
 from .layers.embed.static_vectors import lexeme_vectors
 from .layers.embed.vocabulary import lexeme_table, word_table
-from .layers.rnn.stack import GRU, LSTM, RNN
+from .layers.rnn.options import RecurrentOptions
+from .layers.rnn.stack import gru_cell, recurrent, rnn_cell, with_sequences
 from .layers.tagger import tagger
 from .layers.tok2vec import lexeme_tok2vec
 from .tags import SCHEMES
@@ -217,21 +218,37 @@ def build_lstm_encoder(
     window: int = 0,
     context: int = 0,
 ) -> Model[List[Floats2d], List[Floats2d]]:
-    """LSTM layers as the `encode` of spacy.Tok2Vec.v2; see `layers.recurrent.LSTM` for the settings.
+    """Long short-term memory layers as the `encode` of `spacy.Tok2Vec.v2`.
 
-    width: width of the output, both directions together.
+    Args:
+        width (int): output width, both directions together.
+        depth (int): number of layers on top of each other.
+        dropout (float): rate of the locked dropout, see `LSTM`. spaCy's trainer sets it to `training.dropout`.
+        recurrent_dropout (float): rate of the dropout on the recurrent weights.
+        bidirectional (bool): read each sequence in both directions.
+        residual (bool): add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): learn the states that sequences start from, instead of zeros.
+        window (int): cut longer sequences into windows of this many tokens and run them side by side (0: never).
+        context (int): tokens in front of each window, in reading direction, that the recurrence runs through first.
+
+    Returns:
+        Model[List[Floats2d], List[Floats2d]]: a layer from sequences (length, I) to sequences (length, width).
+
+    Raises:
+        ValueError: if a setting is out of its range.
     """
-    return LSTM(
-        width,
+    options = RecurrentOptions(
+        "LSTMEncoder",
+        bidirectional=bidirectional,
         depth=depth,
         dropout=dropout,
         recurrent_dropout=recurrent_dropout,
-        bi=bidirectional,
         residual=residual,
         learn_initial_state=learn_initial_state,
         window=window,
         context=context,
     )
+    return with_sequences(recurrent("lstm", width, None, options))
 
 
 def build_gru_encoder(
@@ -247,20 +264,39 @@ def build_gru_encoder(
     window: int = 0,
     context: int = 0,
 ) -> Model[List[Floats2d], List[Floats2d]]:
-    """GRU layers as the `encode` of spacy.Tok2Vec.v2; see `layers.recurrent.GRU` for the settings."""
-    return GRU(
-        width,
-        simple=simple,
-        reset_after=reset_after,
+    """Gated recurrent units as the `encode` of `spacy.Tok2Vec.v2`.
+
+    Args:
+        width (int): output width, both directions together.
+        depth (int): number of layers on top of each other.
+        dropout (float): rate of the locked dropout, see `LSTM`. spaCy's trainer sets it to `training.dropout`.
+        recurrent_dropout (float): rate of the dropout on the recurrent weights.
+        bidirectional (bool): read each sequence in both directions.
+        simple (bool): leave out the reset gate.
+        reset_after (bool): apply the reset gate after the product with the state, as cuDNN and PyTorch do.
+        residual (bool): add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): learn the states that sequences start from, instead of zeros.
+        window (int): cut longer sequences into windows of this many tokens and run them side by side (0: never).
+        context (int): tokens in front of each window, in reading direction, that the recurrence runs through first.
+
+    Returns:
+        Model[List[Floats2d], List[Floats2d]]: a layer from sequences (length, I) to sequences (length, width).
+
+    Raises:
+        ValueError: if a setting is out of its range, or both `simple` and `reset_after` are set.
+    """
+    options = RecurrentOptions(
+        "GRUEncoder",
+        bidirectional=bidirectional,
         depth=depth,
         dropout=dropout,
         recurrent_dropout=recurrent_dropout,
-        bi=bidirectional,
         residual=residual,
         learn_initial_state=learn_initial_state,
         window=window,
         context=context,
     )
+    return with_sequences(recurrent(gru_cell("GRUEncoder", simple, reset_after), width, None, options))
 
 
 def build_rnn_encoder(
@@ -275,16 +311,35 @@ def build_rnn_encoder(
     window: int = 0,
     context: int = 0,
 ) -> Model[List[Floats2d], List[Floats2d]]:
-    """Plain recurrent layers as the `encode` of spacy.Tok2Vec.v2; `identity` takes the identity RNN."""
-    return RNN(
-        width,
-        identity=identity,
+    """Plain recurrent layers as the `encode` of `spacy.Tok2Vec.v2`.
+
+    Args:
+        width (int): output width, both directions together.
+        depth (int): number of layers on top of each other.
+        dropout (float): rate of the locked dropout, see `LSTM`. spaCy's trainer sets it to `training.dropout`.
+        recurrent_dropout (float): rate of the dropout on the recurrent weights.
+        bidirectional (bool): read each sequence in both directions.
+        identity (bool): the identity RNN, with a rectifier in place of tanh.
+        residual (bool): add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): learn the states that sequences start from, instead of zeros.
+        window (int): cut longer sequences into windows of this many tokens and run them side by side (0: never).
+        context (int): tokens in front of each window, in reading direction, that the recurrence runs through first.
+
+    Returns:
+        Model[List[Floats2d], List[Floats2d]]: a layer from sequences (length, I) to sequences (length, width).
+
+    Raises:
+        ValueError: if a setting is out of its range.
+    """
+    options = RecurrentOptions(
+        "RNNEncoder",
+        bidirectional=bidirectional,
         depth=depth,
         dropout=dropout,
         recurrent_dropout=recurrent_dropout,
-        bi=bidirectional,
         residual=residual,
         learn_initial_state=learn_initial_state,
         window=window,
         context=context,
     )
+    return with_sequences(recurrent(rnn_cell(identity), width, None, options))

@@ -1,4 +1,4 @@
-"""Rows of arrays taken, added and summed, on NumPy and CuPy alike."""
+"""Helpers for the rows of arrays: split, take, add and sum them. They run on NumPy and CuPy alike."""
 
 from typing import Any, List, Optional
 
@@ -9,28 +9,54 @@ from thinc.types import Floats2d
 from .types import Array, Ints
 
 
-def split_rows(data: Any, lengths: Ints) -> list[Any]:
-    """One view for each sequence into the rows of all of them."""
+def split_rows(data: Array, lengths: Ints) -> List[Any]:
+    """Views of the rows of each sequence.
+
+    Args:
+        data (Array): (n, ...) the rows of all sequences, one sequence after the other.
+        lengths (Ints): (n_sequences,) rows of each sequence.
+
+    Returns:
+        List[Any]: one view (length, ...) for each sequence.
+    """
     ends = np.cumsum(lengths).tolist()
     return [data[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]
 
 
 def take_rows(xp: Any, table: Array, rows: Array, out: Optional[Array] = None) -> Array:
-    """table[rows] for rows of any shape that are known to be in range."""
+    """table[rows], for rows that are known to be in range; they are not checked.
+
+    Args:
+        xp (Any): the module of the arrays, NumPy or CuPy.
+        table (Array): (n, ...) the rows to choose from.
+        rows (Array): integers of any shape.
+        out (Optional[Array]): where to write the result; by default, a new array.
+
+    Returns:
+        Array: rows.shape + table.shape[1:].
+    """
     if xp is np:
-        # The default mode of NumPy's take checks first, and goes through a buffer.
+        # NumPy's default mode checks the indices first and writes through a buffer.
         return table.take(rows, axis=0, out=out, mode="clip")
     return table.take(xp.asarray(rows), axis=0, out=out)
 
 
 def row_maxima(table: Array) -> Array:
     """(n,) The largest number of each row of (n, k)."""
-    # NumPy is slow at many short rows, and fast at few long ones.
+    # NumPy is slow for many short rows and fast for few long ones.
     return np.ascontiguousarray(table.T).max(axis=0)
 
 
 def add_rows(xp: Any, table: Array, rows: Ints, values: Array, may_repeat: bool) -> None:
-    """table[rows] += values; if rows `may_repeat`, all values of a row are added."""
+    """table[rows] += values, in place.
+
+    Args:
+        xp (Any): the module of `table` and `values`, NumPy or CuPy.
+        table (Array): (n, k) what is added to.
+        rows (Ints): (m,) the row of each value.
+        values (Array): (m, k) what is added.
+        may_repeat (bool): whether a row may occur more than once in `rows`; all of its values are then added.
+    """
     if xp is not np:
         import cupyx
 
@@ -43,7 +69,7 @@ def add_rows(xp: Any, table: Array, rows: Ints, values: Array, may_repeat: bool)
         table[index] = total
 
 
-def _without_repetition(rows: Ints) -> List[Ints]:
+def _without_repetition(rows: Ints) -> List[Array]:
     """Sets of positions that cover all `rows`, with no row twice in a set."""
     order = np.argsort(rows, kind="stable")
     first = np.flatnonzero(np.diff(rows[order], prepend=-1))
@@ -52,14 +78,25 @@ def _without_repetition(rows: Ints) -> List[Ints]:
 
 
 def sum_by_row(ops: Ops, d_tokens: Floats2d, rows: Ints, n: int) -> Floats2d:
-    """(n_tokens, O) -> (n, O): the gradients of a word's tokens, summed."""
+    """Sum the gradients of all tokens that share a row.
+
+    Args:
+        ops (Ops): Thinc's operations for the device of `d_tokens`.
+        d_tokens (Floats2d): (n_tokens, O) the gradient of each token.
+        rows (Ints): (n_tokens,) the row of each token.
+        n (int): the number of rows.
+
+    Returns:
+        Floats2d: (n, O) the sums; zeros for a row without tokens.
+    """
     total = ops.alloc2f(n, d_tokens.shape[1], dtype=d_tokens.dtype)
     if len(rows):
-        ops.scatter_add(total, ops.asarray1i(rows.astype("int32")), d_tokens)
+        indices: Array = rows.astype("int32")
+        ops.scatter_add(total, ops.asarray1i(indices), d_tokens)
     return total
 
 
 def ranges(starts: Ints, ends: Ints) -> Ints:
-    """The numbers from each start to its end, one after the other."""
+    """The integers from each start up to its end (exclusive), one range after the other."""
     sizes = ends - starts
     return np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(int(sizes.sum()))

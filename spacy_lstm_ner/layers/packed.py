@@ -2,19 +2,20 @@
 
 Notation
 --------
-n_tokens  tokens of all sequences of the batch, laid end to end
-segment   what the recurrence runs through in one go: a whole sequence, or a window of it with its context in front
-B         number of segments, sorted by length, longest first
-T         number of steps. In one group: the length of the longest segment
-b_t       number of segments that are longer than t; it never grows with t
-N         sum of the b_t: packed rows. Step t owns rows offsets[t] : offsets[t+1], one for each segment still running,
-          so that step t's predecessor state is simply the first b_t rows of step t-1
-group     segments that run together. By default all do; else the sorted segments are cut into groups of at most so
-          many, one after the other, each with steps of its own. What a group works on fits the caches of a CPU
+n_tokens  tokens of all sequences of the batch, one sequence after the other
+window    what a recurrence runs through from its start state: a whole sequence, or a window of it with its context in
+          front
+B         number of windows. They are sorted by length, longest first
+T         number of steps; with a single group, the length of the longest window
+b_t       number of windows that are longer than t; it never grows with t
+N         sum of the b_t: the packed rows. Step t owns rows offsets[t] : offsets[t+1], one for each window that still
+          runs. The states before step t are therefore the first b_t rows of step t-1
+group     windows that run together: all of them, or at most so many consecutive ones of the sorted windows. Each group
+          has steps of its own. The arrays of a small group fit the caches of a CPU
 D         directions: 1, or 2 where the second reads each sequence from its end
 
-The second direction runs through the mirrored sequence in the same segments. Its rows therefore have the same shape,
-and both directions can be computed in one batched product a step.
+The second direction reads the mirrored sequence, cut into the same windows. Its rows therefore have the same shape, and
+one batched product per step computes both directions.
 """
 
 from dataclasses import dataclass
@@ -23,18 +24,19 @@ from typing import Any, Optional
 
 import numpy as np
 
-from ..types import Ints
+from ..types import Array, Ints
 
 
 @dataclass(frozen=True)
 class Packed:
-    """The index arrays of one batch.
+    """The index arrays of one batch, made by `pack`.
 
-    lengths (n_sequences,): tokens of each sequence.
-    batch_sizes (T,): b_t.
-    source (D, N): the token that each packed row reads.
-    target (D, n_tokens): the packed row that holds each token's result.
-    group_starts (n_groups,): the first step of each group.
+    Attributes:
+        lengths (Ints): (n_sequences,) tokens of each sequence.
+        batch_sizes (Ints): (T,) the b_t.
+        source (Ints): (D, N) the token that each packed row reads.
+        target (Ints): (D, n_tokens) the packed row that holds the result of each token.
+        group_starts (Ints): (n_groups,) the first step of each group.
     """
 
     lengths: Ints
@@ -45,24 +47,27 @@ class Packed:
 
     @property
     def n_directions(self) -> int:
+        """D."""
         return len(self.source)
 
     @property
     def n_tokens(self) -> int:
+        """The tokens of all sequences."""
         return self.target.shape[1]
 
     @property
     def n_rows(self) -> int:
+        """N."""
         return self.source.shape[1]
 
     @cached_property
     def offsets(self) -> list[int]:
-        """T + 1 numbers: the first row of each step, and N."""
+        """T + 1 numbers: the first row of each step, then N."""
         return [0, *np.cumsum(self.batch_sizes).tolist()]
 
     @cached_property
     def steps(self) -> list[tuple[int, int, int]]:
-        """First row, b_t, and first row of the step before (-1 where a group starts) of each step."""
+        """For each step: its first row, b_t, and the first row of the step before (-1 where a group starts)."""
         firsts = self.offsets[:-1]
         before = np.array([-1, *firsts[:-1]])[: len(firsts)]
         before[self.group_starts] = -1
@@ -70,20 +75,20 @@ class Packed:
 
     @cached_property
     def first_rows(self) -> Ints:
-        """(B,) The rows of the first step of each group: one for each segment."""
+        """(B,) The rows of the first step of each group, one for each window."""
         starts = [np.arange(self.offsets[t], self.offsets[t + 1]) for t in self.group_starts.tolist()]
         return np.concatenate([np.zeros(0, dtype=np.int64), *starts])
 
     @cached_property
     def previous(self) -> Ints:
-        """(N,) The row before each row in its segment; for the first row of a segment the row itself."""
+        """(N,) The row before each row in its window; for the first row of a window, the row itself."""
         back = np.roll(self.batch_sizes, 1)
         back[self.group_starts] = 0
         return np.arange(self.n_rows) - np.repeat(back, self.batch_sizes)
 
     @cached_property
-    def context_rows(self) -> Optional[Ints]:
-        """(D, N) True at rows that only warm the state up; None where there is none of them."""
+    def context_rows(self) -> Optional[Array]:
+        """(D, N) True at context rows, whose results are not used; None if there are no context rows."""
         if self.n_rows == self.n_tokens:
             return None
         context = np.ones(self.source.shape, dtype=bool)
@@ -92,7 +97,7 @@ class Packed:
 
     @cached_property
     def previous_or_start(self) -> Ints:
-        """(N,) As `previous`, but n_rows for the first row of a segment."""
+        """(N,) Like `previous`, but n_rows for the first row of a window."""
         rows = self.previous.copy()
         rows[self.first_rows] = self.n_rows
         return rows
@@ -103,11 +108,19 @@ class Packed:
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
     @cached_property
-    def _copies(self) -> dict[str, Any]:
+    def _copies(self) -> dict[str, Array]:
         return {}
 
-    def on(self, xp: Any, name: str) -> Any:
-        """The array `name` of a batch as an array of xp: itself, or on a GPU a copy that is made once."""
+    def on(self, xp: Any, name: str) -> Array:
+        """An attribute as an array of a module: the attribute itself for NumPy, for CuPy a copy that is made once.
+
+        Args:
+            xp (Any): the module, NumPy or CuPy.
+            name (str): the attribute, such as "source".
+
+        Returns:
+            Array: the array, or None if the attribute is None.
+        """
         array = getattr(self, name)
         if xp is np or array is None:
             return array
@@ -116,50 +129,55 @@ class Packed:
         return self._copies[name]
 
 
-def pack(lengths: Ints, *, n_directions: int = 2, window: int = 0, context: int = 0, group: int = 0) -> Packed:
+def pack(lengths: Array, *, n_directions: int = 2, window: int = 0, context: int = 0, group: int = 0) -> Packed:
     """Order the tokens of a batch by time step.
 
-    lengths (n_sequences,): tokens of each sequence; zeros are allowed.
-    n_directions: 1 or 2.
-    window: a sequence of more than this many tokens is cut into windows of this many (0: never).
-    context: tokens in front of a window, in reading direction, that the recurrence runs through before it.
-    group: the most segments that run together (0: all).
+    Args:
+        lengths (Array): (n_sequences,) tokens of each sequence; zeros are allowed.
+        n_directions (int): 1 or 2.
+        window (int): longer sequences are cut into windows of this many tokens (0: never).
+        context (int): tokens in front of a window, in reading direction, that the recurrence runs through first.
+        group (int): the most windows that run together (0: all).
+
+    Returns:
+        Packed: the index arrays of the batch.
     """
     lengths = np.asarray(lengths, dtype=np.int64)
     first_token = np.cumsum(lengths) - lengths
-    sequence, begin, keep, end = _segments(lengths, window, context)
+    sequence, begin, keep, end = _cut_into_windows(lengths, window, context)
     sizes = end - begin
     order = np.argsort(-sizes, kind="stable")
     sizes = sizes[order]
-    # Groups of the same size, but for one segment. In each, the longest comes first.
+    # The sizes of groups differ by at most one window. In each group, the longest window comes first.
     n_groups = -(-len(sizes) // group) if group > 0 else min(len(sizes), 1)
     bounds = np.arange(n_groups + 1) * len(sizes) // max(n_groups, 1)
     n_steps = sizes[bounds[:-1]]
     group_starts = np.cumsum(n_steps) - n_steps
     steps = np.arange(n_steps.sum()) - np.repeat(group_starts, n_steps)
     batch_sizes = np.empty(len(steps), dtype=np.int64)
-    for first, end, start, count in zip(bounds[:-1], bounds[1:], group_starts, n_steps, strict=True):
-        shorter = np.searchsorted(sizes[first:end][::-1], np.arange(count), side="right")
-        batch_sizes[start : start + count] = end - first - shorter
+    for first, last, start, count in zip(bounds[:-1], bounds[1:], group_starts, n_steps, strict=True):
+        ended = np.searchsorted(sizes[first:last][::-1], np.arange(count), side="right")
+        batch_sizes[start : start + count] = last - first - ended
     offsets = np.cumsum(batch_sizes) - batch_sizes
     step = np.repeat(steps, batch_sizes)
-    first_segment = np.repeat(np.repeat(bounds[:-1], n_steps), batch_sizes)
-    segment = order[first_segment + np.arange(len(step)) - np.repeat(offsets, batch_sizes)]
-    position = begin[segment] + step
-    base, last = first_token[sequence[segment]], lengths[sequence[segment]] - 1
+    first_of_group = np.repeat(np.repeat(bounds[:-1], n_steps), batch_sizes)
+    window_of_row = order[first_of_group + np.arange(len(step)) - np.repeat(offsets, batch_sizes)]
+    position = begin[window_of_row] + step
+    sequence_of_row = sequence[window_of_row]
+    base, last_position = first_token[sequence_of_row], lengths[sequence_of_row] - 1
     source = np.empty((n_directions, len(step)), dtype=np.int64)
     source[0] = base + position
     if n_directions == 2:
-        source[1] = base + last - position
-    result_rows = np.flatnonzero(position >= keep[segment])
+        source[1] = base + last_position - position
+    result_rows = np.flatnonzero(position >= keep[window_of_row])
     target = np.empty((n_directions, int(lengths.sum())), dtype=np.int64)
     for direction in range(n_directions):
         target[direction, source[direction, result_rows]] = result_rows
     return Packed(lengths, batch_sizes, source, target, group_starts)
 
 
-def _segments(lengths: Ints, window: int, context: int) -> tuple[Ints, Ints, Ints, Ints]:
-    """Sequence, first position, first position that counts, and end of every segment. No segment is empty."""
+def _cut_into_windows(lengths: Ints, window: int, context: int) -> tuple[Ints, Ints, Ints, Ints]:
+    """For each window: its sequence, first position, first position after the context, and end. None is empty."""
     size = window if window > 0 else max(int(lengths.max(initial=1)), 1)
     counts = -(-lengths // size)
     sequence = np.repeat(np.arange(len(lengths)), counts)

@@ -1,4 +1,4 @@
-"""The index arrays of a batch, checked one segment after the other."""
+"""The index arrays of a batch, checked one window after the other."""
 
 from collections import Counter
 
@@ -16,8 +16,8 @@ DIRECTIONS = st.sampled_from([1, 2])
 GROUPS = st.integers(0, 4)
 
 
-def expected_segments(lengths, window, context):
-    """(sequence, position of the first row, of the first that counts, behind the last) by a plain loop."""
+def expected_windows(lengths, window, context):
+    """(sequence, first position, first position after the context, end) of each window, by a plain loop."""
     found = []
     for sequence, length in enumerate(lengths):
         size = window or length
@@ -27,7 +27,7 @@ def expected_segments(lengths, window, context):
 
 
 def columns(packed):
-    """The rows of every segment, group by group: row j of every step that still runs it."""
+    """The rows of every window, group by group: row j of every step that still runs it."""
     sizes, found = packed.batch_sizes.tolist(), []
     starts = packed.group_starts.tolist()
     for start, end in zip(starts, [*starts, len(sizes)][1:], strict=True):
@@ -62,7 +62,7 @@ def test_batch_sizes_never_grow_and_add_up(lengths, n_directions, window, contex
 
 
 @given(LENGTHS, DIRECTIONS, WINDOWS, CONTEXTS, GROUPS)
-def test_previous_is_the_row_before_in_the_same_segment(lengths, n_directions, window, context, group):
+def test_previous_is_the_row_before_in_the_same_window(lengths, n_directions, window, context, group):
     packed = pack(lengths, n_directions=n_directions, window=window, context=context, group=group)
     before = {row: rows[k - 1] for rows in columns(packed) for k, row in enumerate(rows) if k}
     first = [rows[0] for rows in columns(packed)]
@@ -77,8 +77,8 @@ def test_previous_is_the_row_before_in_the_same_segment(lengths, n_directions, w
 
 
 @given(LENGTHS, WINDOWS, CONTEXTS, GROUPS)
-def test_segments_and_context_in_both_directions(lengths, window, context, group):
-    """A segment is a window with its context in front; the second direction reads the mirrored sequence."""
+def test_windows_and_context_in_both_directions(lengths, window, context, group):
+    """A window has its context in front; the second direction reads the mirrored sequence."""
     packed = pack(lengths, n_directions=2, window=window, context=context, group=group)
     first_token = np.cumsum([0, *lengths])
     found = [Counter(), Counter()]
@@ -98,12 +98,12 @@ def test_segments_and_context_in_both_directions(lengths, window, context, group
             n_warm = sum(warm)
             assert warm == [True] * n_warm + [False] * (len(rows) - n_warm)
             found[direction][int(sequence), int(positions[0]), int(positions[0]) + n_warm, int(positions[-1]) + 1] += 1
-    expected = Counter(expected_segments(lengths, window, context))
+    expected = Counter(expected_windows(lengths, window, context))
     assert found == [expected, expected]
 
 
 @given(LENGTHS, CONTEXTS)
-def test_without_window_a_segment_is_a_sequence(lengths, context):
+def test_without_a_size_a_window_is_a_sequence(lengths, context):
     packed = pack(lengths, n_directions=2, context=context)
     assert packed.context_rows is None
     assert [len(rows) for rows in columns(packed)] == sorted(filter(None, lengths), reverse=True)

@@ -1,8 +1,7 @@
-"""Stands in for CuPy where there is no GPU: NumPy arrays behind an interface as narrow as that of CuPy's arrays.
+"""A substitute for CuPy without a GPU: NumPy arrays behind an interface as narrow as that of CuPy's arrays.
 
-An array here mixes with no NumPy array and becomes none by itself, as CuPy's do not. What goes over is counted, and so
-is what would be a launch of a kernel or a product. The code of an ElementwiseKernel is compiled by g++ and run as it
-is.
+Like CuPy's arrays, these neither mix with NumPy arrays nor turn into them implicitly. Copies between host and device,
+kernel launches and products are counted. g++ compiles the unchanged code of an ElementwiseKernel for the CPU.
 """
 
 import ctypes
@@ -17,7 +16,7 @@ import numpy as np
 
 COMPILER = shutil.which("g++")
 C_TYPES = {"f": "float", "d": "double"}
-# All of <cmath> that kernels use; to compile the header takes longer than to compile a kernel.
+# The part of <cmath> that the kernels use. Compiling the header would take longer than compiling a kernel.
 DECLARATIONS = """
 #define __device__
 extern "C" { double tanh(double); float tanhf(float); }
@@ -26,7 +25,7 @@ inline float tanh(float x) { return tanhf(x); }
 
 
 class Array:
-    """An array "on the device"; `host` is where it really is."""
+    """An array "on the device"; `host` is the NumPy array behind it."""
 
     def __init__(self, module, host):
         self.module, self.host = module, host
@@ -58,7 +57,7 @@ class Array:
         arrays = [part for part in parts if isinstance(part, np.ndarray)]
         if arrays:
             self.module.count["indexed"] += 1
-            # The number of rows that a mask chooses is asked for, and waited for.
+            # CuPy asks the device for the number of rows that a mask chooses and waits for it.
             self.module.count["to host"] += any(part.dtype == bool for part in arrays)
         return parts
 
@@ -97,7 +96,7 @@ Array.__hash__ = None
 
 
 class Module:
-    """The module `cupy`, and `cupyx` too. count: how often what was done."""
+    """The modules `cupy` and `cupyx`. count: how often each operation was called."""
 
     VIEWS = ("reshape", "transpose", "swapaxes", "view", "ravel")
 
@@ -109,13 +108,13 @@ class Module:
         return Array(self, value) if isinstance(value, (np.ndarray, np.floating)) else value
 
     def host_of(self, value):
-        """The host's array behind one of ours. NumPy's own arrays are refused, as CuPy does."""
+        """The NumPy array behind one of ours. NumPy's own arrays are refused, as CuPy does."""
         if isinstance(value, np.ndarray):
             raise TypeError("CuPy takes no NumPy arrays here")
         return value.host if isinstance(value, Array) else value
 
     def own(self, value):
-        """As `host_of`, where CuPy copies NumPy's arrays to the device."""
+        """Like `host_of`, for operations where CuPy copies NumPy's arrays to the device."""
         if isinstance(value, np.ndarray):
             self.count["to device"] += 1
             return value
@@ -139,7 +138,7 @@ class Module:
         return Array(self, np.array(value, dtype=dtype))
 
     def dot(self, left, right, out):
-        """CuPy copies operands that are contiguous neither way, and an `out` that overlaps them; ours never are."""
+        """CuPy copies operands that are neither C- nor F-contiguous, and an overlapping `out`; ours never are."""
         for array in (left.host, right.host):
             assert array.ndim == 2 and (array.flags.c_contiguous or array.flags.f_contiguous)
             assert not np.may_share_memory(array, out.host)
@@ -161,7 +160,7 @@ class Module:
 
 
 class Kernel:
-    """An ElementwiseKernel, of raw arrays and whole numbers only."""
+    """An ElementwiseKernel with raw arrays and int32 parameters only."""
 
     def __init__(self, module, in_params, out_params, operation, name, preamble):
         self.module, self.name = module, name

@@ -30,10 +30,14 @@ def params(model):
     return [(node, name) for node in model.walk() for name in node.param_names if node.has_param(name)]
 
 
+def stack(model):
+    return model.attrs["stack"](model)
+
+
 def build_for_rows(cell, dtype, H, scale=0.5, **settings):
-    """The part of a model that `encode` takes; its input is as wide as an output of both directions."""
+    """The stack of a model, which `encode` takes; its input is as wide as the output of both directions."""
     width = 2 * H if settings.get("bi", True) else H
-    return build(cell, dtype, nI=2 * H, width=width, scale=scale, **settings).layers[0]
+    return stack(build(cell, dtype, nI=2 * H, width=width, scale=scale, **settings))
 
 
 def moved(model, ops):

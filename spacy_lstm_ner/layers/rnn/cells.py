@@ -2,19 +2,18 @@
 
 Notation
 --------
-D      directions, computed side by side
-b      rows of the step: the segments that are still running
+D      directions, computed together
+b      rows of the step: the windows that still run
 H      hidden width
 K      number of blocks of a cell, each H wide: its gates and its candidate
-x      the input of the step; W (I, K·H) its weights, β (K·H) the bias, for each direction
+x      the input of the step; W (I, K·H) its weights and β (K·H) the bias, for each direction
 h      hidden state (b, D, H); R (K, D, H, H) the recurrent weights; U a block of R
 c      cell state (b, D, H), of the LSTM only
-⊙      product element by element; σ(z) = 1 / (1 + exp(-z)) = ½ + ½ tanh(z/2)
+⊙      elementwise product; σ(z) = 1 / (1 + exp(-z)) = ½ + ½ tanh(z/2)
 
-The arrays of a step hold one block after the other, so that what is done to a block, or to several, runs over memory
-without gaps, and each product is one of (b, H) and (H, H), which fits the caches. The blocks under a σ come
-with their weights halved (`Cell.scale`), so that one tanh runs over all blocks. Everything is written into arrays that
-are there: a step allocates nothing.
+The arrays of a step hold one block after the other. An operation on one block or several then runs over contiguous
+memory, and each matrix product is one of (b, H) and (H, H), which fits the caches. The weights of the gates are halved
+(`Cell.scale`), so that one tanh runs over all blocks. A step writes into existing arrays and allocates nothing.
 """
 
 from collections.abc import Sequence
@@ -30,27 +29,30 @@ from ...types import Array, Floats
 class Step:
     """Views into the buffers of a run, for the rows of one step. h_before and c_before belong to the step before."""
 
-    inputs: Array  # (K, b, D, H) x·W + β, to be read only, and only on the way forward
-    gates: Array  # (K, b, D, H) activations; to be read only on the way back
+    inputs: Array  # (K, b, D, H) x·W + β, read-only; forward only, else None
+    gates: Array  # (K, b, D, H) activations; written forward, read backward
     h: Array  # (b, D, H)
     h_before: Array  # (b, D, H)
-    c: Array  # (b, D, H) what the cell keeps: the cell state, or what else it says
+    c: Array  # (b, D, H) what the cell keeps: the cell state, or what the cell's docstring says
     c_before: Array  # (b, D, H)
-    work: Array  # (K, b, D, H) scratch; on the way forward it may be `gates`. The back-step leaves its gradients here
-    product: Array  # (K, b, D, H) scratch, on the way back only
+    work: Array  # (K, b, D, H) scratch, forward possibly the same array as `gates`; backward it takes the gradients
+    product: Array  # (K, b, D, H) scratch; backward only, else None
     spare: Array  # (b, D, H) scratch
-    bias: Array  # (D, H) β_h, of cells with a `recurrent_bias`; else None
+    bias: Array  # (D, H) β_h of cells with a `recurrent_bias`, else None
 
 
 class Cell:
-    """What a cell must say of itself, and its two steps.
+    """A recurrent cell: its properties, its step forward and its step backward.
 
-    blocks: the names of its blocks, in the order in which the weights hold them.
-    sigmoids: how many of the first blocks are gates under a σ.
-    keeps: whether it keeps a second array beside h for each row.
-    carries: whether that array is a state, handed from step to step.
-    overwrites_kept: whether its back-step leaves something else in that array.
-    recurrent_bias: whether a bias β_h (H,) is added to the product of the last block with the state.
+    Attributes:
+        name (str): its name in `CELLS` and in the names of nodes.
+        blocks (Sequence[str]): the names of its blocks, in the order of the weights.
+        sigmoids (int): how many of the blocks are gates; they come first.
+        keeps (bool): whether a run keeps a second array beside h.
+        carries (bool): whether that array is a state that the next step reads.
+        overwrites_kept (bool): whether the step backward overwrites that array.
+        recurrent_bias (bool): whether a bias β_h (H,) is added to the product of the state with the last block.
+        recurrent_init (str): how the blocks of R start, "orthogonal" or "identity".
     """
 
     name: str
@@ -63,7 +65,7 @@ class Cell:
     recurrent_init = "orthogonal"
 
     def scale(self, width: int) -> Floats:
-        """(K·H,) The factor that the weights of each column carry into the step: ½ under a σ."""
+        """(K·H,) The factor for each column of the weights: ½ for gates, 1 for other blocks. `width` is H."""
         factors = np.repeat([0.5] * self.sigmoids + [1.0] * (len(self.blocks) - self.sigmoids), width)
         return factors.astype("float32")
 
@@ -72,14 +74,15 @@ class Cell:
         raise NotImplementedError
 
     def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
-        """From dh (and dc): the gradient of s.inputs to s.work, that of h_before to dh, of c_before to dc.
+        """From the gradients dh and dc of s.h and s.c, compute that of s.inputs and those of the states before.
 
-        R: here each block is transposed.
+        The gradient of s.inputs goes to s.work. dh and dc are overwritten by those of s.h_before and s.c_before.
+        Each block of R is transposed here.
         """
         raise NotImplementedError
 
     def recurrent_gradient(self, xp: Any, d_inputs: Array, h_before: Array, kept: Array) -> Array:
-        """The gradient (D, H, K·H) of R from all rows: h_before (D, N, H), d_inputs (D, N, K·H), kept (D, N, H)."""
+        """(D, H, K·H) The gradient of R, from d_inputs (D, N, K·H), h_before (D, N, H) and kept (D, N, H)."""
         return xp.matmul(h_before.swapaxes(1, 2), d_inputs)
 
 
@@ -90,14 +93,14 @@ def _sigmoid_of_tanh(gates: Array) -> None:
 
 
 def _times_sigmoid_slope(gates: Array, d_gates: Array, scratch: Array) -> None:
-    """d_gates <- d_gates ⊙ g ⊙ (1 - g): the way back through σ."""
+    """d_gates <- d_gates ⊙ g ⊙ (1 - g), the gradient through σ."""
     np.subtract(1.0, gates, out=scratch)
     np.multiply(d_gates, gates, out=d_gates)
     np.multiply(d_gates, scratch, out=d_gates)
 
 
 def _times_tanh_slope(n: Array, dn: Array, scratch: Array) -> None:
-    """dn <- dn ⊙ (1 - n²): the way back through tanh."""
+    """dn <- dn ⊙ (1 - n²), the gradient through tanh."""
     np.multiply(n, n, out=scratch)
     np.subtract(1.0, scratch, out=scratch)
     np.multiply(dn, scratch, out=dn)
@@ -109,13 +112,13 @@ def _multiply(left: Array, R: Array, out: Array) -> None:
 
 
 def _before_tanh(s: Step, R: Array) -> None:
-    """All blocks of s.inputs + h_before·R, to s.work."""
+    """Write s.inputs + h_before·R of all blocks to s.work."""
     _multiply(s.h_before, R, s.work)
     np.add(s.work, s.inputs, out=s.work)
 
 
 def _through_products(d_blocks: Array, R: Array, products: Array, out: Array) -> None:
-    """out (b, D, H) = the sum over the blocks of d_blocks·R, where each block of R is transposed."""
+    """out (b, D, H) = the sum over the blocks of d_blocks·R, with each block of R transposed."""
     if len(R) == 1:
         _multiply(d_blocks[0], R[0], out)
         return
@@ -126,7 +129,7 @@ def _through_products(d_blocks: Array, R: Array, products: Array, out: Array) ->
 
 
 class LSTMCell(Cell):
-    """Long short-term memory (Hochreiter & Schmidhuber 1997), with the forget gate of Gers et al. 2000.
+    """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate (Gers, Schmidhuber & Cummins 2000).
 
     i_t = σ(x_t·W_i + h_{t-1}·U_i + β_i)        input gate
     f_t = σ(x_t·W_f + h_{t-1}·U_f + β_f)        forget gate
@@ -173,7 +176,7 @@ class LSTMCell(Cell):
 
 
 class SimpleGRUCell(Cell):
-    """The simplified gated recurrent unit: the update gate alone, no relevance gate.
+    """The simplified gated recurrent unit: an update gate, and no reset gate.
 
     z_t = σ(x_t·W_z + h_{t-1}·U_z + β_z)        update gate
     n_t = tanh(x_t·W_n + h_{t-1}·U_n + β_n)     candidate
@@ -205,9 +208,9 @@ def _interpolate(s: Step, z: Array, n: Array) -> None:
 
 
 def _interpolate_back(s: Step, dh: Array) -> None:
-    """Back through `_interpolate`, σ and tanh: the gradients of z and n to the first and last of s.work.
+    """The gradient through `_interpolate`, σ and tanh, to the first (z) and last (n) block of s.work.
 
-    Leaves z ⊙ dh in dh.
+    dh is overwritten by z ⊙ dh.
     """
     z, n = s.gates[0], s.gates[-1]
     dz, dn = s.work[0], s.work[-1]
@@ -221,18 +224,18 @@ def _interpolate_back(s: Step, dh: Array) -> None:
 
 
 class GRUCell(Cell):
-    """The gated recurrent unit (Cho et al. 2014): the relevance gate acts on the state before the product.
+    """The gated recurrent unit (Cho et al. 2014): the reset gate acts on the state before the product.
 
-    z_t = σ(x_t·W_z + h_{t-1}·U_z + β_z)              update gate
-    r_t = σ(x_t·W_r + h_{t-1}·U_r + β_r)              relevance (reset) gate
-    n_t = tanh(x_t·W_n + (r_t ⊙ h_{t-1})·U_n + β_n)   candidate
-    h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ n_t             hidden state
+        z_t = σ(x_t·W_z + h_{t-1}·U_z + β_z)              update gate
+        r_t = σ(x_t·W_r + h_{t-1}·U_r + β_r)              reset gate
+        n_t = tanh(x_t·W_n + (r_t ⊙ h_{t-1})·U_n + β_n)   candidate
+        h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ n_t             hidden state
 
-    The array it keeps is r_t ⊙ h_{t-1}.
+    It keeps r_t ⊙ h_{t-1}.
     """
 
     name = "gru"
-    blocks = ("update", "relevance", "candidate")
+    blocks = ("update", "reset", "candidate")
     sigmoids = 2
     keeps = True
 
@@ -266,7 +269,7 @@ class GRUCell(Cell):
 
 
 def _gates_of_gru(s: Step, R: Array) -> None:
-    """The first two blocks, update and relevance, to s.gates."""
+    """Write the first two blocks, update and reset gate, to s.gates."""
     work, gates = s.work[:2], s.gates[:2]
     _multiply(s.h_before, R[:2], work)
     np.add(work, s.inputs[:2], out=work)
@@ -275,18 +278,18 @@ def _gates_of_gru(s: Step, R: Array) -> None:
 
 
 class ResetAfterGRUCell(Cell):
-    """The gated recurrent unit as cuDNN and PyTorch compute it: the relevance gate acts on the product with the state.
+    """The gated recurrent unit as cuDNN and PyTorch compute it: the reset gate acts on the product with the state.
 
-    z_t = σ(x_t·W_z + h_{t-1}·U_z + β_z)                       update gate
-    r_t = σ(x_t·W_r + h_{t-1}·U_r + β_r)                       relevance (reset) gate
-    n_t = tanh(x_t·W_n + β_n + r_t ⊙ (h_{t-1}·U_n + β_h))      candidate
-    h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ n_t                      hidden state
+        z_t = σ(x_t·W_z + h_{t-1}·U_z + β_z)                       update gate
+        r_t = σ(x_t·W_r + h_{t-1}·U_r + β_r)                       reset gate
+        n_t = tanh(x_t·W_n + β_n + r_t ⊙ (h_{t-1}·U_n + β_h))      candidate
+        h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ n_t                      hidden state
 
-    The array it keeps is h_{t-1}·U_n + β_h, and after the way back the gradient of that sum.
+    It keeps h_{t-1}·U_n + β_h; the step backward overwrites it by its gradient.
     """
 
     name = "gru_reset_after"
-    blocks = ("update", "relevance", "candidate")
+    blocks = ("update", "reset", "candidate")
     sigmoids = 2
     keeps = True
     overwrites_kept = True
@@ -341,7 +344,7 @@ class RNNCell(Cell):
 
 
 class IdentityRNNCell(Cell):
-    """The identity RNN (Le, Jaitly & Hinton 2015): a rectifier, and U started at the identity matrix.
+    """The identity RNN (Le, Jaitly & Hinton 2015): a rectifier, with U started as the identity matrix.
 
     h_t = max(0, x_t·W + h_{t-1}·U + β)
     """

@@ -1,12 +1,17 @@
-"""The run of a cell through packed sequences on a CPU, forward and back, and what it shares with `device_run`.
+"""The run of a cell through packed sequences on a CPU, forward and backward.
 
-Notation as in `packed` and `cells`. What takes an `xp` (NumPy or CuPy) works on a GPU too.
+Notation as in `packed` and `cells`.
+
+chunk  about so many packed rows: whole steps whose inputs one product projects, or whose gradients one product adds to
+       the gradients of the weights
+
+Functions that take the module of the arrays, `xp`, serve `gpu` too.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Optional, Protocol, cast
+from typing import Any, Optional, Protocol
 
 import numpy as np
 from thinc.types import Floats2d
@@ -16,25 +21,28 @@ from ...types import Array
 from ..packed import Packed
 from .cells import Cell, Step
 
-# Inputs of steps are projected for so many rows at a time, and the gradients of weights are summed over so many:
-# enough for a fast product, few enough for the caches.
 CHUNK = 128
 BACK_CHUNK = 512
+"""Rows of a chunk, forward and backward: enough for a fast product, few enough for the caches."""
+
+Project = Callable[[int, int, Array], None]
+"""Writes x·W + β of the packed rows from its first to its second argument into its third, an array (D, rows, K·H)."""
 
 
 def collect(xp: Any, h: Array, packed: Packed) -> Floats2d:
-    """(N, D, H) by packed row -> (n_tokens, D·H) by token."""
+    """(N, D, H) hidden states by packed row -> (n_tokens, D·H) by token."""
     N, D, H = h.shape
     rows = packed.on(xp, "target").T * D + xp.arange(D)
-    return cast(Floats2d, take_rows(xp, h.reshape(N * D, H), rows).reshape(packed.n_tokens, D * H))
+    return take_rows(xp, h.reshape(N * D, H), rows).reshape(packed.n_tokens, D * H)
 
 
 @dataclass
 class Weights:
-    """The weights of a layer, laid out for the products of the run (`lay_out`).
+    """The recurrent weights of a layer, as the steps of a run use them.
 
-    R (K, D, H, H): the recurrent weights, which on the way forward carry `Cell.scale`.
-    h0, c0 (D, H) or None: learned initial states. bias (D, H) or None: the recurrent bias.
+    R (K, D, H, H): the blocks, see `blocks_of`; forward they are multiplied by `Cell.scale`, backward they are not.
+    h0, c0 (D, H): learned initial states, or None for zeros.
+    bias (D, H): the recurrent bias, or None.
     """
 
     R: Array
@@ -44,16 +52,18 @@ class Weights:
 
 
 def blocks_of(xp: Any, R: Array) -> Array:
-    """(D, H, K·H) -> (K, D, H, H)"""
+    """(D, H, K·H) -> (K, D, H, H), one contiguous matrix for each block and direction."""
     D, H, width = R.shape
     return xp.ascontiguousarray(R.reshape(D, H, width // H, H).transpose(2, 0, 1, 3))
 
 
 @dataclass
 class Run:
-    """What a run through the steps leaves.
+    """The states of a forward run.
 
-    h (N, D, H). For the way back: kept (N, D, H), and gates, of which each step has a (K, b, D, H) of its own.
+    h (N, D, H): the hidden states. The rest is for the backward run:
+    gates: the activations, (K, b, D, H) for each step.
+    kept (N, D, H): what the cell keeps.
     """
 
     h: Array
@@ -62,7 +72,7 @@ class Run:
 
 
 class _Blocks:
-    """Views (K, b, D, H) without gaps of memory for so many rows of blocks."""
+    """Memory for the blocks of rows, of which a step has a contiguous view (K, b, D, H)."""
 
     def __init__(self, memory: Array, K: int, D: int, H: int):
         self.shape = (K, D, H)
@@ -78,24 +88,25 @@ def _scratch(K: int, n: int, D: int, H: int, dtype: Any) -> _Blocks:
     return _Blocks(np.empty(n * K * D * H, dtype=dtype), K, D, H)
 
 
-def run_forward(
-    cell: Cell,
-    project: Callable[[int, int, Array], None],
-    packed: Packed,
-    weights: Weights,
-    is_train: bool,
-) -> Run:
-    """All steps.
+def run_forward(cell: Cell, project: Project, packed: Packed, weights: Weights, is_train: bool) -> Run:
+    """Run all steps, from the first to the last.
 
-    project: writes x·W + β of the packed rows from `start` to `end` into an array (D, end - start, K·H).
-    RETURNS the run. While predicting, only its `h` means anything.
+    Args:
+        cell (Cell): the cell.
+        project (Project): projects the inputs of packed rows.
+        packed (Packed): the index arrays of the batch.
+        weights (Weights): the recurrent weights, scaled.
+        is_train (bool): keep what `run_backward` needs.
+
+    Returns:
+        Run: the states. In prediction, only `h` is complete.
     """
     R = weights.R
     K, D, H, _ = R.shape
     N, dtype = packed.n_rows, R.dtype
     B = int(packed.batch_sizes.max(initial=0))
-    # One piece of memory for all that is as long as the batch: the allocator gives it back to the next batch, where it
-    # would give many large pieces back to the system, and have their pages made anew.
+    # One allocation for everything that grows with the batch. The allocator reuses it for the next batch; several
+    # large ones would go back to the system, which then maps new pages each time.
     n_kept = (N if is_train else B) if cell.keeps else 0
     memory = np.empty((N + n_kept + (N * K if is_train else 0)) * D * H, dtype=dtype)
     h = memory[: N * D * H].reshape(N, D, H)
@@ -128,7 +139,7 @@ def run_forward(
 
 
 def _end_of_chunk(packed: Packed, first: int, size: int) -> int:
-    """The end of the step by which at least `size` rows are reached from `first`."""
+    """The end of the first step that ends at least `size` rows after `first`, or N."""
     offsets = packed.offsets
     return offsets[min(bisect_left(offsets, first + size), len(offsets) - 1)]
 
@@ -141,23 +152,31 @@ def _start_states(weights: Weights, D: int, B: int, H: int, dtype: Any) -> tuple
     return h0, c0
 
 
-class Receiver(Protocol):
-    """What the way back takes from, and hands on to."""
+class Gradients(Protocol):
+    """Gives a backward run the gradients of the layer's output, and takes those that the run computes."""
 
-    def receive(self, start: int, end: int) -> Array:
-        """The gradient (end - start, D, H) of the hidden states of packed rows."""
+    def of_states(self, start: int, end: int) -> Array:
+        """The gradient (end - start, D, H) of the hidden states of packed rows, from the layer above."""
 
-    def hand_on(self, start: int, end: int, d_inputs: Array, h_before: Array, kept: Array) -> None:
-        """Take the gradient (D, end - start, K·H) of x·W + β of packed rows.
+    def add(self, start: int, end: int, d_inputs: Array, h_before: Array, kept: Array) -> None:
+        """Add the gradient (D, end - start, K·H) of x·W + β of packed rows.
 
-        h_before, kept (D, end - start, H): the states that they started from, and what the cell kept.
+        h_before, kept (D, end - start, H): the hidden states before these rows, and what the cell kept of them.
         """
 
 
-def run_backward(cell: Cell, run: Run, packed: Packed, weights: Weights, receiver: Receiver) -> tuple[Array, Array]:
-    """All steps back, by chunks of steps, from the last to the first. The R of the weights is unscaled here.
+def run_backward(cell: Cell, run: Run, packed: Packed, weights: Weights, gradients: Gradients) -> tuple[Array, Array]:
+    """Run all steps backward, from the last to the first.
 
-    RETURNS the gradients of h0 and c0.
+    Args:
+        cell (Cell): the cell.
+        run (Run): the forward run, with `is_train`. It stays as it is.
+        packed (Packed): the index arrays of the batch.
+        weights (Weights): the recurrent weights, not scaled.
+        gradients (Gradients): gives the gradients of the output and takes all others, a chunk at a time.
+
+    Returns:
+        tuple[Array, Array]: the gradients (D, H) of h0 and c0.
     """
     R = weights.R
     K, D, H, _ = R.shape
@@ -168,17 +187,17 @@ def run_backward(cell: Cell, run: Run, packed: Packed, weights: Weights, receive
     work_memory, product_memory = (_scratch(K, B, D, H, dtype) for _ in range(2))
     spare_memory = np.empty((B, D, H), dtype=dtype)
     h_start, c_start = _start_states(weights, D, B, H, dtype)
-    # The gradients that a step hands to the one before. Rows of segments that end there are still zero.
+    # The gradients that a step passes to the step before. They are still zero for the windows that end in it.
     dh_carried, dc_carried = (np.zeros((B, D, H), dtype=dtype) for _ in range(2))
     dh0, dc0 = np.zeros((D, H), dtype=dtype), np.zeros((D, H), dtype=dtype)
-    # The run stays as it is: another gradient may come back through it.
+    # A second gradient may go back through the same run.
     all_kept = run.kept.copy() if cell.overwrites_kept else run.kept
     b_before, start = -1, N
     for first, b, before in reversed(packed.steps):
         last = first + b
         if last <= start:
             start, end = _start_of_chunk(packed, last, BACK_CHUNK), last
-            dh = receiver.receive(start, end)
+            dh = gradients.of_states(start, end)
             d_inputs = chunk_memory[: (end - start) * D * K * H].reshape(D, end - start, K * H)
             d_blocks = d_inputs.reshape(D, end - start, K, H).transpose(2, 1, 0, 3)
         if b != b_before:
@@ -200,17 +219,17 @@ def run_backward(cell: Cell, run: Run, packed: Packed, weights: Weights, receive
             dc_carried[:] = 0.0
         if first == start:
             states = _states_before(run.h, packed, weights.h0, start, end).swapaxes(0, 1)
-            receiver.hand_on(start, end, d_inputs, states, all_kept[start:end].swapaxes(0, 1))
+            gradients.add(start, end, d_inputs, states, all_kept[start:end].swapaxes(0, 1))
     return dh0, dc0
 
 
 def _start_of_chunk(packed: Packed, last: int, size: int) -> int:
-    """The start of the step down to which at least `size` rows are reached from `last`."""
+    """The start of the last step that starts at least `size` rows before `last`, or 0."""
     return packed.offsets[max(bisect_right(packed.offsets, last - size) - 1, 0)]
 
 
 def _states_before(h: Array, packed: Packed, h0: Optional[Array], start: int, end: int) -> Array:
-    """(end - start, D, H) The hidden state that each row from `start` to `end` started from."""
+    """(end - start, D, H) The hidden state before each row from `start` to `end`."""
     states = take_rows(np, h, packed.previous[start:end])
     low, high = np.searchsorted(packed.first_rows, (start, end))
     states[packed.first_rows[low:high] - start] = 0.0 if h0 is None else h0

@@ -1,10 +1,9 @@
-"""The run of a cell through packed sequences on a GPU, forward and back: a product and a kernel for each step.
+"""The run of a cell through packed sequences on a GPU, forward and backward: a product and a kernel for each step.
 
-Notation as in `packed`, `cells` and `fused`. It does what `kernel` does on a CPU, with the same arguments. All segments
-run together, all inputs are projected by one product, and inside the loops nothing is copied to or from the host.
+Notation as in `packed`, `cells` and `gpu_kernels`. The functions are those of `cpu`, with the same arguments. All
+windows run together, one product projects all inputs, and the loops copy nothing to or from the host.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
@@ -14,15 +13,17 @@ from ...arrays import take_rows
 from ...types import Array
 from ..packed import Packed
 from .cells import Cell
-from .cpu import Receiver, Weights
+from .cpu import Gradients, Project, Weights
 from .gpu_kernels import STAGES, Stage, wide_weights
 
 
 @dataclass
-class DeviceRun:
-    """What a run through the steps leaves.
+class GpuRun:
+    """The states of a forward run.
 
-    h (N, D, H). For the way back: states and kept (N + B, D, H), gates (N, D, K, H); see `fused`.
+    h (N, D, H): the hidden states. The rest is for the backward run, see `gpu_kernels`:
+    states, kept (N + B, D, H).
+    gates (N, D, K, H).
     """
 
     h: Array
@@ -45,27 +46,21 @@ def _sizes(weights: Weights, packed: Packed) -> _Sizes:
 
 
 def _with_start(xp: Any, n: int, sizes: _Sizes, start: Optional[Array], dtype: Any) -> Array:
-    """(n + B, D, H), with the states that segments start from in the last B rows."""
+    """(n + B, D, H), with the states that windows start from in the last B rows."""
     states = xp.empty((n + sizes.B, sizes.D, sizes.H), dtype=dtype)
     states[n:] = 0.0 if start is None else start
     return states
 
 
-def run_forward(
-    cell: Cell,
-    project: Callable[[int, int, Array], None],
-    packed: Packed,
-    weights: Weights,
-    is_train: bool,
-) -> DeviceRun:
-    """All steps; see `kernel.run_forward`."""
+def run_forward(cell: Cell, project: Project, packed: Packed, weights: Weights, is_train: bool) -> GpuRun:
+    """Run all steps, from the first to the last; see `cpu.run_forward`."""
     R = weights.R
     xp = get_array_module(R)
     sizes, dtype = _sizes(weights, packed), R.dtype
     K, D, H, N, B = sizes
     states = _with_start(xp, N, sizes, weights.h0, dtype)
     n_kept = N if is_train else 0
-    # What a kernel does not use is one number long.
+    # An array that a kernel does not use has one element.
     kept = _with_start(xp, n_kept, sizes, weights.c0, dtype) if cell.keeps else xp.empty(1, dtype=dtype)
     n_gates = (N if is_train else B) if K > 1 else 0
     gates = xp.empty((n_gates, D, K, H) if n_gates else 1, dtype=dtype)
@@ -73,7 +68,7 @@ def run_forward(
     inputs = xp.empty((D, N, K * H), dtype=dtype)
     if N:
         project(0, N, inputs)
-    stages = [_ready(xp, stage, R, B) for stage in STAGES[cell.name][0]]
+    stages = [_forward_stage(xp, stage, R, B) for stage in STAGES[cell.name][0]]
     rows, keep = states.reshape(N + B, D * H), int(is_train)
     kept_rows = kept.reshape(-1, D * H) if cell.keeps else kept
     for first, b, before in packed.steps:
@@ -83,23 +78,23 @@ def run_forward(
                 kept[:b] = 0.0 if weights.c0 is None else weights.c0
         for stage, wide, product in stages:
             start = first if is_train else 0
-            left = kept_rows[start : start + b] if stage.of_kept else rows[before : before + b]
+            left = kept_rows[start : start + b] if stage.multiplies_kept else rows[before : before + b]
             xp.dot(left, wide, out=product[:b])
             numbers = (N, D, H, first, before, keep)
             stage.kernel(inputs, product, bias, *numbers, states, kept, gates, size=b * D * H)
-    return DeviceRun(states[:N], states, kept, gates)
+    return GpuRun(states[:N], states, kept, gates)
 
 
-def _ready(xp: Any, stage: Stage, R: Array, B: int) -> tuple[Stage, Array, Array]:
-    """A stage of the way forward, its weights, and the array for its product."""
+def _forward_stage(xp: Any, stage: Stage, R: Array, B: int) -> tuple[Stage, Array, Array]:
+    """A stage of the forward step, its weights, and the array for its product."""
     wide = wide_weights(xp, R, stage)
     return stage, wide, xp.empty((B, wide.shape[1]), dtype=R.dtype)
 
 
 def run_backward(
-    cell: Cell, run: DeviceRun, packed: Packed, weights: Weights, receiver: Receiver
+    cell: Cell, run: GpuRun, packed: Packed, weights: Weights, gradients: Gradients
 ) -> tuple[Array, Array]:
-    """All steps back, from the last to the first; see `kernel.run_backward`."""
+    """Run all steps backward, from the last to the first; see `cpu.run_backward`."""
     R = weights.R
     xp = get_array_module(R)
     sizes, dtype = _sizes(weights, packed), R.dtype
@@ -107,11 +102,11 @@ def run_backward(
     dh0, dc0 = xp.zeros((D, H), dtype=dtype), xp.zeros((D, H), dtype=dtype)
     if not N:
         return dh0, dc0
-    d_h = xp.ascontiguousarray(receiver.receive(0, N))
+    d_h = xp.ascontiguousarray(gradients.of_states(0, N))
     d_inputs = xp.empty((D, N, K * H), dtype=dtype)
-    # The gradients that a step hands to the one before. Rows of segments that end there are still zero.
+    # The gradients that a step passes to the step before. They are still zero for the windows that end in it.
     carried = xp.zeros((B, D, H), dtype=dtype)
-    stages = [_ready_back(xp, stage, R, B) for stage in STAGES[cell.name][1]]
+    stages = [_backward_stage(xp, stage, R, B) for stage in STAGES[cell.name][1]]
     product = last_product = stages[-1][3]
     all_kept = run.kept.copy() if cell.overwrites_kept else run.kept
     for first, b, before in reversed(packed.steps):
@@ -132,12 +127,12 @@ def run_backward(
             last_product[:] = 0.0
     states = take_rows(xp, run.states, packed.on(xp, "previous_or_start")).swapaxes(0, 1)
     kept = all_kept[:N].swapaxes(0, 1) if cell.keeps else all_kept
-    receiver.hand_on(0, N, d_inputs, states, kept)
+    gradients.add(0, N, d_inputs, states, kept)
     return dh0, dc0
 
 
-def _ready_back(xp: Any, stage: Stage, R: Array, B: int) -> tuple[Stage, Array, Array, Array]:
-    """A stage of the way back, its weights, what goes into the product, and what comes out of it."""
+def _backward_stage(xp: Any, stage: Stage, R: Array, B: int) -> tuple[Stage, Array, Array, Array]:
+    """A stage of the backward step, its weights, and the arrays for the left factor and the result of its product."""
     forward = wide_weights(xp, R, stage)
     D_H, width = forward.shape
     return stage, forward.T, xp.empty((B, width), dtype=R.dtype), xp.zeros((B, D_H), dtype=R.dtype)

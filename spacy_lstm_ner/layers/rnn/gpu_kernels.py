@@ -1,23 +1,23 @@
-"""The pointwise work of a step on a GPU: for each cell one kernel on the way forward and one on the way back.
+"""The elementwise work of a step on a GPU: for each cell, a kernel for the forward and one for the backward step.
 
-Notation as in `cells` and `packed`. A step is a matrix product and the kernel that follows it (on the way back, the
-kernel that comes before it). Only `gru`, whose relevance gate acts on the state before a product, has two of each.
+Notation as in `cells` and `packed`. A forward step is a matrix product followed by a kernel; a backward step is a
+kernel followed by a matrix product. Only `gru`, whose reset gate acts on the state before a product, has two of each.
 
-The code of a kernel runs for each i of the b·D·H units of a step. Arrays are those of the whole run, without gaps, and
-found by number, so that a launch needs no view of any of them:
+The code of a kernel runs for each i of the b·D·H units of a step. The arrays are those of the whole run, contiguous and
+indexed by number, so that a launch needs no views:
 
 inputs, d_inputs  (D, N, K·H)
-gates             (N, D, K·H); of a prediction only the step's rows
-h, kept           (N + B, D, H), the last B rows being the states that the segments start from; kept of a prediction
-                  (B, D, H): those of the step
-d_h               (N, D, H) the gradient of h from above
-product           (b, D, k·H) the product before, of the k blocks of the stage that it belongs to; on the way back it
-                  is what the states got from the step behind, (b, D, H)
-carried           (b, D, H) the rest of the gradient that one step hands to the one before, of c for the LSTM
-work              (b, D, k·H) what goes into the product after
+gates             (N, D, K·H); in prediction (b, D, K·H), the gates of the step alone
+h, kept           (N + B, D, H), where the last B rows are the states that the windows start from; in prediction, kept
+                  is (B, D, H), that of the step alone
+d_h               (N, D, H) the gradient of h from the layer above
+product           (b, D, k·H) the product before the kernel, of the k blocks of its stage; in a backward step (b, D, H)
+                  the gradient of h from the step after it or, in the second kernel of `gru`, that of kept
+carried           (b, D, H) what else a backward step passes to the step before; for the LSTM, the gradient of c
+work              (b, D, k·H) the left factor of the product after the kernel
 bias              (D, H)
 
-As in `cells`, inputs and product under a σ come halved, and σ(z) is ½ + ½ tanh(z/2).
+As in `cells`, inputs and product of a gate are halved, and σ(z) is ½ + ½ tanh(z/2).
 """
 
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ template <typename V> __device__ V tanh_slope(V y) { return V(1) - y * y; }
 """
 
 
-# j: the unit; rd: row and direction of the step, row·D + d. The numbers are the places of the unit in `h` now and
-# before, in `inputs` (x), `product` or `work` (p), `kept` now and before, and `gates` (g).
-FORWARD_PLACES = """
+# The indices of unit j in row and direction rd = row·D + d of the step: in `h` now and in the past step, in `inputs`
+# (x), in `product` and `work` (p), in `kept` now and in the past step, and in `gates` (g).
+FORWARD_INDICES = """
 const int j = (int) i % H, rd = (int) i / H;
 const long long now = (long long) first * D * H + i, past = (long long) before * D * H + i;
 const long long x = ((long long) (rd % D) * N + first + rd / D) * {K} * H + j;
@@ -43,7 +43,7 @@ const long long p = (long long) rd * {k} * H + j;
 const long long kept_now = keep ? now : (long long) i, kept_past = keep ? past : (long long) i;
 const long long g = ((keep ? (long long) first * D : 0) + rd) * {K} * H + j;
 """
-BACKWARD_PLACES = """
+BACKWARD_INDICES = """
 const int j = (int) i % H, rd = (int) i / H;
 const long long now = (long long) first * D * H + i, past = (long long) before * D * H + i;
 const long long x = ((long long) (rd % D) * N + first + rd / D) * {K} * H + j;
@@ -64,20 +64,25 @@ PARAMETERS = {
 
 @dataclass(frozen=True)
 class Stage:
-    """A product of the recurrent weights of some blocks, and the kernel that goes with it.
+    """A product with the recurrent weights of some blocks, and its kernel.
 
-    name: of the kernel. blocks: how many blocks the cell has. first, last: those of the product.
-    of_kept: on the way forward, whether the product is of what the cell keeps, not of the state before.
-    code: what is done for each unit.
+    Attributes:
+        name (str): the name of the kernel.
+        step (Literal["forward", "backward"]): the step that it belongs to.
+        blocks (int): the number of blocks of the cell.
+        first (int): the first block of the product.
+        last (int): the end of the blocks of the product.
+        code (str): what the kernel does for each unit.
+        multiplies_kept (bool): whether the product of a forward step is that of `kept`, not of the state before.
     """
 
     name: str
-    way: Literal["forward", "backward"]
+    step: Literal["forward", "backward"]
     blocks: int
     first: int
     last: int
     code: str
-    of_kept: bool = False
+    multiplies_kept: bool = False
 
     @property
     def width(self) -> int:
@@ -86,18 +91,18 @@ class Stage:
 
     @property
     def parameters(self) -> tuple[str, str]:
-        """What goes in and what comes out, as CuPy wants it declared."""
-        return PARAMETERS[self.way]
+        """The kernel's inputs and outputs, in CuPy's form."""
+        return PARAMETERS[self.step]
 
     @property
     def operation(self) -> str:
-        """The code, with the places of the unit before it."""
-        places = FORWARD_PLACES if self.way == "forward" else BACKWARD_PLACES
-        return places.format(K=self.blocks, k=self.width) + self.code
+        """The indices of a unit, then the code."""
+        indices = FORWARD_INDICES if self.step == "forward" else BACKWARD_INDICES
+        return indices.format(K=self.blocks, k=self.width) + self.code
 
     @cached_property
     def kernel(self) -> Any:
-        """The CuPy kernel. It is compiled when it is first called, and then kept by CuPy."""
+        """The CuPy kernel. CuPy compiles it at its first call and keeps it."""
         import cupy
 
         return cupy.ElementwiseKernel(*self.parameters, self.operation, self.name, preamble=PREAMBLE, no_return=True)
@@ -140,7 +145,7 @@ gates[g] = update;
 gates[g + H] = candidate;
 h[now] = candidate + update * (h[past] - candidate);
 """
-# Back through the interpolation of state and candidate, for all GRUs; `candidate` is their last block.
+# The gradient through the interpolation of state and candidate, for all GRUs; the candidate is the last block.
 INTERPOLATION_BACK = """
 const T update = gates[g], candidate = gates[g + {last} * H];
 const T dh = d_h[now] + carried[i] + product[i];
@@ -158,10 +163,10 @@ d_inputs[x + H] = work[p + H] = d_candidate;
 
 
 GRU_FORWARD_GATES = """
-const T relevance = sigma(inputs[x + H] + product[p + H]);
+const T reset = sigma(inputs[x + H] + product[p + H]);
 gates[g] = sigma(inputs[x] + product[p]);
-gates[g + H] = relevance;
-kept[kept_now] = relevance * h[past];
+gates[g + H] = reset;
+kept[kept_now] = reset * h[past];
 """
 GRU_FORWARD_STATE = """
 const T update = gates[g];
@@ -177,20 +182,20 @@ d_inputs[x + 2 * H] = work[p] = d_candidate;
 """
 )
 GRU_BACKWARD_GATES = """
-const T relevance = gates[g + H], d_kept = product[i];
-carried[i] += d_kept * relevance;
+const T reset = gates[g + H], d_kept = product[i];
+carried[i] += d_kept * reset;
 work[p] = d_inputs[x];
-d_inputs[x + H] = work[p + H] = d_kept * h[past] * sigma_slope(relevance);
+d_inputs[x + H] = work[p + H] = d_kept * h[past] * sigma_slope(reset);
 """
 
 
 RESET_AFTER_FORWARD = """
 const T update = sigma(inputs[x] + product[p]);
-const T relevance = sigma(inputs[x + H] + product[p + H]);
+const T reset = sigma(inputs[x + H] + product[p + H]);
 const T of_state = product[p + 2 * H] + bias[rd % D * H + j];
-const T candidate = tanh(inputs[x + 2 * H] + relevance * of_state);
+const T candidate = tanh(inputs[x + 2 * H] + reset * of_state);
 gates[g] = update;
-gates[g + H] = relevance;
+gates[g + H] = reset;
 gates[g + 2 * H] = candidate;
 kept[kept_now] = of_state;
 h[now] = candidate + update * (h[past] - candidate);
@@ -198,11 +203,11 @@ h[now] = candidate + update * (h[past] - candidate);
 RESET_AFTER_BACKWARD = (
     INTERPOLATION_BACK.format(last=2)
     + """
-const T relevance = gates[g + H];
+const T reset = gates[g + H];
 d_inputs[x] = work[p] = d_update;
-d_inputs[x + H] = work[p + H] = d_candidate * kept[now] * sigma_slope(relevance);
+d_inputs[x + H] = work[p + H] = d_candidate * kept[now] * sigma_slope(reset);
 d_inputs[x + 2 * H] = d_candidate;
-kept[now] = work[p + 2 * H] = d_candidate * relevance;
+kept[now] = work[p + 2 * H] = d_candidate * reset;
 """
 )
 
@@ -213,7 +218,7 @@ h[now] = tanh(inputs[x] + product[p]);
 RNN_BACKWARD = """
 d_inputs[x] = work[p] = (d_h[now] + product[i]) * tanh_slope(h[now]);
 """
-# Written so that what is not a number stays so.
+# NaN stays NaN: with `sum > 0 ? sum : 0` it would become 0.
 IDENTITY_RNN_FORWARD = """
 const T sum = inputs[x] + product[p];
 h[now] = sum < T(0) ? T(0) : sum;
@@ -235,7 +240,7 @@ STAGES: dict[str, tuple[tuple[Stage, ...], tuple[Stage, ...]]] = {
     "gru": (
         (
             Stage("gru_forward_gates", "forward", 3, 0, 2, GRU_FORWARD_GATES),
-            Stage("gru_forward_state", "forward", 3, 2, 3, GRU_FORWARD_STATE, of_kept=True),
+            Stage("gru_forward_state", "forward", 3, 2, 3, GRU_FORWARD_STATE, multiplies_kept=True),
         ),
         (
             Stage("gru_backward_state", "backward", 3, 2, 3, GRU_BACKWARD_STATE),
@@ -247,14 +252,14 @@ STAGES: dict[str, tuple[tuple[Stage, ...], tuple[Stage, ...]]] = {
     "rnn": _stages("rnn", 1, RNN_FORWARD, RNN_BACKWARD),
     "rnn_identity": _stages("rnn_identity", 1, IDENTITY_RNN_FORWARD, IDENTITY_RNN_BACKWARD),
 }
-"""The stages of a step of each cell, on the way forward and on the way back."""
+"""The stages of the forward step and of the backward step of each cell."""
 
 
 def wide_weights(xp: Any, R: Array, stage: Stage) -> Array:
-    """(D·H, D·k·H) The recurrent weights of a stage, from R (K, D, H, H): one product for both directions.
+    """(D·H, D·k·H) The recurrent weights of a stage, from R (K, D, H, H), for one product of both directions.
 
-    The blocks where two directions would meet are zero. That doubles the operations of a step, and spares a second
-    product, and the copies that CuPy would make to part the rows of the directions.
+    The blocks between different directions are zero. That doubles the operations of a step, but saves a second product
+    and the copies that CuPy would make to separate the rows of the directions.
     """
     _, D, H, _ = R.shape
     wide = xp.zeros((D, H, D, stage.width, H), dtype=R.dtype)

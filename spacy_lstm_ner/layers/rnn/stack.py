@@ -3,25 +3,26 @@
 Notation as in `packed` and `cells`; I is the input width of a layer, O = D·H its output width.
 """
 
-from typing import Any, List, Optional, cast
+from typing import Any, List, Optional, Tuple
 
 import numpy as np
-from thinc.api import Model, Ops
+from thinc.api import Model
 from thinc.layers.with_ragged import forward as forward_any_sequences
 from thinc.layers.with_ragged import init as init_any_sequences
-from thinc.types import Floats2d, Ints1d, Ragged
+from thinc.types import Floats2d, Ragged
 
 from ...arrays import split_rows
 from ...types import Array, Backprop, Ints
 from ..packed import Packed, pack
-from .single_layer import Sequences, project_inputs, single_layer
+from .options import RecurrentOptions, hidden_width
+from .single_layer import Distinct, Sequences, project_inputs, single_layer
 
-# Segments that run together on a CPU. At this number what a step works on fits its caches, and at widths of up to 100
-# OpenBLAS has a product for small matrices; narrower layers go up to the second number.
+# The most windows of a group on a CPU. With 96, the arrays of a step fit the caches and, at widths of up to 100,
+# OpenBLAS has a product for small matrices. Narrower layers take more, up to the second number.
 GROUP, LARGEST_GROUP = 96, 144
 
-
-ListOrRagged = Any  # List[Floats2d], Ragged or Padded: what thinc's with_ragged takes and gives back
+AnySequences = Any
+"""List[Floats2d], Ragged or Padded; a layer gives back the form that it takes."""
 
 
 def LSTM(
@@ -36,22 +37,47 @@ def LSTM(
     learn_initial_state: bool = False,
     window: int = 0,
     context: int = 0,
-) -> Model[ListOrRagged, ListOrRagged]:
+) -> Model[AnySequences, AnySequences]:
     """Long short-term memory layers as a Thinc layer.
 
-    nO: output width, both directions together. nI: input width; inferred at initialization.
-    bi: read each sequence in both directions. depth: layers on top of each other.
-    dropout: rate of the locked dropout (one mask for all tokens of a sequence) on each layer's input and on the
-        output; it is the attribute `dropout_rate`, which spaCy's trainer sets to `training.dropout`.
-    recurrent_dropout: rate of the dropout on the recurrent weights (one mask a batch, Merity et al. 2017).
-    residual: add a layer's input to its output where the widths agree.
-    learn_initial_state: learn the states that sequences start from, instead of zeros.
-    window, context: cut longer sequences into windows of so many tokens, each entered through so many tokens of
-        context, and run them side by side (0: never).
+    The cell is that of Hochreiter & Schmidhuber (1997), Long Short-Term Memory, with the forget gate of Gers,
+    Schmidhuber & Cummins (2000), Learning to Forget. Recurrent weights start orthogonal (Saxe et al. 2014), and the
+    bias of the forget gate starts at 1 (Jozefowicz et al. 2015).
 
-    Takes and gives List[Floats2d], Ragged or Padded. Raises ValueError for settings out of range.
+    Args:
+        nO (Optional[int]): output width, both directions together. By default, inferred at initialization.
+        nI (Optional[int]): input width. By default, inferred at initialization.
+        bi (bool): read each sequence in both directions.
+        depth (int): number of layers on top of each other.
+        dropout (float): rate of the locked dropout, with one mask for all tokens of a sequence (Gal & Ghahramani 2016),
+            on each layer's input and on the output. It is the attribute `dropout_rate`, which spaCy's trainer sets to
+            `training.dropout`.
+        recurrent_dropout (float): rate of the dropout on the recurrent weights, with one mask for a batch (Merity et
+            al. 2017).
+        residual (bool): add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): learn the states that sequences start from, instead of zeros.
+        window (int): cut longer sequences into windows of this many tokens and run them side by side (0: never).
+        context (int): tokens in front of each window, in reading direction, that the recurrence runs through first.
+
+    Returns:
+        Model[AnySequences, AnySequences]: a layer from sequences (length, nI) to sequences (length, nO), as
+            List[Floats2d], Ragged or Padded.
+
+    Raises:
+        ValueError: if a setting is out of its range.
     """
-    return _build("lstm", **locals())
+    options = RecurrentOptions(
+        "LSTM",
+        bidirectional=bi,
+        depth=depth,
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+        residual=residual,
+        learn_initial_state=learn_initial_state,
+        window=window,
+        context=context,
+    )
+    return with_sequences(recurrent("lstm", nO, nI, options))
 
 
 def GRU(
@@ -68,17 +94,45 @@ def GRU(
     learn_initial_state: bool = False,
     window: int = 0,
     context: int = 0,
-) -> Model[ListOrRagged, ListOrRagged]:
-    """Gated recurrent units as a Thinc layer. The settings are those of `LSTM`, and:
+) -> Model[AnySequences, AnySequences]:
+    """Gated recurrent units as a Thinc layer.
 
-    simple: leave the relevance gate out.
-    reset_after: let the relevance gate act after the product with the state, as cuDNN and PyTorch do.
+    The cell is that of Cho et al. (2014), Learning Phrase Representations using RNN Encoder–Decoder for Statistical
+    Machine Translation, or one of two variants of it.
+
+    Args:
+        nO (Optional[int]): output width, both directions together. By default, inferred at initialization.
+        nI (Optional[int]): input width. By default, inferred at initialization.
+        simple (bool): leave out the reset gate.
+        reset_after (bool): apply the reset gate after the product with the state, as cuDNN and PyTorch do.
+        bi (bool): read each sequence in both directions. This and the arguments below are those of `LSTM`.
+        depth (int): number of layers.
+        dropout (float): rate of the locked dropout.
+        recurrent_dropout (float): rate of the dropout on the recurrent weights.
+        residual (bool): add a layer's input to its output.
+        learn_initial_state (bool): learn the start states.
+        window (int): tokens of a window (0: no windows).
+        context (int): tokens in front of each window.
+
+    Returns:
+        Model[AnySequences, AnySequences]: a layer from sequences (length, nI) to sequences (length, nO), as
+            List[Floats2d], Ragged or Padded.
+
+    Raises:
+        ValueError: if a setting is out of its range, or both `simple` and `reset_after` are set.
     """
-    settings = locals()
-    simple, reset_after = settings.pop("simple"), settings.pop("reset_after")
-    if simple and reset_after:
-        raise ValueError("GRU: simple and reset_after exclude each other; the simplified GRU has no relevance gate")
-    return _build("gru_simple" if simple else "gru_reset_after" if reset_after else "gru", **settings)
+    options = RecurrentOptions(
+        "GRU",
+        bidirectional=bi,
+        depth=depth,
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+        residual=residual,
+        learn_initial_state=learn_initial_state,
+        window=window,
+        context=context,
+    )
+    return with_sequences(recurrent(gru_cell("GRU", simple, reset_after), nO, nI, options))
 
 
 def RNN(
@@ -94,109 +148,137 @@ def RNN(
     learn_initial_state: bool = False,
     window: int = 0,
     context: int = 0,
-) -> Model[ListOrRagged, ListOrRagged]:
-    """Plain recurrent layers (tanh) as a Thinc layer; `identity` takes the identity RNN. The rest as for `LSTM`."""
-    settings = locals()
-    return _build("rnn_identity" if settings.pop("identity") else "rnn", **settings)
+) -> Model[AnySequences, AnySequences]:
+    """Plain recurrent layers as a Thinc layer.
+
+    The cell is that of Elman (1990), Finding Structure in Time, or the identity RNN of Le, Jaitly & Hinton (2015), A
+    Simple Way to Initialize Recurrent Networks of Rectified Linear Units.
+
+    Args:
+        nO (Optional[int]): output width, both directions together. By default, inferred at initialization.
+        nI (Optional[int]): input width. By default, inferred at initialization.
+        identity (bool): the identity RNN, with a rectifier in place of tanh and recurrent weights that start as the
+            identity matrix.
+        bi (bool): read each sequence in both directions. This and the arguments below are those of `LSTM`.
+        depth (int): number of layers.
+        dropout (float): rate of the locked dropout.
+        recurrent_dropout (float): rate of the dropout on the recurrent weights.
+        residual (bool): add a layer's input to its output.
+        learn_initial_state (bool): learn the start states.
+        window (int): tokens of a window (0: no windows).
+        context (int): tokens in front of each window.
+
+    Returns:
+        Model[AnySequences, AnySequences]: a layer from sequences (length, nI) to sequences (length, nO), as
+            List[Floats2d], Ragged or Padded.
+
+    Raises:
+        ValueError: if a setting is out of its range.
+    """
+    options = RecurrentOptions(
+        "RNN",
+        bidirectional=bi,
+        depth=depth,
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+        residual=residual,
+        learn_initial_state=learn_initial_state,
+        window=window,
+        context=context,
+    )
+    return with_sequences(recurrent(rnn_cell(identity), nO, nI, options))
 
 
-def _build(cell: str, *, nO: Optional[int], nI: Optional[int], **settings: Any) -> Model[ListOrRagged, ListOrRagged]:
-    layer = recurrent(cell, nO, nI, **settings)
+def gru_cell(name: str, simple: bool, reset_after: bool) -> str:
+    """The key in `CELLS` of a GRU; `name` is that of the layer, for the error."""
+    if simple and reset_after:
+        raise ValueError(f"{name}: simple and reset_after exclude each other; the simplified GRU has no reset gate")
+    return "gru_simple" if simple else "gru_reset_after" if reset_after else "gru"
+
+
+def rnn_cell(identity: bool) -> str:
+    """The key in `CELLS` of a plain recurrent network."""
+    return "rnn_identity" if identity else "rnn"
+
+
+def with_sequences(stack: Model[Ragged, Ragged]) -> Model[AnySequences, AnySequences]:
+    """Let a stack of recurrent layers take and give sequences of every form.
+
+    Args:
+        stack (Model[Ragged, Ragged]): the layers, from `recurrent`.
+
+    Returns:
+        Model[AnySequences, AnySequences]: a layer whose `attrs["stack"]` is a function from the layer to the stack.
+    """
     return Model(
-        f"sequences({layer.name})",
+        f"sequences({stack.name})",
         _sequences_forward,
         init=_sequences_init,
-        layers=[layer],
-        dims={"nO": nO},
+        layers=[stack],
+        dims={"nO": stack.maybe_get_dim("nO")},
+        attrs={"stack": inner_stack},
     )
+
+
+def inner_stack(model: Model[AnySequences, AnySequences]) -> Model[Ragged, Ragged]:
+    """The stack inside a layer from `with_sequences`. Callers get this function as `attrs["stack"]`."""
+    return model.layers[0]
 
 
 def _sequences_init(model: Model[Any, Any], X: Any = None, Y: Any = None) -> None:
     init_any_sequences(model, X=X, Y=Y)
-    model.set_dim("nO", model.layers[0].get_dim("nO"))
+    model.set_dim("nO", inner_stack(model).get_dim("nO"))
 
 
-def _sequences_forward(model: Model[Any, Any], X: ListOrRagged, is_train: bool) -> tuple[Any, Backprop]:
-    """Lists here, since Ragged forgets the width of a batch without tokens; the rest by Thinc's with_ragged."""
+def _sequences_forward(model: Model[Any, Any], X: Any, is_train: bool) -> Tuple[Any, Backprop]:
     if not isinstance(X, list):
         return forward_any_sequences(model, X, is_train)
-    ops, layer = model.ops, model.layers[0]
+    # Not for lists: a Ragged without tokens does not know its width.
+    ops, stack = model.ops, inner_stack(model)
     lengths = np.array([len(x) for x in X], dtype=np.int64)
     n_tokens = int(lengths.sum())
-    flat = ops.flatten(X) if n_tokens else ops.alloc2f(0, layer.get_dim("nI"))
-    Y, backprop_rows = encode(layer, flat, lengths, is_train)
+    flat = ops.flatten(X) if n_tokens else ops.alloc2f(0, stack.get_dim("nI"))
+    Y, backprop_rows = encode(stack, flat, lengths, is_train)
 
     def backprop(dYs: List[Floats2d]) -> List[Floats2d]:
         if [len(dY) for dY in dYs] != lengths.tolist():
-            raise ValueError(f"{layer.name}: the gradients do not have the lengths of the {len(lengths)} outputs")
-        dY = ops.flatten(dYs) if n_tokens else ops.alloc2f(0, layer.get_dim("nO"))
+            raise ValueError(f"{stack.name}: the gradients do not have the lengths of the {len(lengths)} outputs")
+        dY = ops.flatten(dYs) if n_tokens else ops.alloc2f(0, stack.get_dim("nO"))
         return split_rows(backprop_rows(dY), lengths)
 
     return split_rows(Y, lengths), backprop
 
 
-def recurrent(
-    cell: str,
-    nO: Optional[int] = None,
-    nI: Optional[int] = None,
-    *,
-    bi: bool,
-    depth: int,
-    dropout: float,
-    recurrent_dropout: float,
-    residual: bool,
-    learn_initial_state: bool,
-    window: int,
-    context: int,
-) -> Model[Ragged, Ragged]:
-    """The stack of layers on Ragged data; see `LSTM` for the settings. `cell` is a key of CELLS."""
-    n_directions = 2 if bi else 1
-    _check_settings(nO, n_directions, depth, dropout, recurrent_dropout, window, context)
-    hidden = None if nO is None else nO // n_directions
-    layers = [
-        single_layer(cell, hidden, nI if k == 0 else nO, n_directions, recurrent_dropout, learn_initial_state)
-        for k in range(depth)
-    ]
+def recurrent(cell: str, nO: Optional[int], nI: Optional[int], options: RecurrentOptions) -> Model[Ragged, Ragged]:
+    """A stack of recurrent layers on Ragged data.
+
+    Args:
+        cell (str): a key of `CELLS`.
+        nO (Optional[int]): output width, all directions together; None until initialization.
+        nI (Optional[int]): input width; None until initialization.
+        options (RecurrentOptions): the settings.
+
+    Returns:
+        Model[Ragged, Ragged]: the stack; `encode` and `encode_distinct` run it on plain arrays.
+
+    Raises:
+        ValueError: if `nO` is no width for the number of directions.
+    """
+    hidden = None if nO is None else hidden_width(options.name, nO, options.n_directions)
     return Model(
         f"recurrent({cell})",
         _forward,
         init=_init,
-        layers=layers,
+        layers=[single_layer(cell, hidden, nO if k else nI, options) for k in range(options.depth)],
         dims={"nO": nO, "nI": nI},
         attrs={
-            "dropout_rate": dropout,
-            "residual": residual,
-            "n_directions": n_directions,
-            "window": window,
-            "context": context,
+            "dropout_rate": options.dropout,
+            "residual": options.residual,
+            "n_directions": options.n_directions,
+            "window": options.window,
+            "context": options.context,
         },
     )
-
-
-def _check_settings(
-    width: Optional[int],
-    n_directions: int,
-    depth: int,
-    dropout: float,
-    recurrent_dropout: float,
-    window: int,
-    context: int,
-) -> None:
-    numbers = {"depth": depth, "window": window, "context": context}
-    for name, number in (numbers if width is None else {"width": width, **numbers}).items():
-        if not isinstance(number, (int, np.integer)):
-            raise ValueError(f"{name} is {number!r}, but must be a whole number")
-    if width is not None and (width < n_directions or width % n_directions):
-        even = "an even number of at least 2 (it is shared by two directions)"
-        raise ValueError(f"width is {width}, but must be {even if n_directions == 2 else 'at least 1'}")
-    if depth < 1:
-        raise ValueError(f"depth is {depth}, but must be at least 1")
-    for name, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-        if not 0.0 <= rate < 1.0:
-            raise ValueError(f"{name} is {rate}, but must be at least 0 and less than 1")
-    for name, tokens in (("window", window), ("context", context)):
-        if tokens < 0:
-            raise ValueError(f"{name} is {tokens} tokens, but must be at least 0 (0: off)")
 
 
 def _init(model: Model[Ragged, Ragged], X: Optional[Ragged] = None, Y: Optional[Ragged] = None) -> None:
@@ -204,19 +286,19 @@ def _init(model: Model[Ragged, Ragged], X: Optional[Ragged] = None, Y: Optional[
         model.set_dim("nI", X.data.shape[1])
     if Y is not None and Y.data.shape[0]:
         model.set_dim("nO", Y.data.shape[1])
-    if model.get_dim("nI") < 1:
-        raise ValueError(f"{model.name}: the width of the input is {model.get_dim('nI')}, but must be at least 1")
-    n_directions = model.attrs["n_directions"]
-    _check_settings(model.get_dim("nO"), n_directions, len(model.layers), 0.0, 0.0, 0, 0)
+    nI, nO = model.get_dim("nI"), model.get_dim("nO")
+    if nI < 1:
+        raise ValueError(f"{model.name}: the width of the input is {nI}, but must be at least 1")
+    hidden = hidden_width(model.name, nO, model.attrs["n_directions"])
     for k, layer in enumerate(model.layers):
-        layer.set_dim("nI", model.get_dim("nI") if k == 0 else model.get_dim("nO"))
-        layer.set_dim("nO", model.get_dim("nO") // n_directions)
+        layer.set_dim("nI", nO if k else nI)
+        layer.set_dim("nO", hidden)
         layer.initialize()
 
 
-def _forward(model: Model[Ragged, Ragged], X: Ragged, is_train: bool) -> tuple[Ragged, Backprop]:
-    data = X.data if X.data.size else model.ops.alloc2f(0, model.get_dim("nI"))
-    Y, backprop_rows = encode(model, cast(Floats2d, data), X.lengths, is_train)
+def _forward(model: Model[Ragged, Ragged], X: Ragged, is_train: bool) -> Tuple[Ragged, Backprop]:
+    data: Array = X.data if X.data.size else model.ops.alloc2f(0, model.get_dim("nI"))
+    Y, backprop_rows = encode(model, data, X.lengths, is_train)
 
     def backprop(dY: Ragged) -> Ragged:
         dX = backprop_rows(dY.data if dY.data.size else model.ops.alloc2f(0, model.get_dim("nO")))
@@ -225,39 +307,113 @@ def _forward(model: Model[Ragged, Ragged], X: Ragged, is_train: bool) -> tuple[R
     return Ragged(Y, X.lengths), backprop
 
 
-def encode(model: Model[Ragged, Ragged], X: Floats2d, lengths: Ints1d, is_train: bool) -> tuple[Floats2d, Backprop]:
-    """Run a `recurrent` model over a batch.
+def encode(model: Model[Ragged, Ragged], X: Floats2d, lengths: Array, is_train: bool) -> Tuple[Floats2d, Backprop]:
+    """Run a stack of recurrent layers over a batch.
 
-    X (n_tokens, I): one row a token. lengths (n_sequences,): tokens of each sequence.
-    RETURNS: the output (n_tokens, O), and the callback from its gradient to that of X.
-    Raises ValueError if X has another shape than lengths and model ask for, or the gradient another than the output.
+    Args:
+        model (Model[Ragged, Ragged]): the stack, from `recurrent`.
+        X (Floats2d): (n_tokens, I) one row for each token.
+        lengths (Array): (n_sequences,) tokens of each sequence, on any device.
+        is_train (bool): apply dropout, and keep what the gradient needs.
+
+    Returns:
+        Tuple[Floats2d, Backprop]: the output (n_tokens, O), and the callback from its gradient to that of X.
+
+    Raises:
+        ValueError: if X does not have the shape that the lengths and the model require; in the callback, if the
+            gradient does not have the shape of the output, or the model was run without `is_train`.
     """
     lengths = model.ops.to_numpy(lengths)
     _check_shape(model.name, "input", X, (_n_tokens(model.name, lengths), model.get_dim("nI")))
-    packed = _packed(model, lengths, isinstance(X, np.ndarray))
-    rate = model.attrs["dropout_rate"] if is_train else 0.0
-    Y, drop_output_back = _locked_dropout(model.ops, X, packed, rate)
-    backprops: list[tuple[Backprop, bool, Backprop]] = []
-    for layer in model.layers:
-        inputs = Y
-        Y, backprop_layer = layer(Sequences(inputs, packed), is_train)
-        residual = model.attrs["residual"] and inputs.shape[1] == Y.shape[1]
-        if residual:
-            Y += inputs
-        Y, drop_back = _locked_dropout(model.ops, Y, packed, rate)
-        backprops.append((backprop_layer, residual, drop_back))
-
+    packed = _pack(model, lengths, isinstance(X, np.ndarray))
+    X, drop_back = _locked_dropout(model, X, packed, is_train)
+    Y, backprop_layers = _run_layers(model, Sequences(X, packed), is_train)
     shape = Y.shape
 
     def backprop(dY: Floats2d) -> Floats2d:
         _check_shape(model.name, "gradient", dY, shape)
+        return drop_back(backprop_layers(dY))
+
+    return Y, backprop
+
+
+def project_distinct(model: Model[Ragged, Ragged], X: Floats2d) -> Tuple[Array, ...]:
+    """What `encode_distinct` needs of distinct inputs. It depends on each input alone, so it can be cached.
+
+    Args:
+        model (Model[Ragged, Ragged]): the stack, from `recurrent`.
+        X (Floats2d): (n, I) distinct inputs.
+
+    Returns:
+        Tuple[Array, ...]: the input projections (D, n, K·H) of the first layer and, if a residual connection leads
+            around it, X.
+    """
+    first = model.layers[0]
+    projected = project_inputs(first, X)
+    return (projected, X) if _is_residual(model, first) else (projected,)
+
+
+def encode_distinct(model: Model[Ragged, Ragged], projected: Tuple[Array, ...], rows: Ints, lengths: Ints) -> Floats2d:
+    """Predict like `encode`, where tokens share inputs.
+
+    Args:
+        model (Model[Ragged, Ragged]): the stack, from `recurrent`.
+        projected (Tuple[Array, ...]): the distinct inputs, from `project_distinct`.
+        rows (Ints): (n_tokens,) the distinct input of each token.
+        lengths (Ints): (n_sequences,) tokens of each sequence.
+
+    Returns:
+        Floats2d: (n_tokens, O) the output.
+    """
+    packed = _pack(model, lengths, isinstance(projected[0], np.ndarray))
+    Y, _ = _run_layers(model, Sequences(Distinct(rows, *projected), packed), False)
+    return Y
+
+
+def _run_layers(model: Model[Ragged, Ragged], inputs: Sequences, is_train: bool) -> Tuple[Floats2d, Backprop]:
+    """The layers one after the other, each with its residual connection and the dropout after it."""
+    backprops: List[Tuple[Backprop, bool, Backprop]] = []
+    for layer in model.layers:
+        Y, backprop_layer = layer(inputs, is_train)
+        residual = _is_residual(model, layer)
+        if residual:
+            Y += inputs.by_token()
+        Y, drop_back = _locked_dropout(model, Y, inputs.packed, is_train)
+        inputs = Sequences(Y, inputs.packed)
+        if is_train:
+            backprops.append((backprop_layer, residual, drop_back))
+
+    def backprop(dY: Floats2d) -> Floats2d:
+        if not is_train:
+            raise ValueError(f"{model.name}: a prediction has no gradient; run the model with is_train=True")
         for backprop_layer, residual, drop_back in reversed(backprops):
             dY = drop_back(dY)
             dX = backprop_layer(dY)
             dY = dX + dY if residual else dX
-        return cast(Floats2d, drop_output_back(dY))
+        return dY
 
     return Y, backprop
+
+
+def _is_residual(model: Model[Ragged, Ragged], layer: Model[Sequences, Floats2d]) -> bool:
+    """Whether a residual connection leads around a layer: if its input is as wide as its output."""
+    return model.attrs["residual"] and layer.get_dim("nI") == model.get_dim("nO")
+
+
+def _locked_dropout(
+    model: Model[Ragged, Ragged], X: Floats2d, packed: Packed, is_train: bool
+) -> Tuple[Floats2d, Backprop]:
+    """Locked (variational) dropout: one mask for all tokens of a sequence (Gal & Ghahramani 2016)."""
+    ops, rate = model.ops, model.attrs["dropout_rate"] if is_train else 0.0
+    if not rate:
+        return X, _identity
+    drawn: Array = ops.get_dropout_mask((len(packed.lengths), X.shape[1]), rate)
+    mask = drawn[packed.on(ops.xp, "sequence_of_token")].astype(X.dtype)
+    return X * mask, lambda dY: dY * mask
+
+
+def _identity(dY: Floats2d) -> Floats2d:
+    return dY
 
 
 def _n_tokens(name: str, lengths: Ints) -> int:
@@ -266,61 +422,21 @@ def _n_tokens(name: str, lengths: Ints) -> int:
     return int(lengths.sum())
 
 
-def _check_shape(name: str, what: str, array: Array, shape: tuple[int, ...]) -> None:
+def _check_shape(name: str, what: str, array: Array, shape: Tuple[int, ...]) -> None:
     if array.shape != shape:
         raise ValueError(f"{name}: the {what} has the shape {array.shape}, but must have {shape} (tokens, width)")
 
 
-def _packed(model: Model[Any, Any], lengths: Ints, on_cpu: bool) -> Packed:
+def _pack(model: Model[Ragged, Ragged], lengths: Ints, on_cpu: bool) -> Packed:
     attrs = model.attrs
     return pack(
         lengths,
         n_directions=attrs["n_directions"],
         window=attrs["window"],
         context=attrs["context"],
-        group=_group(model.get_dim("nO") // attrs["n_directions"]) if on_cpu else 0,
+        group=_group_size(model.get_dim("nO") // attrs["n_directions"]) if on_cpu else 0,
     )
 
 
-def _group(H: int) -> int:
+def _group_size(H: int) -> int:
     return max(GROUP, min(GROUP * 100 // H, LARGEST_GROUP))
-
-
-def project_distinct(model: Model[Ragged, Ragged], X: Floats2d) -> tuple[Array, ...]:
-    """What the first layer makes of inputs, for `encode_distinct`; it depends on each input alone.
-
-    X (n, I): distinct inputs. RETURNS the projections (D, n, K·H) and, if a residual connection wants it, X.
-    """
-    projected = project_inputs(model.layers[0], X)
-    return (projected, X) if model.attrs["residual"] and X.shape[1] == model.get_dim("nO") else (projected,)
-
-
-def encode_distinct(model: Model[Ragged, Ragged], projected: tuple[Array, ...], rows: Ints, lengths: Ints) -> Floats2d:
-    """Predict as `encode` does, from distinct inputs: (n_tokens, O).
-
-    projected: from `project_distinct`. rows (n_tokens,): the input of each token. lengths (n_sequences,).
-    """
-    packed = _packed(model, lengths, isinstance(projected[0], np.ndarray))
-    first, *others = model.layers
-    Y = first.predict(Sequences(None, packed, (projected[0], rows)))
-    if len(projected) == 2:
-        Y += projected[1][rows]
-    for layer in others:
-        inputs = Y
-        Y = layer.predict(Sequences(inputs, packed))
-        if model.attrs["residual"]:
-            Y += inputs
-    return Y
-
-
-def _locked_dropout(ops: Ops, X: Floats2d, packed: Packed, rate: float) -> tuple[Floats2d, Backprop]:
-    """Locked (variational) dropout: one mask for all tokens of a sequence (Gal & Ghahramani 2016)."""
-    if not rate:
-        return X, _identity
-    drawn = ops.get_dropout_mask((len(packed.lengths), X.shape[1]), rate)
-    mask = drawn[packed.on(ops.xp, "sequence_of_token")].astype(X.dtype)
-    return cast(Floats2d, X * mask), lambda dY: dY * mask
-
-
-def _identity(dY: Floats2d) -> Floats2d:
-    return dY

@@ -1,4 +1,4 @@
-"""On a GPU: the layers and the whole component give what they give on the CPU. Skipped where there is none."""
+"""The layers and the whole component give the same on a GPU as on the CPU. Skipped without a GPU."""
 
 from copy import deepcopy
 
@@ -33,7 +33,7 @@ TEXTS = [
 
 @pytest.fixture
 def gpu_ops():
-    """CupyOps; what was current before is current again after the test."""
+    """CupyOps. The operations that were current before are restored after the test."""
     before, ops = get_current_ops(), CupyOps()
     yield ops
     set_current_ops(before)
@@ -71,7 +71,7 @@ def test_prediction_by_distinct_rows(cell, gpu_ops):
 
 
 def pipeline(ops, data=None, head="crf", chars=False):
-    """A pipeline whose model is with these ops: a new one on the CPU, or one that was saved."""
+    """A pipeline whose model uses these operations: a new one, or a saved one from its bytes."""
     set_current_ops(ops)
     nlp = spacy.blank("en")
     config = deepcopy(DEFAULT_MODEL)
@@ -98,7 +98,7 @@ def found(nlp):
 @pytest.mark.parametrize("head", ["crf", "softmax"])
 @pytest.mark.parametrize("chars", [False, True])
 def test_component_agrees_with_the_cpu(head, chars, gpu_ops):
-    """Gradients of one batch, the losses of some updates, and predictions; then the trained model back on the CPU."""
+    """The gradients of a batch, the losses of some updates, and predictions; then the trained model on the CPU."""
     start = pipeline(NumpyOps(), head=head, chars=chars).to_bytes()
     seen = {}
     for name, ops in (("cpu", NumpyOps()), ("gpu", gpu_ops)):

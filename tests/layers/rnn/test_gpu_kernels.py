@@ -1,4 +1,4 @@
-"""The path of the GPU, without one: its kernels are compiled for the CPU and run in its loops; and NVRTC takes them."""
+"""The code for GPUs, without a GPU: the kernels are compiled for the CPU and run in the loops; NVRTC compiles them."""
 
 import sys
 
@@ -10,13 +10,12 @@ from support.recurrent_models import assert_same as assert_same_on
 from thinc.api import NumpyOps
 
 from spacy_lstm_ner.layers import document_max as occurrences
-from spacy_lstm_ner.layers.rnn import gpu as device_run
-from spacy_lstm_ner.layers.rnn import single_layer as layer
+from spacy_lstm_ner.layers.rnn import gpu, single_layer
 from spacy_lstm_ner.layers.rnn.gpu_kernels import PREAMBLE, STAGES, wide_weights
 from spacy_lstm_ner.layers.rnn.stack import encode, encode_distinct, project_distinct
 
 LENGTHS = [3, 0, 7, 1, 12, 7]
-ALL_STAGES = [stage for both in STAGES.values() for way in both for stage in way]
+ALL_STAGES = [stage for steps in STAGES.values() for stages in steps for stage in stages]
 SETTINGS = [
     {"bi": False},
     {"depth": 2},
@@ -36,11 +35,11 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def device(folder, monkeypatch):
-    """A device that is none, see `fake_cupy`."""
+    """A device that is not there, see `fake_cupy`."""
     module = Module(folder)
     for name in ("cupy", "cupyx"):
         monkeypatch.setitem(sys.modules, name, module)
-    for user in (layer, device_run, occurrences):
+    for user in (single_layer, gpu, occurrences):
         monkeypatch.setattr(user, "get_array_module", lambda x: module if isinstance(x, Array) else np)
     yield module
     for stage in ALL_STAGES:
@@ -48,7 +47,7 @@ def device(folder, monkeypatch):
 
 
 class DeviceOps(NumpyOps):
-    """What the layers ask of CupyOps."""
+    """The part of CupyOps that the layers use."""
 
     def __init__(self, module):
         super().__init__()
@@ -120,7 +119,7 @@ def test_batches_without_tokens(device, cell, lengths):
 @needs_compiler
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_step_is_a_product_and_a_kernel_for_each_stage(device, cell):
-    """And what else is done, copies to and from the device among it, does not depend on the number of steps."""
+    """All other operations, copies to and from the device included, do not depend on the number of steps."""
     model = moved(build_for_rows(cell, "f4", 3, learn_initial_state=True), DeviceOps(device))
 
     def counts(n_steps, is_train):
@@ -132,9 +131,9 @@ def test_a_step_is_a_product_and_a_kernel_for_each_stage(device, cell):
         assert not device.count["to host"]
         return dict(device.count)
 
-    counts(2, True)  # Gradients are there from now on.
+    counts(2, True)  # Allocates the gradients.
     names = {
-        True: [stage.name for way in STAGES[cell] for stage in way],
+        True: [stage.name for stages in STAGES[cell] for stage in stages],
         False: [stage.name for stage in STAGES[cell][0]],
     }
     for is_train, expected in names.items():
@@ -165,16 +164,16 @@ def test_index_arrays_go_to_the_device_once_a_batch(device):
         encode(model, X, np.array(LENGTHS), True)[1](dY)
         return device.count["to device"]
 
-    # A layer sends its scales alone.
+    # A further layer copies its scales and nothing else.
     assert copied(3) - copied(2) == 1
 
 
 def test_every_cell_has_its_stages():
-    assert STAGES.keys() == layer.CELLS.keys() == CELLS.keys()
-    for name, ways in STAGES.items():
-        for stages in ways:
+    assert STAGES.keys() == single_layer.CELLS.keys() == CELLS.keys()
+    for name, steps in STAGES.items():
+        for stages in steps:
             blocks = [block for stage in stages for block in range(stage.first, stage.last)]
-            assert sorted(blocks) == list(range(len(layer.CELLS[name].blocks)))
+            assert sorted(blocks) == list(range(len(single_layer.CELLS[name].blocks)))
             assert all(stage.blocks == len(blocks) for stage in stages)
 
 
@@ -216,18 +215,18 @@ def cupy():
 
 @pytest.mark.parametrize("stage", ALL_STAGES, ids=lambda stage: stage.name)
 @pytest.mark.parametrize("c_type, dtype", [("float", "f4"), ("double", "f8")])
-def test_nvrtc_compiles_what_cupy_makes_of_the_kernels(cupy, stage, c_type, dtype):
-    """From the real ElementwiseKernel to PTX, the code that a device would load."""
+def test_nvrtc_compiles_the_code_that_cupy_generates(cupy, stage, c_type, dtype):
+    """From the real ElementwiseKernel to PTX, which a device would load."""
     code = generated_code(cupy, stage, np.dtype(dtype))
     assert f"typedef {c_type} T;" in code and stage.operation in code
     _, entry, ptx = compiled(code).partition(f".entry {stage.name}(")
     assert entry and "st.global" in ptx
-    # No constant turns what is float into double.
+    # No constant turns float into double.
     assert (".f64" in ptx) == (c_type == "double")
 
 
 def generated_code(cupy, stage, dtype):
-    """What an ElementwiseKernel compiles when it is called with contiguous arrays; by the way that CuPy goes itself."""
+    """The code that an ElementwiseKernel compiles when it is called with contiguous arrays, made by CuPy itself."""
     from cupy._core import _carray, _kernel, _scalar
 
     made = cupy.ElementwiseKernel(*stage.parameters, stage.operation, stage.name, preamble=PREAMBLE, no_return=True)

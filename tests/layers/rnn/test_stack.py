@@ -1,6 +1,7 @@
 """The recurrent layers: gradients, equations, and that batching changes nothing."""
 
 import gc
+import pickle
 import subprocess
 import sys
 import weakref
@@ -9,12 +10,12 @@ from itertools import product
 
 import numpy as np
 import pytest
-from support.recurrent_models import CELLS, build, params
+from support.recurrent_models import CELLS, build, params, stack
 from thinc.api import Ragged, get_current_ops, set_dropout_rate
 from thinc.types import Padded
 
-from spacy_lstm_ner.layers.rnn import cpu as kernel
-from spacy_lstm_ner.layers.rnn import stack as recurrent
+from spacy_lstm_ner.layers.rnn import cpu
+from spacy_lstm_ner.layers.rnn import stack as stack_module
 from spacy_lstm_ner.layers.rnn.stack import GRU, LSTM, RNN, encode, encode_distinct, project_distinct
 
 LENGTHS = (3, 0, 7, 1, 5)
@@ -40,7 +41,7 @@ def same(ours, theirs, tolerance=1e-6):
 
 def check_gradients(model, every_entry=False, n_draws=2, eps=1e-5, lengths=LENGTHS):
     """Central differences, along each entry or along random directions of each array, in float64."""
-    X = ragged(batch("f8", lengths, model.layers[0].get_dim("nI")))
+    X = ragged(batch("f8", lengths, stack(model).get_dim("nI")))
     rng = np.random.default_rng(2)
 
     def forward():
@@ -93,7 +94,7 @@ def test_gradients_without_learned_states(cell):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("rates", [(0.4, 0.0), (0.0, 0.4), (0.3, 0.3)])
 def test_gradients_under_dropout(cell, rates):
-    """The masks are the same at each forward, since the generator is seeded anew."""
+    """Each forward run seeds the generator, so that the masks are the same."""
     model = build(
         cell,
         "f8",
@@ -108,11 +109,11 @@ def test_gradients_under_dropout(cell, rates):
 
 
 @pytest.fixture
-def small_pieces(monkeypatch):
+def small_groups_and_chunks(monkeypatch):
     """Groups and chunks so small that short batches have several of them."""
-    monkeypatch.setattr(recurrent, "_group", lambda H: 2)
-    monkeypatch.setattr(kernel, "CHUNK", 3)
-    monkeypatch.setattr(kernel, "BACK_CHUNK", 4)
+    monkeypatch.setattr(stack_module, "_group_size", lambda H: 2)
+    monkeypatch.setattr(cpu, "CHUNK", 3)
+    monkeypatch.setattr(cpu, "BACK_CHUNK", 4)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -120,19 +121,19 @@ def small_pieces(monkeypatch):
     "bi, depth, residual, dropout", list(product([False, True], [1, 2], [False, True], [0.0, 0.3]))
 )
 @pytest.mark.parametrize("lengths", [LENGTHS, (1,), (2, 2), (9,), (0, 4, 6, 6, 2, 1)], ids=str)
-def test_gradients_of_every_combination(cell, bi, depth, residual, dropout, lengths, small_pieces):
+def test_gradients_of_every_combination(cell, bi, depth, residual, dropout, lengths, small_groups_and_chunks):
     """Inputs as wide as the outputs, so that a residual connection goes around the first layer too."""
     settings = {"bi": bi, "depth": depth, "residual": residual, "dropout": dropout, "recurrent_dropout": dropout}
     model = build(cell, "f8", width=8, nI=8, learn_initial_state=True, **settings)
     if cell == "rnn_identity":
-        for node in model.layers[0].layers:
-            node.get_param("b")[...] += 1.0  # else all rectifiers may be closed for the one token of a batch
+        for node in stack(model).layers:
+            node.get_param("b")[...] += 1.0  # else no rectifier may be open for the only token of a batch
     check_gradients(model, n_draws=1, lengths=lengths)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("window, context", [(0, 0), (1, 3), (2, 5), (3, 1)])
-def test_gradients_of_groups_and_chunks(cell, window, context, small_pieces):
+def test_gradients_of_groups_and_chunks(cell, window, context, small_groups_and_chunks):
     """Also contexts longer than a window, so that several windows read a token as context."""
     model = build(cell, "f8", depth=2, learn_initial_state=True, window=window, context=context)
     check_gradients(model)
@@ -145,9 +146,9 @@ def test_groups_and_chunks_change_nothing(cell, window, monkeypatch):
     Xs = batch("f8", lengths=(3, 0, 7, 1, 5, 2, 2, 11))
     results = []
     for group, chunk, back_chunk in ((0, 10**6, 10**6), (1, 1, 1), (2, 3, 4), (3, 2, 9)):
-        monkeypatch.setattr(recurrent, "_group", lambda H, group=group: group)
-        monkeypatch.setattr(kernel, "CHUNK", chunk)
-        monkeypatch.setattr(kernel, "BACK_CHUNK", back_chunk)
+        monkeypatch.setattr(stack_module, "_group_size", lambda H, group=group: group)
+        monkeypatch.setattr(cpu, "CHUNK", chunk)
+        monkeypatch.setattr(cpu, "BACK_CHUNK", back_chunk)
         Ys, backprop = model.begin_update(Xs)
         same(model.predict(Xs), Ys, 1e-12)
         dXs = backprop([np.cos(Y) for Y in Ys])
@@ -218,7 +219,7 @@ def test_the_equations(cell, bi, learned):
     model = build(cell, "f8", bi=bi, depth=2, residual=True, learn_initial_state=learned)
     X = batch("f8", [6])[0]
     expected = X
-    for node in model.layers[0].layers:
+    for node in stack(model).layers:
         Y = layer_by_hand(cell, node, expected)
         expected = Y + expected if Y.shape == expected.shape else Y
     same(model.predict([X]), [expected], 1e-12)
@@ -226,10 +227,10 @@ def test_the_equations(cell, bi, learned):
 
 
 def test_parameters_at_the_start():
-    """Orthogonal recurrent matrices, an open forget gate; the identity RNN starts at the identity."""
+    """Orthogonal recurrent matrices and an open forget gate; for the identity RNN, the identity matrix."""
     lstm = LSTM(6, 3, learn_initial_state=True)
     lstm.initialize()
-    node = lstm.layers[0].layers[0]
+    node = stack(lstm).layers[0]
     for d, k in product(range(2), range(4)):
         U = node.get_param("R")[d, :, 3 * k : 3 * k + 3]
         np.testing.assert_allclose(U @ U.T, np.eye(3), atol=1e-6)
@@ -237,7 +238,39 @@ def test_parameters_at_the_start():
     assert not node.get_param("h0").any() and not node.get_param("c0").any()
     rnn = RNN(6, 3, identity=True)
     rnn.initialize()
-    assert (rnn.layers[0].layers[0].get_param("R") == np.eye(3)).all()
+    assert (stack(rnn).layers[0].get_param("R") == np.eye(3)).all()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("bi", [False, True])
+@pytest.mark.parametrize("learned", [False, True])
+def test_declared_shapes_of_parameters(cell, bi, learned):
+    builder, own = CELLS[cell]
+    model = builder(WIDTH, INPUT, bi=bi, depth=2, learn_initial_state=learned, **own)
+    for node in stack(model).layers:
+        shapes = pickle.loads(pickle.dumps(node.attrs["param_shapes"]))
+        unknown = shapes({**node.attrs, "nO": None, "nI": None})
+        node.initialize()
+        expected = {name: node.get_param(name).shape for name in node.param_names}
+        assert shapes({**node.attrs, "nO": node.get_dim("nO"), "nI": node.get_dim("nI")}) == expected
+        assert unknown == {name: (1 + bi, *[None] * (len(shape) - 1)) for name, shape in expected.items()}
+
+
+def test_functions_in_attributes_are_not_saved():
+    model = build("lstm", depth=2)
+    assert stack(model) is model.layers[0]
+    saved = [set(attrs) for attrs in model.to_dict()["attrs"]]
+    of_layer = {"cell", "recurrent_dropout"}
+    assert saved == [
+        set(),
+        {"dropout_rate", "residual", "n_directions", "window", "context"},
+        of_layer,
+        of_layer,
+    ]
+    assert all(
+        {name for name in node.attrs if name not in own} <= {"stack", "param_shapes"}
+        for node, own in zip(model.walk(), saved, strict=True)
+    )
 
 
 # Batching
@@ -306,7 +339,7 @@ def test_list_ragged_and_padded(cell):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_padding_changes_nothing(cell):
-    """Neither more of it, through a longer sequence in the batch, nor what it holds."""
+    """Neither its length, with a longer sequence in the batch, nor its values."""
     model, ops = build(cell), get_current_ops()
     Xs = batch(lengths=(2, 4))
     alone = model.predict(Xs)
@@ -326,7 +359,7 @@ def test_padding_changes_nothing(cell):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("bi", [False, True])
 def test_context_over_the_whole_sequence_is_exact(cell, bi):
-    """Windows entered through everything before them give what no windows give."""
+    """Windows with everything before them as context give the same as no windows."""
     Xs = batch("f8")
     results = []
     for windows in ({}, {"window": 2, "context": 9}):
@@ -340,7 +373,7 @@ def test_context_over_the_whole_sequence_is_exact(cell, bi):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("context", [0, 2])
 def test_a_window_is_its_tokens_alone(cell, context):
-    """One direction: the tokens of each window as if the sequence were the window and its context."""
+    """In one direction, each window gives the same as a sequence of the window and its context."""
     model = build(cell, bi=False, window=3, context=context)
     plain = build(cell, bi=False)
     X = batch(lengths=[8])[0]
@@ -384,11 +417,11 @@ def test_nothing_is_left_after_prediction(cell):
 
 @pytest.mark.slow
 def test_a_million_tokens_in_bounded_memory(run_env):
-    """Beside input and output, less than 600 bytes a token at 2×16: the states and the index arrays."""
+    """Less than 600 bytes a token at 2×16 for states and index arrays, input and output not counted."""
     code = """
 import resource
 import numpy as np
-from spacy_lstm_ner.layers.recurrent import LSTM
+from spacy_lstm_ner.layers.rnn.stack import LSTM
 model = LSTM(32, 16, window=50, context=10)
 model.initialize()
 model.predict([np.zeros((100, 16), dtype="f4")])
@@ -453,6 +486,13 @@ def test_data_that_do_not_fit_are_an_error():
         backprop(Ragged(Y.data[:12], Y.lengths))
 
 
+def test_a_prediction_has_no_gradient():
+    model, Xs = build("lstm"), batch()
+    Ys, backprop = model(Xs, is_train=False)
+    with pytest.raises(ValueError, match=r"a prediction has no gradient; run the model with is_train=True"):
+        backprop(Ys)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("which", ["dropout", "recurrent_dropout"])
 def test_dropout_in_training_only(cell, which):
@@ -511,12 +551,12 @@ def test_set_dropout_rate_reaches_the_layer():
     ],
 )
 def test_settings_out_of_range(builder, name, settings):
-    with pytest.raises(ValueError, match=rf"^{name} is"):
+    with pytest.raises(ValueError, match=rf"^{builder.__name__}: {name} is"):
         builder(**{"nO": 4, "nI": 3, **settings})
 
 
 def test_simple_and_reset_after_exclude_each_other():
-    with pytest.raises(ValueError, match="exclude each other"):
+    with pytest.raises(ValueError, match=r"^GRU: simple and reset_after exclude each other"):
         GRU(4, simple=True, reset_after=True)
 
 
@@ -557,7 +597,7 @@ def test_bytes_round_trip(cell):
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("window", [0, 2])
 def test_distinct_rows_equal_plain(cell, residual, window):
-    model = build(cell, nI=WIDTH, depth=2, residual=residual, window=window, context=1).layers[0]
+    model = stack(build(cell, nI=WIDTH, depth=2, residual=residual, window=window, context=1))
     rng = np.random.default_rng(4)
     table = rng.normal(size=(5, WIDTH)).astype("f")
     rows = rng.integers(0, 5, size=sum(LENGTHS))

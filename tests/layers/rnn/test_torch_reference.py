@@ -65,7 +65,7 @@ def test_outputs_and_gradients(source, cell, directions, depth):
     builder, settings = BUILDERS[cell]
     model = builder(directions * script.HIDDEN, script.INPUT, bi=directions == 2, depth=depth, **settings)
     model.initialize()
-    nodes = model.layers[0].layers
+    nodes = model.attrs["stack"](model).layers
     for layer, node in enumerate(nodes):
         params = ours(cell, group("weight"), layer, directions)
         assert set(params) == set(node.param_names)

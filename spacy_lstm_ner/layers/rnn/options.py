@@ -1,0 +1,80 @@
+"""The settings that all recurrent layers share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class RecurrentOptions:
+    """The settings of a stack of recurrent layers, the same for every cell. They are checked when they are made.
+
+    Attributes:
+        name (str): the registered name of the layer, such as "LSTM" or "LSTMEncoder", for errors.
+        bidirectional (bool): read each sequence in both directions.
+        depth (int): number of layers on top of each other.
+        dropout (float): rate of the locked dropout on each layer's input and on the output, from 0 to below 1.
+        recurrent_dropout (float): rate of the dropout on the recurrent weights, from 0 to below 1.
+        residual (bool): add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): learn the states that sequences start from, instead of zeros.
+        window (int): cut longer sequences into windows of this many tokens (0: never).
+        context (int): tokens in front of each window that the recurrence runs through first.
+
+    Raises:
+        ValueError: if a setting is out of its range.
+    """
+
+    name: str
+    bidirectional: bool = True
+    depth: int = 1
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    residual: bool = False
+    learn_initial_state: bool = False
+    window: int = 0
+    context: int = 0
+
+    def __post_init__(self) -> None:
+        _check_whole(self.name, depth=self.depth, window=self.window, context=self.context)
+        if self.depth < 1:
+            raise ValueError(f"{self.name}: depth is {self.depth}, but must be at least 1")
+        for rate in ("dropout", "recurrent_dropout"):
+            value = getattr(self, rate)
+            if not 0.0 <= value < 1.0:
+                raise ValueError(f"{self.name}: {rate} is {value}, but must be at least 0 and less than 1")
+        for tokens in ("window", "context"):
+            value = getattr(self, tokens)
+            if value < 0:
+                raise ValueError(f"{self.name}: {tokens} is {value} tokens, but must be at least 0 (0: off)")
+
+    @property
+    def n_directions(self) -> int:
+        """1 or 2."""
+        return 2 if self.bidirectional else 1
+
+
+def hidden_width(name: str, width: int, n_directions: int) -> int:
+    """The width of one direction.
+
+    Args:
+        name (str): the name of the layer, for errors.
+        width (int): the output width, all directions together.
+        n_directions (int): 1 or 2.
+
+    Returns:
+        int: width / n_directions.
+
+    Raises:
+        ValueError: if the width is not a whole number, too small, or odd for two directions.
+    """
+    _check_whole(name, width=width)
+    if width < n_directions or width % n_directions:
+        even = "an even number of at least 2 (it is shared by two directions)"
+        raise ValueError(f"{name}: width is {width}, but must be {even if n_directions == 2 else 'at least 1'}")
+    return width // n_directions
+
+
+def _check_whole(name: str, **settings: int) -> None:
+    for setting, value in settings.items():
+        if not isinstance(value, (int, np.integer)):
+            raise ValueError(f"{name}: {setting} is {value!r}, but must be a whole number")
