@@ -76,12 +76,12 @@ def build_lexeme_tok2vec(
         embedding where a residual connection adds it (0: none; they are computed once for each distinct word of a
         batch). It holds 4·D·K·H bytes a word, 2 kB for an LSTM of width 128. A parameter that changes empties it.
     """
-    if embed.name != "per_lexeme":
+    if "lexeme_layer" not in embed.attrs:
         raise ValueError(
             f"LexemeTok2Vec: embed is {embed.name!r}, which may depend on more than the word. Use "
             "spacy-lstm-ner.LexemeEmbed.v1, or spacy.Tok2Vec.v2 in place of LexemeTok2Vec"
         )
-    if not encode.layers or not encode.layers[0].name.startswith("recurrent"):
+    if "stack" not in encode.attrs:
         raise ValueError(
             f"LexemeTok2Vec: encode is {encode.name!r}, but must be an LSTMEncoder, GRUEncoder or RNNEncoder. Use "
             "spacy.Tok2Vec.v2 for other encoders"

@@ -8,7 +8,7 @@ prediction works through them in batches of about BATCH tokens, in memory that d
 """
 
 from collections.abc import Iterator
-from typing import Any, List, Optional, Union, cast
+from typing import Any, List, Optional, Union
 
 import numpy as np
 from spacy.tokens import Doc
@@ -20,8 +20,7 @@ from ..types import Array, Backprop, Ints
 from .document_max import Beside, beside_maximum, group_occurrences, maximum_backward
 from .embed.cache import LexemeCache
 from .embed.lexemes import Lexemes, Words, distinct, read_words
-from .rnn.stack import encode as run_encoder
-from .rnn.stack import encode_distinct, project_distinct
+from .rnn.stack import encode, encode_distinct, project_distinct
 
 STRETCH = 5000
 BATCH = 10_000
@@ -47,17 +46,24 @@ def lexeme_tok2vec(
         init=_init,
         layers=[embed, encode],
         dims={"nO": None},
-        attrs={"occurrences": occurrences, "cache": LexemeCache(cache)},
+        attrs={"occurrences": occurrences, "cache": LexemeCache(cache), "predict_in_batches": predict_in_batches},
         refs={"embed": embed, "encode": encode},
     )
 
 
+def _parts(model: Model[Any, Any]) -> tuple[Model[Lexemes, Floats2d], Model[Ragged, Ragged]]:
+    """The layer that embeds distinct words, and the recurrent layers."""
+    embed, encode = model.layers
+    return embed.attrs["lexeme_layer"](embed), encode.attrs["stack"](encode)
+
+
 def _init(model: Model[List[Doc], List[Floats2d]], X: Optional[List[Doc]] = None, Y: Any = None) -> None:
-    embed, encoder = model.layers
+    embed, encode = model.layers
     embed.initialize(X=X)
-    encoder.layers[0].set_dim("nI", embed.get_dim("nO"))
-    encoder.initialize()
-    model.set_dim("nO", encoder.layers[0].get_dim("nO") * (2 if model.attrs["occurrences"] else 1))
+    _, stack = _parts(model)
+    stack.set_dim("nI", embed.get_dim("nO"))
+    encode.initialize()
+    model.set_dim("nO", stack.get_dim("nO") * (2 if model.attrs["occurrences"] else 1))
 
 
 def _forward(
@@ -70,9 +76,9 @@ def _forward(
     model.attrs["cache"].trained = True
     words = read_words(docs)
     lexemes = distinct(words._replace(lengths=_stretches(model, words.lengths)))
-    embed, encoder = (layer.layers[0] for layer in model.layers)
+    embed, stack = _parts(model)
     vectors, backprop_vectors = embed(lexemes, True)
-    Y, backprop_encoder = run_encoder(encoder, vectors[lexemes.rows], lexemes.lengths, True)
+    Y, backprop_encoder = encode(stack, vectors[lexemes.rows], lexemes.lengths, True)
     groups, beside = None, None
     if model.attrs["occurrences"]:
         groups = group_occurrences(lexemes)
@@ -96,7 +102,7 @@ def _no_docs(dY: List[Floats2d]) -> List[Doc]:
 
 def _stretches(model: Model[Any, Any], lengths: Ints) -> Ints:
     """Tokens of each stretch of all docs."""
-    reach = model.attrs["occurrences"] or (STRETCH if model.layers[1].layers[0].attrs["window"] else 0)
+    reach = model.attrs["occurrences"] or (STRETCH if _parts(model)[1].attrs["window"] else 0)
     if not reach or not len(lengths) or lengths.max() <= reach:
         return lengths
     counts = np.maximum(-(-lengths // reach), 1)
@@ -108,19 +114,19 @@ def _stretches(model: Model[Any, Any], lengths: Ints) -> Ints:
 def predict_in_batches(model: Model[List[Doc], List[Floats2d]], docs: List[Doc]) -> Iterator[Union[Floats2d, Beside]]:
     """The output of a `lexeme_tok2vec`, some tokens (n, O) at a time, in their order."""
     words, cache = read_words(docs), model.attrs["cache"]
-    embed, encoder = (layer.layers[0] for layer in model.layers)
+    embed, stack = _parts(model)
     state = 0
     if cache.capacity:
         vectors = None if words.vocab is None else words.vocab.vectors
-        state = cache.validate([*embed.walk(), encoder.layers[0]], vectors)
+        state = cache.validate([*embed.walk(), stack.layers[0]], vectors)
 
     def compute(lexemes: Lexemes) -> tuple[Array, ...]:
-        return project_distinct(cast(Model[Ragged, Ragged], encoder), embed.predict(lexemes))
+        return project_distinct(stack, embed.predict(lexemes))
 
     for batch in _batches(words._replace(lengths=_stretches(model, words.lengths))):
         lexemes = distinct(batch)
         with cache.look_up(lexemes, compute, state) as (projected, numbers):
-            Y = encode_distinct(encoder, projected, take_rows(np, numbers, lexemes.rows), lexemes.lengths)
+            Y = encode_distinct(stack, projected, take_rows(np, numbers, lexemes.rows), lexemes.lengths)
         yield beside_maximum(Y, group_occurrences(lexemes)) if model.attrs["occurrences"] else Y
 
 

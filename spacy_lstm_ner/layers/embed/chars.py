@@ -22,7 +22,7 @@ from thinc.types import Floats2d
 
 from ...arrays import sum_by_row
 from ...types import Backprop, Ints
-from ..rnn.stack import LSTM, encode, encode_distinct, project_distinct
+from ..rnn.stack import LSTM, encode, encode_distinct, project_distinct, stack_of
 from .lexemes import Lexemes
 
 START, END = "\x02", "\x03"
@@ -151,7 +151,7 @@ def char_lstm(nO: int, *, char_width: int, rows: int, max_chars: int, dropout: f
         "char_lstm",
         _lstm_forward,
         init=_lstm_init,
-        layers=[LSTM(nO, char_width, bi=True, dropout=dropout).layers[0]],
+        layers=[stack_of(LSTM(nO, char_width, bi=True, dropout=dropout))],
         params={"E": None},
         dims={"nO": nO},
         attrs={"char_width": char_width, "rows": rows, "max_chars": max_chars},
@@ -160,11 +160,13 @@ def char_lstm(nO: int, *, char_width: int, rows: int, max_chars: int, dropout: f
 
 def _lstm_init(model: Model[Lexemes, Floats2d], X: Optional[Lexemes] = None, Y: Any = None) -> None:
     _init_characters(model)
-    model.layers[0].initialize()
+    (stack,) = model.layers
+    stack.initialize()
 
 
 def _lstm_forward(model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: bool) -> tuple[Floats2d, Backprop]:
-    ops, lstm, E = model.ops, model.layers[0], model.get_param("E")
+    (stack,) = model.layers
+    ops, E = model.ops, model.get_param("E")
     width = model.get_dim("nO")
     half = width // 2
     if not len(lexemes.orths):
@@ -172,11 +174,11 @@ def _lstm_forward(model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: b
     rows, n_chars = spell(lexemes.texts, model.attrs["rows"], model.attrs["max_chars"])
     lengths = ops.asarray1i(n_chars.astype("int32"))
     if is_train:
-        states, backprop_states = encode(lstm, E[rows], lengths, True)
+        states, backprop_states = encode(stack, E[rows], lengths, True)
     else:
         # One input projection for each character of the table instead of for each one of the words.
         used, numbers = np.unique(rows, return_inverse=True)
-        states = encode_distinct(lstm, project_distinct(lstm, E[used]), numbers.reshape(-1), n_chars)
+        states = encode_distinct(stack, project_distinct(stack, E[used]), numbers.reshape(-1), n_chars)
     last = np.cumsum(n_chars) - 1
     first = last - n_chars + 1
     Y = ops.xp.concatenate([states[last, :half], states[first, half:]], axis=1)

@@ -98,11 +98,23 @@ def distinct_lexemes(docs: Sequence[Doc]) -> Lexemes:
 
 def per_lexeme(layer: Model[Lexemes, Floats2d]) -> Model[List[Doc], List[Floats2d]]:
     """Apply a layer to the distinct words of the docs and give every token its word's row."""
-    return Model("per_lexeme", _per_lexeme_forward, init=_per_lexeme_init, layers=[layer], dims={"nO": None})
+    return Model(
+        "per_lexeme",
+        _per_lexeme_forward,
+        init=_per_lexeme_init,
+        layers=[layer],
+        dims={"nO": None},
+        attrs={"lexeme_layer": lexeme_layer_of},
+    )
+
+
+def lexeme_layer_of(model: Model[Any, Any]) -> Model[Lexemes, Floats2d]:
+    """The layer inside a `per_lexeme` model."""
+    return model.layers[0]
 
 
 def _per_lexeme_init(model: Model[List[Doc], List[Floats2d]], X: Optional[List[Doc]] = None, Y: Any = None) -> None:
-    layer = model.layers[0]
+    layer = lexeme_layer_of(model)
     layer.initialize(X=None if X is None else distinct_lexemes(X))
     model.set_dim("nO", layer.get_dim("nO"))
 
@@ -111,7 +123,7 @@ def _per_lexeme_forward(
     model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train: bool
 ) -> tuple[List[Floats2d], Backprop]:
     lexemes = distinct_lexemes(docs)
-    vectors, backprop_vectors = model.layers[0](lexemes, is_train)
+    vectors, backprop_vectors = lexeme_layer_of(model)(lexemes, is_train)
 
     def backprop(dYs: List[Floats2d]) -> List[Doc]:
         if len(lexemes.rows):

@@ -108,7 +108,13 @@ def _build(cell: str, *, nO: Optional[int], nI: Optional[int], **settings: Any) 
         init=_sequences_init,
         layers=[layer],
         dims={"nO": nO},
+        attrs={"stack": stack_of},
     )
+
+
+def stack_of(model: Model[Any, Any]) -> Model[Any, Any]:
+    """The recurrent layers inside a model that `LSTM`, `GRU` or `RNN` gives."""
+    return model.layers[0]
 
 
 def _sequences_init(model: Model[Any, Any], X: Any = None, Y: Any = None) -> None:
