@@ -9,9 +9,10 @@ from thinc.types import Floats2d
 
 from .layers.crf.head import HEADS, dense, grown_dense, grown_head, set_head_size, swap_output
 from .layers.embed.chars import char_cnn, char_lstm
-from .layers.embed.features import beside_token_features, lexeme_features
+from .layers.embed.features import lexeme_features
 from .layers.embed.lexemes import Lexemes, per_lexeme
 from .layers.embed.static_vectors import lexeme_vectors
+from .layers.embed.token_features import with_token_features
 from .layers.embed.vocabulary import lexeme_table, word_table
 from .layers.rnn.stack import GRU, LSTM, RNN
 from .layers.tagger import tagger
@@ -192,7 +193,7 @@ def build_token_features(
         raise ValueError(f"TokenFeatures: width is {width} and rows {rows}, but all must be at least 1")
     tables = [HashEmbed(width, number, column=k, seed=k + 8) for k, number in enumerate(rows)]
     joined: Model[Any, Floats2d] = tables[0] if len(tables) == 1 else cast(Any, concatenate(*tables))
-    return beside_token_features(embed, attrs, joined)
+    return with_token_features(embed, attrs, joined)
 
 
 def build_word_embed(width: int, min_count: int = 1, max_size: int = 100000) -> Model[List[Doc], List[Floats2d]]:
