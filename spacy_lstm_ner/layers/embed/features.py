@@ -112,8 +112,8 @@ def _compute_keys(text: str, names: tuple[str, ...]) -> bytes:
     return np.array([hash_string(feature) for feature in text_features(text, names)], dtype="uint64").tobytes()
 
 
-# The keys depend on the text only, so all models can share one cache. It holds bytes, since a list of numbers would
-# take twice the memory.
+# The keys depend on the text only, so all models can share one cache. It holds bytes, which take half the memory that
+# numbers take.
 _cached_keys = lru_cache(maxsize=2**15)(_compute_keys)
 
 
