@@ -356,6 +356,7 @@ def test_the_tagger_gives_what_its_parts_give(monkeypatch):
     parts = model.layers[1].predict(model.layers[0].predict(docs()))
     same(model.predict(docs()), parts)
     same(model.begin_update(docs())[0], parts)
+    same(model.copy().predict(docs()), parts)
     assert [Y.shape for Y in model.predict(docs(["", ""]))] == [(0, 5)] * 2
     assert model.predict([]) == []
 
