@@ -1,17 +1,18 @@
-"""The registered builders: they assemble layers, and compute nothing themselves."""
+"""The builders of models that are registered for configs. They put layers together and compute nothing themselves."""
 
 from typing import Any, List, Optional, cast
 
 from spacy.tokens import Doc
 from thinc.api import Maxout, Model, chain, concatenate
 from thinc.layers import HashEmbed
-from thinc.types import Floats2d
+from thinc.types import Floats2d, Ints2d
 
 from .layers.crf.head import HEADS, dense, grown_dense, grown_head, set_head_size, swap_output
 from .layers.embed.chars import char_cnn, char_lstm
-from .layers.embed.features import beside_token_features, lexeme_features
+from .layers.embed.features import lexeme_features
 from .layers.embed.lexemes import Lexemes, per_lexeme
 from .layers.embed.static_vectors import lexeme_vectors
+from .layers.embed.token_features import with_token_features
 from .layers.embed.vocabulary import lexeme_table, word_table
 from .layers.rnn.options import RecurrentOptions
 from .layers.rnn.stack import gru_cell, recurrent, rnn_cell, with_sequences
@@ -23,14 +24,25 @@ from .tags import SCHEMES
 def build_tagger(
     tok2vec: Model[List[Doc], List[Floats2d]], nO: Optional[int] = None, head: str = "crf", scheme: str = "bio"
 ) -> Model[List[Doc], List[Floats2d]]:
-    """The tagger: word vectors in context → dense → CRF or log-softmax over tags.
+    """Build the model of the component: vectors of tokens in context, a dense layer, and a head that scores tags.
 
-    tok2vec: any spaCy tok2vec model, a listener included.
-    nO: number of tags; the component sets it from its labels.
-    head: "crf", a chain with learned transitions, or "softmax", every tag by itself.
-    scheme: the tag scheme, "bio" or "biluo".
-    Gives the emissions (tokens, nO) of the tags, one array a doc; of the softmax head their log-probabilities.
-    Raises ValueError for another head or scheme.
+    With the head "crf", decoding and training use a linear-chain conditional random field (Lafferty et al. 2001) over
+    the emissions of a recurrent network, as in Lample et al. (2016).
+
+    Args:
+        tok2vec (Model[List[Doc], List[Floats2d]]): vectors of the tokens, one array (tokens, width) for each doc. Any
+            tok2vec model of spaCy fits, a listener included.
+        nO (Optional[int]): the number of tags. With None, the default, the component sets it from its labels.
+        head (str): "crf" for learned transitions between the tags of neighbours, or "softmax" for a log-softmax of each
+            token by itself.
+        scheme (str): the tag scheme, "bio" or "biluo".
+
+    Returns:
+        Model[List[Doc], List[Floats2d]]: the scores of the tags, one array (tokens, nO) for each doc. With "crf" they
+            are emissions, with "softmax" log-probabilities.
+
+    Raises:
+        ValueError: if there is no such head or scheme.
     """
     for name, value, known in (("head", head, HEADS), ("scheme", scheme, SCHEMES)):
         if value not in known:
@@ -69,20 +81,35 @@ def build_lexeme_tok2vec(
     occurrences: int = 0,
     cache: int = 50_000,
 ) -> Model[List[Doc], List[Floats2d]]:
-    """Like spaCy's Tok2Vec, for an embedding that depends on the word alone (LexemeEmbed) and an encoder of ours.
+    """Build a tok2vec model for an embedding that depends on the word alone.
 
-    occurrences: every token also gets the largest hidden values of the tokens with the same lower-cased text in a
-        stretch of so many tokens of its document, which makes the output twice as wide (0: none of this).
-    cache: the most words for which predictions keep the first layer's input projection from one to the next, and the
-        embedding where a residual connection adds it (0: none; they are computed once for each distinct word of a
-        batch). It holds 4·D·K·H bytes a word, 2 kB for an LSTM of width 128. A parameter that changes empties it.
+    It gives what `spacy.Tok2Vec.v2` gives, but embeds each distinct word of a batch only once, and keeps what the first
+    recurrent layer makes of a word from one prediction to the next.
+
+    Args:
+        embed (Model[List[Doc], List[Floats2d]]): a LexemeEmbed.
+        encode (Model[List[Floats2d], List[Floats2d]]): an LSTMEncoder, GRUEncoder or RNNEncoder.
+        occurrences (int): the number of tokens in a section of a doc. Every token also gets the largest hidden values
+            over all tokens of its section with the same lower-cased text, which makes the output twice as wide. Chieu &
+            Ng (2002) and Krishnan & Manning (2006) use other occurrences of a word in a similar way. 0, the default,
+            turns this off.
+        cache (int): the number of words for which predictions keep the input projection of the first recurrent layer,
+            and the embedding if a residual connection adds it. A word takes 4·D·K·H bytes (D directions, K blocks of
+            weights, H units in each direction): 2 kB for an LSTM of width 128. A parameter that changes empties the
+            cache. With 0, they are computed once for each distinct word of a batch.
+
+    Returns:
+        Model[List[Doc], List[Floats2d]]: vectors of the tokens in context, one array (tokens, width) for each doc.
+
+    Raises:
+        ValueError: if `embed` or `encode` is a model of another kind, or `occurrences` or `cache` is less than 0.
     """
-    if embed.name != "per_lexeme":
+    if "lexeme_layer" not in embed.attrs:
         raise ValueError(
             f"LexemeTok2Vec: embed is {embed.name!r}, which may depend on more than the word. Use "
             "spacy-lstm-ner.LexemeEmbed.v1, or spacy.Tok2Vec.v2 in place of LexemeTok2Vec"
         )
-    if not encode.layers or not encode.layers[0].name.startswith("recurrent"):
+    if "stack" not in encode.attrs:
         raise ValueError(
             f"LexemeTok2Vec: encode is {encode.name!r}, but must be an LSTMEncoder, GRUEncoder or RNNEncoder. Use "
             "spacy.Tok2Vec.v2 for other encoders"
@@ -108,18 +135,37 @@ def build_lexeme_embed(
     singleton_dropout: float = 0.5,
     chars: Optional[Model[Lexemes, Floats2d]] = None,
 ) -> Model[List[Doc], List[Floats2d]]:
-    """Hashed features of each distinct word, and what else is asked for, mixed by a maxout layer.
+    """Build an embedding that depends on the word alone: features of its text, and optionally other vectors.
 
-    width: width of each feature's vectors and of the output.
-    attrs: features, see `layers.embed.text_features`. rows: rows of the hash table of each.
-    include_static_vectors: add the word's vector from the pipeline's table.
-    word_dropout: share of a training batch's distinct words that are treated as never seen before. affix_dropout: share
-        of these that lose their affixes too.
-    map_vectors: map the static vectors to `width` before they are mixed.
-    tune_vectors: learn the difference from the static vector for each word of the training data.
-    min_count: add a vector of its own for each word that the training data has so often (0: none); lstm_ner builds the
-        vocabulary. singleton_dropout: share of the words seen once that training treats as unknown to it.
-    chars: the word from its characters, a CharCNN or CharLSTM.
+    Each feature is hashed into a table of its own. A maxout layer mixes the vectors of all features, together with the
+    static vector, a vector of the training vocabulary, and a vector from the characters, as far as these are asked for.
+
+    Args:
+        width (int): the width of the vectors of each feature, and of the output.
+        attrs (List[str]): the features of a word: "orth" (as written), "lower" (lower-cased), "norm" (lower-cased, each
+            digit as 0), "shape" (`Xxxxx` for a capitalised word, `dd` for two digits; runs are cut at four), "prefixN"
+            and "suffixN" (the first and the last N characters, each digit as 0), "length" (the number of characters, at
+            most 15).
+        rows (List[int]): the number of rows in the hash table of each feature, at least 1.
+        include_static_vectors (bool): whether to add the static vector of the word, from the vectors of the pipeline.
+            A word without a vector is looked up lower-cased, then with its digits as 0 too.
+        maxout_pieces (int): the number of pieces of the maxout layer, at least 1.
+        word_dropout (float): the share of the distinct words of a batch that training hides, at least 0 and less than
+            1. Hidden words lose "orth", "lower" and "norm", so that the model learns to deal with unknown words.
+        affix_dropout (float): the share of the hidden words that lose their prefixes and suffixes too, from 0 to 1.
+        map_vectors (bool): whether a learned matrix maps the static vectors to `width` before they are mixed.
+        tune_vectors (bool): whether to learn a difference from the static vector for each word of the training data.
+        min_count (int): give a vector of its own to each word that occurs so often in the training data. 0, the
+            default, gives none. The component sets the vocabulary when it is initialized.
+        singleton_dropout (float): the share of the words that occur only once in the training data which an update
+            treats as unknown, at least 0 and less than 1 (Lample et al. 2016). It has an effect with `min_count` = 1.
+        chars (Optional[Model[Lexemes, Floats2d]]): a CharCNN or CharLSTM, which makes a vector from the characters.
+
+    Returns:
+        Model[List[Doc], List[Floats2d]]: the vectors of the tokens, one array (tokens, width) for each doc.
+
+    Raises:
+        ValueError: if a setting is out of range, a feature is unknown, or `attrs` and `rows` differ in length.
     """
     if width < 1:
         raise ValueError(f"LexemeEmbed: width is {width}, but must be at least 1")
@@ -133,8 +179,7 @@ def build_lexeme_embed(
         raise ValueError(f"LexemeEmbed: maxout_pieces is {maxout_pieces}, but must be at least 1")
     if min_count < 0:
         raise ValueError(f"LexemeEmbed: min_count is {min_count}, but must be at least 0 (0: no vocabulary)")
-    tables = [HashEmbed(width, number, column=k, seed=k + 8) for k, number in enumerate(rows)]
-    hashed: Model[Any, Any] = tables[0] if len(tables) == 1 else concatenate(*tables)
+    hashed = _hash_tables(width, rows)
     branches: List[Model[Any, Any]] = [chain(lexeme_features(attrs, word_dropout, affix_dropout), hashed)]
     if include_static_vectors:
         branches.append(lexeme_vectors(width if map_vectors else None, tuned=tune_vectors))
@@ -142,8 +187,8 @@ def build_lexeme_embed(
         branches.append(lexeme_table(width, min_count, 2**20, singleton_dropout))
     if chars is not None:
         branches.append(chars)
-    widths = [width * len(tables), *(branch.maybe_get_dim("nO") for branch in branches[1:])]
-    # The width of vectors that are not mapped is that of the table, known at initialization.
+    widths = [width * len(rows), *(branch.maybe_get_dim("nO") for branch in branches[1:])]
+    # Static vectors that are not mapped have the width of the pipeline's table, which is known at initialization.
     nI = None if None in widths else sum(cast(List[int], widths))
     mix = Maxout(width, nI, nP=maxout_pieces, normalize=True)
     joined = branches[0] if len(branches) == 1 else concatenate(*branches)
@@ -160,7 +205,26 @@ def build_char_cnn(
     max_chars: int = 30,
     dropout: float = 0.0,
 ) -> Model[Lexemes, Floats2d]:
-    """A word from its characters by a convolution, as `chars` of LexemeEmbed; see `layers.chars.char_cnn`."""
+    """Build a convolution over the characters of a word (Ma & Hovy 2016), as `chars` of LexemeEmbed.
+
+    The row of a character in the table follows from its code point, so there is no vocabulary of characters.
+
+    Args:
+        width (int): the number of filters, which is the width of the output.
+        char_width (int): the width of the vector of a character.
+        rows (int): the number of rows in the table of characters, at least 8. Code points below this number have a row
+            of their own; the others share the rows from 256 on.
+        window (int): the number of characters that a filter sees to each side, at least 1.
+        max_chars (int): a word with more characters is cut to its first and its last half of so many; at least 2.
+        dropout (float): the rate of dropout on the vectors of the characters, at least 0 and less than 1. In training,
+            spaCy sets it to `training.dropout`.
+
+    Returns:
+        Model[Lexemes, Floats2d]: the vectors (distinct words, width).
+
+    Raises:
+        ValueError: if a setting is out of range.
+    """
     return char_cnn(width, char_width=char_width, rows=rows, window=window, max_chars=max_chars, dropout=dropout)
 
 
@@ -171,18 +235,45 @@ def build_char_lstm(
     max_chars: int = 30,
     dropout: float = 0.0,
 ) -> Model[Lexemes, Floats2d]:
-    """A word from its characters by an LSTM, as `chars` of LexemeEmbed; see `layers.chars.char_lstm`."""
+    """Build a bidirectional LSTM over the characters of a word (Lample et al. 2016), as `chars` of LexemeEmbed.
+
+    Args:
+        width (int): the width of the last hidden states of both directions together, an even number.
+        char_width (int): the width of the vector of a character.
+        rows (int): the number of rows in the table of characters, as of CharCNN.
+        max_chars (int): a word with more characters is cut to its first and its last half of so many; at least 2.
+        dropout (float): the rate of locked dropout, one mask for all characters of a word (Gal & Ghahramani 2016), on
+            the vectors of the characters and on the hidden states, at least 0 and less than 1. In training, spaCy sets
+            it to `training.dropout`.
+
+    Returns:
+        Model[Lexemes, Floats2d]: the vectors (distinct words, width).
+
+    Raises:
+        ValueError: if a setting is out of range.
+    """
     return char_lstm(width, char_width=char_width, rows=rows, max_chars=max_chars, dropout=dropout)
 
 
 def build_token_features(
     embed: Model[List[Doc], List[Floats2d]], attrs: List[str], rows: List[int], width: int = 16
 ) -> Model[List[Doc], List[Floats2d]]:
-    """Features of the token beside those of the word, as `embed` of spacy.Tok2Vec.v2.
+    """Build an embedding with features of the token, such as its part of speech, as `embed` of spacy.Tok2Vec.v2.
 
-    embed: the embedding to add to. attrs: token attributes ("POS", "ENT_TYPE", ...) and extension attributes
-    ("_.in_gazetteer"). rows: rows of the hash table of each (a value is the sum of four rows, so give even a
-    flag 50, or its two values may fall together). width: width of each one's vectors, added to the width of `embed`.
+    Args:
+        embed (Model[List[Doc], List[Floats2d]]): the embedding of the word, to which the features are appended.
+        attrs (List[str]): attributes of spaCy's tokens ("POS", "TAG", "ENT_TYPE", ...), and extension attributes of
+            Token ("_.in_gazetteer"). Texts are hashed; numbers and booleans are taken as they are.
+        rows (List[int]): the number of rows in the hash table of each attribute. A value is the sum of four rows. Give
+            at least 50, even for a boolean, so that two values do not share all of their rows.
+        width (int): the width of the vectors of each attribute. The output is wider than that of `embed` by this width
+            for each attribute.
+
+    Returns:
+        Model[List[Doc], List[Floats2d]]: the vectors of the tokens, one array (tokens, width) for each doc.
+
+    Raises:
+        ValueError: if spaCy has no such attribute, a setting is out of range, or `attrs` and `rows` differ in length.
     """
     if len(attrs) != len(rows) or not attrs:
         raise ValueError(
@@ -191,15 +282,30 @@ def build_token_features(
         )
     if width < 1 or any(number < 1 for number in rows):
         raise ValueError(f"TokenFeatures: width is {width} and rows {rows}, but all must be at least 1")
-    tables = [HashEmbed(width, number, column=k, seed=k + 8) for k, number in enumerate(rows)]
-    joined: Model[Any, Floats2d] = tables[0] if len(tables) == 1 else cast(Any, concatenate(*tables))
-    return beside_token_features(embed, attrs, joined)
+    return with_token_features(embed, attrs, _hash_tables(width, rows))
+
+
+def _hash_tables(width: int, rows: List[int]) -> Model[Ints2d, Floats2d]:
+    """A hash table for each column of the keys, with so many rows; their vectors are joined."""
+    tables: List[Model[Ints2d, Floats2d]] = [
+        HashEmbed(width, number, column=k, seed=k + 8) for k, number in enumerate(rows)
+    ]
+    return tables[0] if len(tables) == 1 else concatenate(*tables)
 
 
 def build_word_embed(width: int, min_count: int = 1, max_size: int = 100000) -> Model[List[Doc], List[Floats2d]]:
-    """The textbook's embedding: a row for each word of the training data, and `<PAD>` and `<UNK>`.
+    """Build the embedding of textbooks: a vector for each word of the training data, and one for all other words.
 
-    min_count: a word must be seen so often. max_size: the most frequent words are kept.
+    Args:
+        width (int): the width of the vectors.
+        min_count (int): how often a word must occur in the training data to get a vector of its own.
+        max_size (int): the largest number of words, of which the most frequent are kept.
+
+    Returns:
+        Model[List[Doc], List[Floats2d]]: the vectors of the tokens, one array (tokens, width) for each doc.
+
+    Raises:
+        ValueError: if a setting is less than 1.
     """
     for name, value in (("width", width), ("min_count", min_count), ("max_size", max_size)):
         if value < 1:

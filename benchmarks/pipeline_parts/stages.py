@@ -20,15 +20,15 @@ STAGES = (
     #   ref NAME              a reference of the model
     # A row's time is without that of other rows inside it. Pipelines need not have rows with "?".
     ("tokenizer", "nlp make_doc"),
-    ("distinct words", "function layers.tok2vec:read_words"),
-    ("distinct words", "function layers.tok2vec:distinct"),
+    ("distinct words", "function layers.tok2vec:read_tokens"),
+    ("distinct words", "function layers.tok2vec:lexemes_of"),
     ("embedding", "node per_lexeme/0"),
     ("features", "node lexeme_features"),
     ("characters", "node char_cnn?"),
     ("static vectors", "node lexeme_vectors?"),
     ("gather and recurrence", "function layers.tok2vec:encode_distinct"),
     ("occurrences", "function layers.tok2vec:group_occurrences"),
-    ("occurrences", "function layers.tok2vec:beside_maximum"),
+    ("occurrences", "function layers.tok2vec:with_maxima"),
     ("head", "function layers.tagger:product"),
     ("head", "ref head"),
     ("reading tokens", "function pipeline.predict:chain_tokens"),

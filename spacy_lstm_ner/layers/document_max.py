@@ -1,39 +1,44 @@
-"""What the other occurrences of a word in its document say.
+"""The maximum of the hidden states over all occurrences of a word in a document.
 
-A name is often introduced where the context tells what it is ("Sharon, the minister, ...") and then used where it does
-not. So every token gets, beside its own hidden state, the largest value of each hidden unit over all tokens of its
-document with the same lower-cased text; in headlines that is often the only clue. Non-local information of this kind
-goes back to Chieu & Ng 2002 and Krishnan & Manning 2006.
+A name is often introduced where the context tells what it is ("Sharon, the minister, ...") and later used where it
+does not; in headlines, other occurrences are often the only clue. So every token gets, in addition to its own hidden
+state, the largest value of each hidden unit over all tokens of its document with the same lower-cased text. Chieu & Ng
+(2002) and Krishnan & Manning (2006) use non-local information of this kind.
 
 Notation
 --------
 n_tokens     tokens of all docs of the batch, laid end to end
 O            width of the hidden states H (n_tokens, O)
-stretch      a doc, or as many tokens of a long one as a batch is let have; see `tok2vec`
-group        the tokens of one stretch that have the same lower-cased text
+section      a doc, or a part of a long doc; see `tok2vec`
+group        the tokens of one section that have the same lower-cased text
 G            number of groups
 M (G, O)     the maximum over the tokens of each group
 """
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from thinc.api import get_array_module
 from thinc.types import Floats2d
 
 from ..arrays import take_rows
-from ..types import Ints
+from ..types import Array, Ints
 from .embed.lexemes import Lexemes
 
 
 class Level(NamedTuple):
-    """One level of the tree by which the rows of all groups are reduced, two by two; see `Groups.levels`.
+    """One level of the reduction of all groups at once: the rows of each group are combined in pairs.
 
-    Places among the rows of the level before: of those that are alone in their group, which are the results of the
-    groups `finished`; of the `left` and `right` of each pair; and of the `odd` one of a group that has no partner. The
-    rows of the level are the pairs, and then the odd ones.
+    Rows are numbered as in the level before. The rows of this level are the pairs, followed by the odd ones.
+
+    Attributes:
+        finished (Ints): the groups that have a single row left.
+        alone (Ints): these rows, which are the results of the groups.
+        left (Ints): the first row of each pair.
+        right (Ints): the second row of each pair.
+        odd (Ints): the last row of each other group with an odd number of rows.
     """
 
     finished: Ints
@@ -47,8 +52,10 @@ class Level(NamedTuple):
 class Groups:
     """The groups of a batch.
 
-    of_token (n_tokens,): the group of each token. order (n_tokens,): the tokens, group by group. starts (G,): where
-    each group begins in that order.
+    Attributes:
+        of_token (Ints): (n_tokens,) the group of each token.
+        order (Ints): (n_tokens,) the tokens, group by group.
+        starts (Ints): (G,) where each group begins in that order.
     """
 
     of_token: Ints
@@ -57,7 +64,7 @@ class Groups:
 
     @cached_property
     def levels(self) -> list[Level]:
-        """As many levels as the largest group has binary digits; the rows of the first are the tokens."""
+        """The levels of the reduction. The rows before the first level are the tokens."""
         group, rows = np.arange(len(self.starts)), self.order
         sizes = np.diff(self.starts, append=len(self.order))
         levels = []
@@ -68,7 +75,7 @@ class Groups:
             is_odd = (rank % 2 == 0) & (rank + 1 == size) & (size > 1)
             left = np.flatnonzero(is_left)
             levels.append(Level(group[sizes == 1], rows[size == 1], rows[left], rows[left + 1], rows[is_odd]))
-            # Still group by group: the number of each row of the next level.
+            # The rows of the next level by their numbers, still group by group.
             kept = is_left | is_odd
             rows = np.where(is_left, np.cumsum(is_left) - 1, len(left) + np.cumsum(is_odd) - 1)[kept]
             group, sizes = group[sizes > 1], (sizes[sizes > 1] + 1) // 2
@@ -76,11 +83,18 @@ class Groups:
 
 
 def group_occurrences(lexemes: Lexemes) -> Groups:
-    """The groups of a batch. The `lengths` of the lexemes are those of the stretches."""
-    n_tokens, n_stretches = len(lexemes.rows), len(lexemes.lengths)
+    """Find the groups of a batch.
+
+    Args:
+        lexemes (Lexemes): the words of the batch; its `lengths` are those of the sections.
+
+    Returns:
+        Groups: the groups.
+    """
+    n_tokens, n_sections = len(lexemes.rows), len(lexemes.lengths)
     word = np.unique(lexemes.lowers, return_inverse=True)[1].reshape(-1)[lexemes.rows]
-    stretch = np.repeat(np.arange(n_stretches), lexemes.lengths)
-    key = stretch * (int(word.max(initial=0)) + 1) + word
+    section = np.repeat(np.arange(n_sections), lexemes.lengths)
+    key = section * (int(word.max(initial=0)) + 1) + word
     order = np.argsort(key, kind="stable")
     is_start = np.ones(n_tokens, dtype=bool)
     is_start[1:] = np.diff(key[order]) != 0
@@ -89,66 +103,80 @@ def group_occurrences(lexemes: Lexemes) -> Groups:
     return Groups(of_token, order, np.flatnonzero(is_start))
 
 
-class Beside(NamedTuple):
-    """Hidden states H (n_tokens, O), and beside each the maximum of its group: M (G, O), of_token (n_tokens,).
+class StatesAndMaxima(NamedTuple):
+    """The output for a batch of tokens, (n_tokens, 2·O): each hidden state, followed by the maximum of its group.
 
-    of_token is where H is, on a GPU too.
+    The maxima are stored once for each group.
+
+    Attributes:
+        H (Floats2d): (n_tokens, O) the hidden states.
+        M (Floats2d): (G, O) the maxima.
+        of_token (Array): (n_tokens,) the group of each token, on the device of H.
     """
 
     H: Floats2d
     M: Floats2d
-    of_token: Any
+    of_token: Array
 
-    def rows(self) -> Floats2d:
-        """(n_tokens, 2·O) Both, written out."""
+    def to_array(self) -> Floats2d:
+        """(n_tokens, 2·O) The output as one array."""
         xp = get_array_module(self.H)
-        return cast(Floats2d, xp.concatenate([self.H, take_rows(xp, self.M, self.of_token)], axis=1))
+        return xp.concatenate([self.H, take_rows(xp, self.M, self.of_token)], axis=1)
 
     def times(self, W: Floats2d) -> Floats2d:
-        """(n_tokens, n) `rows` times a matrix W (2·O, n), with a product for each group instead of each token."""
+        """(n_tokens, n) The output times a matrix W (2·O, n). The maximum of a group is multiplied only once."""
         xp, width = get_array_module(self.H), self.H.shape[1]
         product = self.H @ W[:width]
         product += take_rows(xp, self.M @ W[width:], self.of_token)
-        return cast(Floats2d, product)
+        return product
 
 
-def beside_maximum(H: Floats2d, groups: Groups) -> Beside:
-    """Each token's hidden state and, beside it, the maximum of its group."""
+def with_maxima(H: Floats2d, groups: Groups) -> StatesAndMaxima:
+    """Add the maximum of its group to each hidden state of H (n_tokens, O)."""
     of_token = get_array_module(H).asarray(groups.of_token)
-    return Beside(H, _maxima(H, groups, of_token), of_token)
+    return StatesAndMaxima(H, _maxima(H, groups, of_token), of_token)
 
 
-def maximum_backward(beside: Beside, dY: Floats2d, groups: Groups) -> Floats2d:
-    """From the gradient dY (n_tokens, 2·O) of `Beside.rows` to that of H (n_tokens, O).
+def backprop_maxima(output: StatesAndMaxima, dY: Floats2d, groups: Groups) -> Floats2d:
+    """From the gradient of the output to that of the hidden states.
 
-    The gradient of a maximum goes to the tokens that reach it, in equal parts.
+    The gradient of a maximum goes to the tokens that have this value, in equal shares.
+
+    Args:
+        output (StatesAndMaxima): what `with_maxima` gave.
+        dY (Floats2d): (n_tokens, 2·O) the gradient of `output.to_array()`.
+        groups (Groups): the groups of the batch.
+
+    Returns:
+        Floats2d: (n_tokens, O) the gradient of H.
     """
-    H, xp, width = beside.H, get_array_module(dY), dY.shape[1] // 2
-    reaches = (take_rows(xp, beside.M, beside.of_token) == H).astype(H.dtype)
-    share = take_rows(
-        xp, _sums(dY[:, width:], groups, beside.of_token) / _sums(reaches, groups, beside.of_token), beside.of_token
-    )
-    share *= reaches
-    share += dY[:, :width]
-    return cast(Floats2d, share)
+    H, M, of_token = output
+    xp, width = get_array_module(dY), dY.shape[1] // 2
+    is_maximum: Array = take_rows(xp, M, of_token) == H
+    is_maximum = is_maximum.astype(H.dtype)
+    share = _sums(dY[:, width:], groups, of_token) / _sums(is_maximum, groups, of_token)
+    dH = take_rows(xp, share, of_token)
+    dH *= is_maximum
+    dH += dY[:, :width]
+    return dH
 
 
-def _maxima(X: Any, groups: Groups, of_token: Any) -> Any:
+def _maxima(X: Array, groups: Groups, of_token: Array) -> Array:
     """(G, O) The maximum of each group."""
     if isinstance(X, np.ndarray):
-        return _reduced(np.maximum, X, groups)
-    return _by_scatter(X, groups, of_token, "scatter_max", -np.inf)
+        return _reduce(np.maximum, X, groups)
+    return _scatter("scatter_max", X, groups, of_token, -np.inf)
 
 
-def _sums(X: Any, groups: Groups, of_token: Any) -> Any:
+def _sums(X: Array, groups: Groups, of_token: Array) -> Array:
     """(G, O) The sum of each group."""
     if isinstance(X, np.ndarray):
-        return _reduced(np.add, X, groups)
-    return _by_scatter(X, groups, of_token, "scatter_add", 0.0)
+        return _reduce(np.add, X, groups)
+    return _scatter("scatter_add", X, groups, of_token, 0.0)
 
 
-def _reduced(operation: np.ufunc, X: Any, groups: Groups) -> Any:
-    """Whole rows at a time: NumPy's own reduceat works element by element here, which takes ten times as long."""
+def _reduce(operation: np.ufunc, X: Array, groups: Groups) -> Array:
+    """Combine whole rows: `reduceat` of NumPy goes element by element here, which takes ten times as long."""
     out = np.empty((len(groups.starts), X.shape[1]), dtype=X.dtype)
     for finished, alone, left, right, odd in groups.levels:
         out[finished] = take_rows(np, X, alone)
@@ -159,8 +187,8 @@ def _reduced(operation: np.ufunc, X: Any, groups: Groups) -> Any:
     return out
 
 
-def _by_scatter(X: Any, groups: Groups, of_token: Any, name: str, start: float) -> Any:
-    """CuPy scatters at once. of_token: that of the groups, where X is."""
+def _scatter(name: str, X: Array, groups: Groups, of_token: Array, start: float) -> Array:
+    """Combine all tokens at once, by an operation of CuPy. of_token: on the device of X."""
     import cupyx
 
     xp = get_array_module(X)

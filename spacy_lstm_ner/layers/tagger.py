@@ -8,7 +8,7 @@ from thinc.api import Model, chain, with_array
 from thinc.types import Floats2d
 
 from ..arrays import split_rows
-from .document_max import Beside
+from .document_max import StatesAndMaxima
 from .tok2vec import predict_in_batches
 
 
@@ -47,9 +47,9 @@ def _forward(model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train:
     return split_rows(flat, np.array([len(doc) for doc in docs], dtype=np.int64)), _no_docs
 
 
-def product(X: Union[Floats2d, Beside], W: Floats2d) -> Floats2d:
+def product(X: Union[Floats2d, StatesAndMaxima], W: Floats2d) -> Floats2d:
     """(n, I) times (I, nO)."""
-    return X.times(W) if isinstance(X, Beside) else cast(Floats2d, X @ W)
+    return X.times(W) if isinstance(X, StatesAndMaxima) else cast(Floats2d, X @ W)
 
 
 def _no_docs(dY: Any) -> List[Doc]:

@@ -1,14 +1,17 @@
-"""From documents to vectors of tokens in context, for embeddings that depend on the word alone.
+"""From docs to vectors of tokens in context, for an embedding that depends on the word alone.
 
-Notation as in `embed` and `occurrences`; O is the width of the output.
+A long doc is read in sections, and each section is a sequence of its own. The setting `occurrences` gives the number of
+tokens in a section: occurrences of a word see each other within a section only. Without this setting, a section has
+SECTION tokens if the encoder cuts sequences into windows; else it is a whole doc.
 
-A document is read in stretches, each of them a sequence of its own: of so many tokens as the model lets occurrences of
-a word see each other or, where it has windows only, of STRETCH. So a document of any length is many sequences, and a
-prediction works through them in batches of about BATCH tokens, in memory that does not grow with what it is given.
+A prediction goes through the sections in batches of about BATCH tokens. So the memory for the recurrence depends on the
+size of a section, not on the length of a doc.
+
+Notation as in `embed.lexemes` and `document_max`; O is the width of the output here.
 """
 
 from collections.abc import Iterator
-from typing import Any, List, Optional, Union, cast
+from typing import Any, List, Optional, Union
 
 import numpy as np
 from spacy.tokens import Doc
@@ -17,120 +20,144 @@ from thinc.types import Floats2d, Ragged
 
 from ..arrays import split_rows, sum_by_row, take_rows
 from ..types import Array, Backprop, Ints
-from .document_max import Beside, beside_maximum, group_occurrences, maximum_backward
+from .document_max import StatesAndMaxima, backprop_maxima, group_occurrences, with_maxima
 from .embed.cache import LexemeCache
-from .embed.lexemes import Lexemes, Words, distinct, read_words
-from .rnn.stack import encode as run_encoder
-from .rnn.stack import encode_distinct, project_distinct
+from .embed.lexemes import Lexemes, TokenHashes, lexemes_of, no_gradient, read_tokens
+from .rnn.stack import encode, encode_distinct, project_distinct
 
-STRETCH = 5000
+SECTION = 5000
 BATCH = 10_000
-"""Large enough for fast products; small enough for the caches, and for an allocator to keep what it is given back."""
+"""Large enough for fast products. Small enough for the caches of a CPU, and for memory that the allocator reuses."""
 
 
 def lexeme_tok2vec(
     embed: Model[List[Doc], List[Floats2d]],
-    encode: Model[List[Floats2d], List[Floats2d]],
+    encoder: Model[List[Floats2d], List[Floats2d]],
     occurrences: int,
     cache: int,
 ) -> Model[List[Doc], List[Floats2d]]:
-    """embed (`per_lexeme`) → encode (`LSTM`, `GRU` or `RNN`) → what other occurrences say.
+    """Embed each distinct word once, run recurrent layers over the tokens, and add the maxima of other occurrences.
 
-    occurrences: tokens of a stretch within which occurrences of a word see each other, see `layers.occurrences`; the
-        output is then twice as wide as that of `encode`. 0: none of this.
-    cache: words for which predictions keep the first layer's input projection, from one to the next, and the embedding
-        where a residual connection adds it. 0: they are computed once for each distinct word of a batch, and not kept.
+    The model has references to its two parts, "embed" and "encode", and `predict_in_batches` among its attributes.
+
+    Args:
+        embed (Model[List[Doc], List[Floats2d]]): from `per_lexeme`.
+        encoder (Model[List[Floats2d], List[Floats2d]]): from `LSTM`, `GRU` or `RNN`.
+        occurrences (int): the tokens of a section within which occurrences of a word see each other, see
+            `document_max`. The output is then twice as wide as that of the encoder. 0: off.
+        cache (int): the number of words for which predictions keep what the first recurrent layer makes of them, see
+            `project_distinct`. 0: it is computed once for each distinct word of a batch, and not kept.
+
+    Returns:
+        Model[List[Doc], List[Floats2d]]: the vectors of the tokens, one array (tokens, O) for each doc.
     """
     return Model(
         "lexeme_tok2vec",
         _forward,
         init=_init,
-        layers=[embed, encode],
+        layers=[embed, encoder],
         dims={"nO": None},
-        attrs={"occurrences": occurrences, "cache": LexemeCache(cache)},
-        refs={"embed": embed, "encode": encode},
+        attrs={"occurrences": occurrences, "cache": LexemeCache(cache), "predict_in_batches": predict_in_batches},
+        refs={"embed": embed, "encode": encoder},
     )
 
 
-def _init(model: Model[List[Doc], List[Floats2d]], X: Optional[List[Doc]] = None, Y: Any = None) -> None:
+def _parts(model: Model[Any, Any]) -> tuple[Model[Lexemes, Floats2d], Model[Ragged, Ragged]]:
+    """The layer that embeds distinct words, and the recurrent layers."""
     embed, encoder = model.layers
+    return embed.attrs["lexeme_layer"](embed), encoder.attrs["stack"](encoder)
+
+
+def _init(model: Model[List[Doc], List[Floats2d]], X: Optional[List[Doc]] = None, Y: Any = None) -> None:
+    (embed, encoder), (_, stack) = model.layers, _parts(model)
     embed.initialize(X=X)
-    encoder.layers[0].set_dim("nI", embed.get_dim("nO"))
+    stack.set_dim("nI", embed.get_dim("nO"))
     encoder.initialize()
-    model.set_dim("nO", encoder.layers[0].get_dim("nO") * (2 if model.attrs["occurrences"] else 1))
+    model.set_dim("nO", stack.get_dim("nO") * (2 if model.attrs["occurrences"] else 1))
 
 
 def _forward(
     model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train: bool
 ) -> tuple[List[Floats2d], Backprop]:
     if not is_train:
-        parts = [part.rows() if isinstance(part, Beside) else part for part in predict_in_batches(model, docs)]
+        batches = predict_in_batches(model, docs)
+        parts = [part.to_array() if isinstance(part, StatesAndMaxima) else part for part in batches]
         flat = model.ops.xp.concatenate(parts) if parts else model.ops.alloc2f(0, model.get_dim("nO"))
-        return split_rows(flat, np.array([len(doc) for doc in docs])), _no_docs
+        return split_rows(flat, np.array([len(doc) for doc in docs])), no_gradient
     model.attrs["cache"].trained = True
-    words = read_words(docs)
-    lexemes = distinct(words._replace(lengths=_stretches(model, words.lengths)))
-    embed, encoder = (layer.layers[0] for layer in model.layers)
-    vectors, backprop_vectors = embed(lexemes, True)
-    Y, backprop_encoder = run_encoder(encoder, vectors[lexemes.rows], lexemes.lengths, True)
-    groups, beside = None, None
+    tokens = read_tokens(docs)
+    lexemes = lexemes_of(tokens._replace(lengths=_section_lengths(model, tokens.lengths)))
+    embed, stack = _parts(model)
+    vectors: Array
+    vectors, backprop_embed = embed(lexemes, True)
+    Y, backprop_stack = encode(stack, vectors[lexemes.rows], lexemes.lengths, True)
+    groups, output = None, None
     if model.attrs["occurrences"]:
         groups = group_occurrences(lexemes)
-        beside = beside_maximum(Y, groups)
+        output = with_maxima(Y, groups)
 
     def backprop(dYs: List[Floats2d]) -> List[Doc]:
         if len(lexemes.rows):
             dY = model.ops.flatten(dYs)
-            if beside is not None and groups is not None:
-                dY = maximum_backward(beside, dY, groups)
-            dX = backprop_encoder(dY)
-            backprop_vectors(sum_by_row(model.ops, dX, lexemes.rows, len(lexemes.orths)))
+            if output is not None and groups is not None:
+                dY = backprop_maxima(output, dY, groups)
+            dX = backprop_stack(dY)
+            backprop_embed(sum_by_row(model.ops, dX, lexemes.rows, len(lexemes.orths)))
         return []
 
-    return split_rows(Y if beside is None else beside.rows(), words.lengths), backprop
+    return split_rows(Y if output is None else output.to_array(), tokens.lengths), backprop
 
 
-def _no_docs(dY: List[Floats2d]) -> List[Doc]:
-    return []
-
-
-def _stretches(model: Model[Any, Any], lengths: Ints) -> Ints:
-    """Tokens of each stretch of all docs."""
-    reach = model.attrs["occurrences"] or (STRETCH if model.layers[1].layers[0].attrs["window"] else 0)
-    if not reach or not len(lengths) or lengths.max() <= reach:
+def _section_lengths(model: Model[Any, Any], lengths: Ints) -> Ints:
+    """The number of tokens in each section of docs of these lengths."""
+    _, stack = _parts(model)
+    size = model.attrs["occurrences"] or (SECTION if stack.attrs["window"] else 0)
+    if not size or not len(lengths) or lengths.max() <= size:
         return lengths
-    counts = np.maximum(-(-lengths // reach), 1)
-    own = np.repeat(lengths, counts)
-    nth = np.arange(len(own)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.minimum(own - nth * reach, reach)
+    counts = np.maximum(-(-lengths // size), 1)
+    of_doc = np.repeat(lengths, counts)
+    nth = np.arange(len(of_doc)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.minimum(of_doc - nth * size, size)
 
 
-def predict_in_batches(model: Model[List[Doc], List[Floats2d]], docs: List[Doc]) -> Iterator[Union[Floats2d, Beside]]:
-    """The output of a `lexeme_tok2vec`, some tokens (n, O) at a time, in their order."""
-    words, cache = read_words(docs), model.attrs["cache"]
-    embed, encoder = (layer.layers[0] for layer in model.layers)
+def predict_in_batches(
+    model: Model[List[Doc], List[Floats2d]], docs: List[Doc]
+) -> Iterator[Union[Floats2d, StatesAndMaxima]]:
+    """Predict the vectors of the tokens batch by batch, so that not all of them need to be in memory at once.
+
+    Args:
+        model (Model[List[Doc], List[Floats2d]]): from `lexeme_tok2vec`.
+        docs (List[Doc]): the docs.
+
+    Yields:
+        Union[Floats2d, StatesAndMaxima]: the vectors (n, O) of the next n tokens. A batch may hold a part of a doc, or
+            several docs.
+    """
+    tokens, cache = read_tokens(docs), model.attrs["cache"]
+    embed, stack = _parts(model)
     state = 0
     if cache.capacity:
-        vectors = None if words.vocab is None else words.vocab.vectors
-        state = cache.validate([*embed.walk(), encoder.layers[0]], vectors)
+        vectors = None if tokens.vocab is None else tokens.vocab.vectors
+        # What is cached of a word comes from the embedding and the first recurrent layer.
+        state = cache.validate([*embed.walk(), stack.layers[0]], vectors)
 
     def compute(lexemes: Lexemes) -> tuple[Array, ...]:
-        return project_distinct(cast(Model[Ragged, Ragged], encoder), embed.predict(lexemes))
+        return project_distinct(stack, embed.predict(lexemes))
 
-    for batch in _batches(words._replace(lengths=_stretches(model, words.lengths))):
-        lexemes = distinct(batch)
+    for batch in _batches(tokens._replace(lengths=_section_lengths(model, tokens.lengths))):
+        lexemes = lexemes_of(batch)
         with cache.look_up(lexemes, compute, state) as (projected, numbers):
-            Y = encode_distinct(encoder, projected, take_rows(np, numbers, lexemes.rows), lexemes.lengths)
-        yield beside_maximum(Y, group_occurrences(lexemes)) if model.attrs["occurrences"] else Y
+            Y = encode_distinct(stack, projected, take_rows(np, numbers, lexemes.rows), lexemes.lengths)
+        yield with_maxima(Y, group_occurrences(lexemes)) if model.attrs["occurrences"] else Y
 
 
-def _batches(words: Words) -> Iterator[Words]:
-    """The same words in batches of whole stretches."""
-    ends = np.cumsum(words.lengths)
+def _batches(tokens: TokenHashes) -> Iterator[TokenHashes]:
+    """The same tokens in batches of whole sections. The `lengths` are those of the sections."""
+    ends = np.cumsum(tokens.lengths)
     first = 0
     while first < len(ends):
-        start = int(ends[first] - words.lengths[first])
+        start = int(ends[first] - tokens.lengths[first])
         last = max(first + 1, int(np.searchsorted(ends, start + BATCH, side="right")))
         if ends[last - 1] > start:
-            yield Words(words.vocab, words.tokens[start : ends[last - 1]], words.lengths[first:last])
+            yield TokenHashes(tokens.vocab, tokens.hashes[start : ends[last - 1]], tokens.lengths[first:last])
         first = last

@@ -9,7 +9,7 @@ import spacy
 from thinc.api import fix_random_seed
 
 from spacy_lstm_ner.architectures import build_lexeme_embed, build_lexeme_tok2vec, build_lstm_encoder
-from spacy_lstm_ner.layers.document_max import beside_maximum, group_occurrences, maximum_backward
+from spacy_lstm_ner.layers.document_max import backprop_maxima, group_occurrences, with_maxima
 from spacy_lstm_ner.layers.embed.lexemes import distinct_lexemes
 
 NLP = spacy.blank("en")
@@ -18,8 +18,8 @@ TEXTS = ["China beat CHINA in china .", "", "China lost", "a b a b a B"]
 
 def lexemes(texts, reach=1000):
     found = distinct_lexemes([NLP.make_doc(text) for text in texts])
-    stretches = [min(reach, n - start) for n in found.lengths.tolist() for start in range(0, n, reach)]
-    return replace(found, lengths=np.array(stretches, dtype=np.int64))
+    sections = [min(reach, n - start) for n in found.lengths.tolist() for start in range(0, n, reach)]
+    return replace(found, lengths=np.array(sections, dtype=np.int64))
 
 
 def expected_groups(texts, reach):
@@ -45,39 +45,39 @@ def test_groups(reach):
 def test_maximum_and_its_gradient():
     rng, groups = np.random.default_rng(0), group_occurrences(lexemes(TEXTS))
     H = rng.normal(size=(len(groups.order), 3))
-    Y = beside_maximum(H, groups).rows()
+    Y = with_maxima(H, groups).to_array()
     np.testing.assert_array_equal(Y[:, :3], H)
     for tokens in expected_groups(TEXTS, 1000):
         np.testing.assert_array_equal(Y[tokens, 3:], np.tile(H[tokens].max(axis=0), (len(tokens), 1)))
     weight = rng.normal(size=Y.shape)
-    ours, numeric = maximum_backward(beside_maximum(H, groups), weight, groups), np.zeros_like(H)
+    ours, numeric = backprop_maxima(with_maxima(H, groups), weight, groups), np.zeros_like(H)
     for at in np.ndindex(H.shape):
         kept = H[at]
         H[at] = kept + 1e-6
-        upper = (beside_maximum(H, groups).rows() * weight).sum()
+        upper = (with_maxima(H, groups).to_array() * weight).sum()
         H[at] = kept - 1e-6
-        numeric[at] = (upper - (beside_maximum(H, groups).rows() * weight).sum()) / 2e-6
+        numeric[at] = (upper - (with_maxima(H, groups).to_array() * weight).sum()) / 2e-6
         H[at] = kept
     np.testing.assert_allclose(ours, numeric, atol=1e-7)
 
 
 def test_equal_tokens_share_the_gradient():
     groups = group_occurrences(lexemes(["a a a"]))
-    beside = beside_maximum(np.array([[1.0], [1.0], [0.0]]), groups)
-    assert maximum_backward(beside, np.array([[0.0, 1.0]] * 3), groups).tolist() == [[1.5], [1.5], [0.0]]
+    output = with_maxima(np.array([[1.0], [1.0], [0.0]]), groups)
+    assert backprop_maxima(output, np.array([[0.0, 1.0]] * 3), groups).tolist() == [[1.5], [1.5], [0.0]]
 
 
 def test_a_product_by_group_is_that_of_the_rows():
     rng, groups = np.random.default_rng(0), group_occurrences(lexemes(TEXTS))
-    beside, W = beside_maximum(rng.normal(size=(len(groups.order), 3)), groups), rng.normal(size=(6, 4))
-    np.testing.assert_allclose(beside.times(W), beside.rows() @ W, atol=1e-12)
+    output, W = with_maxima(rng.normal(size=(len(groups.order), 3)), groups), rng.normal(size=(6, 4))
+    np.testing.assert_allclose(output.times(W), output.to_array() @ W, atol=1e-12)
 
 
 def test_no_tokens():
     groups = group_occurrences(lexemes(["", ""]))
-    beside = beside_maximum(np.zeros((0, 3), dtype="f"), groups)
-    Y = beside.rows()
-    assert Y.shape == (0, 6) and maximum_backward(beside, Y, groups).shape == (0, 3)
+    output = with_maxima(np.zeros((0, 3), dtype="f"), groups)
+    Y = output.to_array()
+    assert Y.shape == (0, 6) and backprop_maxima(output, Y, groups).shape == (0, 3)
 
 
 def model(reach):

@@ -199,7 +199,7 @@ class Calls(RuleBasedStateMachine):
 
     @rule(number=st.integers(20, 60), length=st.integers(100, 300), words=st.permutations(WORDS))
     def annotate_many_and_long(self, number, length, words):
-        """Many short docs, and one that is longer than windows, stretches and caches are here."""
+        """Many short docs, and one that is longer than windows, sections and caches are here."""
         batch = [Doc(VOCAB, words=words[: k % 4]) for k in range(number)]
         batch.append(Doc(VOCAB, words=[*words, GIANT, *(words * 20)[:length]]))
         if self.refuses(lambda: self.ner.predict(batch)):

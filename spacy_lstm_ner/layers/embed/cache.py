@@ -1,6 +1,6 @@
-"""What depends on the word alone, kept from one prediction to the next.
+"""A cache of arrays that depend on the word alone, from one prediction to the next.
 
-Notation as in `embed`. A table holds arrays (..., n, width) whose second last axis is that of the words.
+Notation as in `lexemes`. The cached arrays are (..., n, width); the axis before the last is that of the words.
 """
 
 import os
@@ -21,25 +21,31 @@ Compute = Callable[[Lexemes], tuple[Array, ...]]
 
 
 SAMPLE = 512
-"""So many numbers of a parameter are looked at to see whether it was changed in place."""
-
+"""How many numbers of a parameter are checked for changes, as long as the model was not trained in this process."""
 
 WORDS_AT_ONCE = 1024
-"""So many words are computed at a time, so that what it takes does not depend on how many of a batch are new."""
+"""The most words that are computed at once. It bounds the memory, however many words of a batch are new."""
 
 
 class LexemeCache:
-    """The rows of the words seen so far, for one state of the parameters that they are computed from.
+    """The arrays of the words seen so far, for the present values of the parameters that they are computed from.
 
-    It is emptied when a parameter changes: when another array takes its place, as in `use_params` and loading, and when
-    its numbers change. Of a model that has been trained in this process, all numbers are summed up at each prediction;
-    of one that has not, a sample. (That numbers of one parameter have changed places goes unnoticed.) Any number of
-    threads may use it at once, with docs of several vocabs too. A copy of it, pickled or not, is empty, and saved
-    models do not contain it.
+    The cache is emptied when a parameter changes: when another array takes its place, as in `use_params` and loading,
+    and when its numbers change. To notice this, each prediction sums the numbers of the parameters: all of them once
+    the model was trained in this process, a sample before. (If numbers of a parameter only change places, this is not
+    noticed.)
+
+    Several threads can use the cache at once, with docs of several vocabs too. A copy of the cache is empty, a pickled
+    copy too. Saved models do not contain it.
+
+    Args:
+        capacity (int): the most words that the cache holds. 0: none.
+
+    Attributes:
+        trained (bool): whether the model was trained in this process. The model sets it.
     """
 
     def __init__(self, capacity: int) -> None:
-        """capacity: the most words it holds. 0: none."""
         self.capacity = capacity
         self.trained = False
         self._lock = Lock()
@@ -58,13 +64,18 @@ class LexemeCache:
         return len(self._table.numbers)
 
     def after_fork(self) -> None:
-        """In a new process: the lock may have been held by a thread that is not there any more."""
+        """Replace the lock in a forked process: a thread that does not exist there may have held it."""
         self._lock = Lock()
 
     def validate(self, nodes: Iterable[Model[Any, Any]], vectors: Optional[Vectors] = None) -> int:
-        """Empty the cache if a parameter of the nodes, or the table of static vectors, is not what it was.
+        """Empty the cache if a parameter has changed.
 
-        RETURNS: the number of the state that `look_up` is to find words of.
+        Args:
+            nodes (Iterable[Model]): the layers from whose parameters the arrays are computed.
+            vectors (Optional[Vectors]): the table of static vectors, if it has an influence too.
+
+        Returns:
+            int: the number of the present state of the parameters, for `look_up`.
         """
         arrays = [node.get_param(name) for node in nodes for name in node.param_names if node.has_param(name)]
         if vectors is not None:
@@ -81,39 +92,47 @@ class LexemeCache:
     def look_up(
         self, lexemes: Lexemes, compute: Compute, state_number: int
     ) -> Iterator[tuple[tuple[Array, ...], Ints]]:
-        """The arrays of the table, and the row in them of each distinct word. They are good inside the `with` block.
+        """Find the arrays of words in the cache, and compute and add those that it does not have.
 
-        compute: gives the arrays of words that the table does not have. state_number: what `validate` gave; if another
-        thread has validated another state since, everything is computed, and nothing kept.
+        If another thread has validated another state in the meantime, all words are computed, and none are added.
+
+        Args:
+            lexemes (Lexemes): the distinct words.
+            compute (Compute): computes the arrays of some words.
+            state_number (int): from `validate`.
+
+        Yields:
+            tuple[tuple[Array, ...], Ints]: the cached arrays, and (n,) the row of each word in them. They are valid
+                inside the `with` block.
         """
         with self._lock:
             table = self._table if state_number == self._state_number else _Table()
             table.readers += 1
         try:
-            yield self._found(table, lexemes, compute)
+            yield self._find_or_compute(table, lexemes, compute)
         finally:
             with self._lock:
                 table.readers -= 1
 
-    def _found(self, table: "_Table", lexemes: Lexemes, compute: Compute) -> tuple[tuple[Array, ...], Ints]:
+    def _find_or_compute(self, table: "_Table", lexemes: Lexemes, compute: Compute) -> tuple[tuple[Array, ...], Ints]:
         with self._lock:
             arrays, rows = table.arrays, table.find(lexemes)
         missing = np.flatnonzero(rows < 0)
         if not len(missing):
             return arrays, rows
         if len(lexemes.orths) > self.capacity:
-            return _in_parts(compute, lexemes), np.arange(len(lexemes.orths))
-        computed = _in_parts(compute, lexemes.some(missing))
+            return _compute_in_parts(compute, lexemes), np.arange(len(lexemes.orths))
+        computed = _compute_in_parts(compute, lexemes.subset(missing))
         with self._lock:
             if table is self._table and table.filled + len(missing) <= self.capacity:
                 table.add(lexemes.orths[missing], computed, self.capacity)
                 return table.arrays, table.find(lexemes)
-        # Full, or emptied meanwhile by another thread.
-        arrays = computed if len(missing) == len(rows) else _in_parts(compute, lexemes)
+        # The table is full, or another thread has emptied it in the meantime.
+        arrays = computed if len(missing) == len(rows) else _compute_in_parts(compute, lexemes)
         with self._lock:
             if table is self._table:
                 if table.readers == 1:
-                    # Only this one. The memory stays, so that what the process takes does not go up and down.
+                    # No other thread reads it, so its memory can be used again.
                     table.clear()
                 else:
                     self._table = _Table()
@@ -133,36 +152,36 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _in_parts(compute: Compute, lexemes: Lexemes) -> tuple[Array, ...]:
+def _compute_in_parts(compute: Compute, lexemes: Lexemes) -> tuple[Array, ...]:
     n = len(lexemes.orths)
     if n <= WORDS_AT_ONCE:
         return compute(lexemes)
     chosen = (np.arange(first, min(first + WORDS_AT_ONCE, n)) for first in range(0, n, WORDS_AT_ONCE))
-    parts = [compute(lexemes.some(rows)) for rows in chosen]
+    parts = [compute(lexemes.subset(rows)) for rows in chosen]
     xp = get_array_module(parts[0][0])
     return tuple(xp.concatenate(arrays, axis=-2) for arrays in zip(*parts, strict=True))
 
 
 class _State:
-    """What a table was computed from: the arrays, sums over their numbers, and how many words have vectors."""
+    """What a table was computed from: the parameters, sums over their numbers, and how many words have vectors."""
 
     def __init__(self, arrays: Sequence[Array], n_keys: int, whole: bool) -> None:
         self.arrays = arrays
-        self.facts = (whole, n_keys, [_sum(array, whole) for array in arrays])
+        self.sums = (whole, n_keys, [_sum(array, whole) for array in arrays])
 
     def same_as(self, other: "_State") -> bool:
-        """Not if training has begun since: what it changed may lie outside of the sample."""
+        """Whether nothing has changed. If training has begun since, this is not known: the sample may miss a change."""
         if len(self.arrays) != len(other.arrays):
             return False
         if any(one is not another for one, another in zip(self.arrays, other.arrays, strict=True)):
             return False
-        return self.facts == other.facts
+        return self.sums == other.sums
 
 
 def _sum(array: Array, whole: bool) -> int:
-    """Of an array's numbers as bits, so that any change counts, however small, and no order of summation."""
+    """The sum of an array's numbers as bits: any change counts, however small, and the order of summation does not."""
     xp = get_array_module(array)
-    # A table of vectors may lie in memory column by column; reshaped as it is, all of it would be copied.
+    # A table of vectors may be in column-major order. Reshaping it without transposing it first would copy it.
     flat = (array.T if array.flags.f_contiguous else array).reshape(-1)
     if not whole and len(flat) > SAMPLE:
         flat = flat[:: len(flat) // SAMPLE]
@@ -171,7 +190,7 @@ def _sum(array: Array, whole: bool) -> int:
 
 
 class _Table:
-    """While there are other `readers`, rows are only ever added, so that they can read on without a lock."""
+    """Arrays of words. While it has several `readers`, rows are only added, so that they can read without a lock."""
 
     def __init__(self) -> None:
         self.numbers: dict[int, int] = {}
@@ -180,7 +199,7 @@ class _Table:
         self.readers = 0
 
     def clear(self) -> None:
-        """Forget all words; the arrays are written over."""
+        """Forget all words. The arrays stay, and are overwritten."""
         self.numbers.clear()
         self.filled = 0
 
@@ -190,14 +209,14 @@ class _Table:
         return np.array([find(orth, -1) for orth in lexemes.orths.tolist()], dtype=np.int64)
 
     def add(self, orths: Any, computed: tuple[Array, ...], capacity: int) -> None:
-        """Add words. One that another thread has added meanwhile gets a second row, which does no harm."""
+        """Add words. A word that another thread has added in the meantime gets a second row, which does no harm."""
         end = self.filled + len(orths)
         if not self.arrays or end > self.arrays[0].shape[-2]:
             size = max(end, min(max(2 * end, 1024), capacity))
             self.arrays = tuple(self._grown(k, array, size) for k, array in enumerate(computed))
         for array, new in zip(self.arrays, computed, strict=True):
             array[..., self.filled : end, :] = new
-        # In this order: if Ctrl-C comes between, the rows are lost, and not given to other words as well.
+        # In this order: if Ctrl-C comes in between, the rows are lost, but no other words get them too.
         first, self.filled = self.filled, end
         self.numbers.update(zip(orths.tolist(), range(first, end), strict=True))
 

@@ -1,43 +1,52 @@
-"""Words from their characters: a convolution or a bidirectional LSTM over the spelling of each distinct word.
+"""Vectors of words from their characters: a convolution, or an LSTM that reads each distinct word in both directions.
+
+There is no vocabulary of characters: the row of a character in the table follows from its code point. So a character
+that training never saw has a row too, and nothing needs to be built or saved.
 
 Notation
 --------
 n        distinct words
-n_chars  characters of all words, with a mark in front of and behind each word, laid end to end
-C        width of a character's embedding
-O        width of a word's vector
-K        characters that the convolution looks at in each direction
-
-No vocabulary of characters is kept: a character's row follows from its code point. So a character that training never
-saw has a row too, and nothing has to be built or stored.
+n_chars  characters of all words, each word with a mark before and after it, laid end to end
+C        width of the vector of a character
+O        width of the vector of a word
+K        window: a filter of the convolution sees K characters to each side
+E        table of characters (rows, C)
 """
 
-from collections.abc import Sequence
-from typing import Any, Optional, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 from thinc.api import Model, Ops, glorot_uniform_init
 from thinc.initializers import uniform_init
-from thinc.types import Floats2d
+from thinc.types import Floats2d, Ragged
 
 from ...arrays import sum_by_row
-from ...types import Backprop, Ints
+from ...types import Array, Backprop, Ints
+from ..params import declared_shapes, init_param
 from ..rnn.stack import LSTM, encode, encode_distinct, project_distinct
-from .lexemes import Lexemes
+from .lexemes import Lexemes, no_gradient
 
 START, END = "\x02", "\x03"
 """The marks around a word: the control characters "start of text" and "end of text"."""
 OWN_ROWS = 256
-"""So many code points (ASCII and Latin-1) share their rows with no others."""
+"""The first code points (ASCII and Latin-1), each with a row of its own that no other character shares."""
 
 
 def spell(texts: Sequence[str], n_rows: int, max_chars: int) -> tuple[Ints, Ints]:
-    """The characters of words, as rows of a table.
+    """Turn words into rows of a table of characters.
 
-    A word of more than `max_chars` characters is cut to its first and its last half of so many. Code points below
-    `n_rows` have a row of their own, which the others share, but for the first 256 (in tables of fewer than 512 rows,
-    the first half).
-    RETURNS: rows (n_chars,), and the characters of each word (n,), with its two marks: at least 2.
+    A code point below `n_rows` is its own row. Code points from `n_rows` on share the rows from OWN_ROWS on (in tables
+    of fewer than 2 · OWN_ROWS rows, those of the second half).
+
+    Args:
+        texts (Sequence[str]): the words.
+        n_rows (int): the rows of the table.
+        max_chars (int): a word with more characters is cut to its first and its last half of so many.
+
+    Returns:
+        tuple[Ints, Ints]: (n_chars,) the row of each character, and (n,) the characters of each word with its two
+            marks, so at least 2.
     """
     last = max_chars // 2
     cut = [text if len(text) <= max_chars else text[: max_chars - last] + text[-last:] for text in texts]
@@ -58,9 +67,8 @@ def _check_settings(kind: str, dropout: float, **sizes: int) -> None:
 
 
 def _init_characters(model: Model[Lexemes, Floats2d]) -> None:
-    rows, width = model.attrs["rows"], model.attrs["char_width"]
-    bound = float(np.sqrt(3.0 / width))  # Ma & Hovy 2016: variance 1 / width
-    model.set_param("E", uniform_init(model.ops, (rows, width), lo=-bound, hi=bound))
+    bound = float(np.sqrt(3.0 / model.attrs["char_width"]))  # Ma & Hovy 2016: variance 1 / C
+    init_param(model, "E", uniform_init(model.ops, declared_shapes(model)["E"], lo=-bound, hi=bound))
 
 
 # Convolution
@@ -69,13 +77,24 @@ def _init_characters(model: Model[Lexemes, Floats2d]) -> None:
 def char_cnn(
     nO: int, *, char_width: int, rows: int, window: int, max_chars: int, dropout: float
 ) -> Model[Lexemes, Floats2d]:
-    """The greatest value over a word's characters of each of nO filters (Ma & Hovy 2016).
+    """Vectors of words by a convolution over their characters (Ma & Hovy 2016).
 
-    char_width: C. rows: rows of the table of characters. window: K; a filter sees 2K + 1 characters.
-    max_chars: longer words are cut, see `spell`.
-    dropout: rate of the dropout on the characters' embeddings; it is the attribute `dropout_rate`, which spaCy's
-        trainer sets to `training.dropout`.
-    Raises ValueError for settings out of range.
+    Each of the nO filters gives its largest value over the characters of the word.
+
+    Args:
+        nO (int): the number of filters, which is the width of the output.
+        char_width (int): C, the width of the vector of a character.
+        rows (int): the rows of the table of characters, at least 8; see `spell`.
+        window (int): K; a filter sees 2K + 1 characters.
+        max_chars (int): longer words are cut, see `spell`; at least 2.
+        dropout (float): the rate of dropout on the vectors of the characters. It is the attribute `dropout_rate`, which
+            spaCy's trainer sets to `training.dropout`.
+
+    Returns:
+        Model[Lexemes, Floats2d]: the vectors (n, nO) of the distinct words.
+
+    Raises:
+        ValueError: if a setting is out of range.
     """
     sizes = {"width": nO, "char_width": char_width, "rows": rows, "window": window, "max_chars": max_chars}
     _check_settings("CharCNN", dropout, **sizes)
@@ -91,101 +110,132 @@ def char_cnn(
             "window": window,
             "max_chars": max_chars,
             "dropout_rate": dropout,
+            "param_shapes": _cnn_shapes,
         },
     )
 
 
+def _cnn_shapes(sizes: Mapping[str, Any]) -> Dict[str, Tuple[Optional[int], ...]]:
+    inputs = sizes["char_width"] * (2 * sizes["window"] + 1)
+    return {"E": (sizes["rows"], sizes["char_width"]), "W": (sizes["nO"], inputs), "b": (sizes["nO"],)}
+
+
 def _cnn_init(model: Model[Lexemes, Floats2d], X: Optional[Lexemes] = None, Y: Any = None) -> None:
+    shapes = declared_shapes(model)
     _init_characters(model)
-    inputs = model.attrs["char_width"] * (2 * model.attrs["window"] + 1)
-    model.set_param("W", glorot_uniform_init(model.ops, (model.get_dim("nO"), inputs)))
-    model.set_param("b", model.ops.alloc1f(model.get_dim("nO")))
+    init_param(model, "W", glorot_uniform_init(model.ops, shapes["W"]))
+    init_param(model, "b", model.ops.alloc(shapes["b"]))
 
 
 def _cnn_forward(model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: bool) -> tuple[Floats2d, Backprop]:
-    ops, attrs = model.ops, model.attrs
-    E, W, b = (model.get_param(name) for name in ("E", "W", "b"))
+    ops, window = model.ops, model.attrs["window"]
+    E: Array = model.get_param("E")
+    W: Array = model.get_param("W")
+    b: Array = model.get_param("b")
     if not len(lexemes.orths):
-        return ops.alloc2f(0, len(W)), _no_gradient
-    rows, n_chars = spell(lexemes.texts, attrs["rows"], attrs["max_chars"])
-    lengths = ops.asarray1i(n_chars.astype("int32"))
-    X, backprop_dropout = _dropout(ops, E[rows], attrs["dropout_rate"] if is_train else 0.0)
-    windows = ops.seq2col(X, attrs["window"], lengths=lengths)
+        return ops.alloc2f(0, len(W)), no_gradient
+    rows, n_chars = spell(lexemes.texts, model.attrs["rows"], model.attrs["max_chars"])
+    lengths = _as_ints1d(ops, n_chars)
+    X, backprop_dropout = _dropout(ops, E[rows], model.attrs["dropout_rate"] if is_train else 0.0)
+    windows = ops.seq2col(X, window, lengths=lengths)
     filtered = windows @ W.T
     filtered += b
     Y, which = ops.reduce_max(filtered, lengths)
 
-    def backprop(dY: Floats2d) -> list[Any]:
-        d_filtered = ops.backprop_reduce_max(ops.as_contig(dY), which, lengths)
+    def backprop(dY: Floats2d) -> List[Any]:
+        d_filtered: Array = ops.backprop_reduce_max(ops.as_contig(dY), which, lengths)
         model.inc_grad("b", d_filtered.sum(axis=0))
         model.inc_grad("W", d_filtered.T @ windows)
-        dX = backprop_dropout(ops.backprop_seq2col(d_filtered @ W, attrs["window"], lengths=lengths))
+        dX = backprop_dropout(ops.backprop_seq2col(d_filtered @ W, window, lengths=lengths))
         model.inc_grad("E", sum_by_row(ops, dX, rows, len(E)))
         return []
 
     return Y, backprop
 
 
-def _dropout(ops: Ops, X: Floats2d, rate: float) -> tuple[Floats2d, Backprop]:
+def _as_ints1d(ops: Ops, numbers: Ints) -> Array:
+    """The numbers as Thinc's kernels take them: int32, on the device."""
+    as_int32: Array = numbers.astype("int32")
+    return ops.asarray1i(as_int32)
+
+
+def _dropout(ops: Ops, X: Array, rate: float) -> tuple[Array, Backprop]:
     if not rate:
         return X, lambda dX: dX
-    mask = ops.get_dropout_mask(X.shape, rate).astype(X.dtype)
-    return cast(Floats2d, X * mask), lambda dX: dX * mask
-
-
-def _no_gradient(dY: Any) -> list[Any]:
-    return []
+    mask: Array = ops.get_dropout_mask(X.shape, rate)
+    mask = mask.astype(X.dtype)
+    return X * mask, lambda dX: dX * mask
 
 
 # LSTM
 
 
 def char_lstm(nO: int, *, char_width: int, rows: int, max_chars: int, dropout: float) -> Model[Lexemes, Floats2d]:
-    """The last states of an LSTM that reads the word forwards and one that reads it backwards (Lample et al. 2016).
+    """Vectors of words by a bidirectional LSTM over their characters (Lample et al. 2016).
 
-    nO: width of both states together. dropout: rate of the locked dropout (one mask for all characters of a word) on
-    the characters' embeddings and on the states. The rest as for `char_cnn`.
+    The vector is the last hidden state of each direction, one after the other.
+
+    Args:
+        nO (int): the width of both states together, an even number.
+        char_width (int): as of `char_cnn`.
+        rows (int): as of `char_cnn`.
+        max_chars (int): as of `char_cnn`.
+        dropout (float): the rate of locked dropout (one mask for all characters of a word, Gal & Ghahramani 2016) on
+            the vectors of the characters and on the hidden states. spaCy's trainer sets it to `training.dropout`.
+
+    Returns:
+        Model[Lexemes, Floats2d]: the vectors (n, nO) of the distinct words.
+
+    Raises:
+        ValueError: if a setting is out of range.
     """
     _check_settings("CharLSTM", dropout, width=nO, char_width=char_width, rows=rows, max_chars=max_chars)
+    lstm = LSTM(nO, char_width, bi=True, dropout=dropout)
     return Model(
         "char_lstm",
         _lstm_forward,
         init=_lstm_init,
-        layers=[LSTM(nO, char_width, bi=True, dropout=dropout).layers[0]],
+        layers=[lstm.attrs["stack"](lstm)],
         params={"E": None},
         dims={"nO": nO},
-        attrs={"char_width": char_width, "rows": rows, "max_chars": max_chars},
+        attrs={"char_width": char_width, "rows": rows, "max_chars": max_chars, "param_shapes": _lstm_shapes},
     )
+
+
+def _lstm_shapes(sizes: Mapping[str, Any]) -> Dict[str, Tuple[Optional[int], ...]]:
+    return {"E": (sizes["rows"], sizes["char_width"])}
 
 
 def _lstm_init(model: Model[Lexemes, Floats2d], X: Optional[Lexemes] = None, Y: Any = None) -> None:
     _init_characters(model)
-    model.layers[0].initialize()
+    (stack,) = model.layers
+    stack.initialize()
 
 
 def _lstm_forward(model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: bool) -> tuple[Floats2d, Backprop]:
-    ops, lstm, E = model.ops, model.layers[0], model.get_param("E")
-    width = model.get_dim("nO")
+    ops, width = model.ops, model.get_dim("nO")
+    E: Array = model.get_param("E")
+    stack: Model[Ragged, Ragged] = model.layers[0]
     half = width // 2
     if not len(lexemes.orths):
-        return ops.alloc2f(0, width), _no_gradient
+        return ops.alloc2f(0, width), no_gradient
     rows, n_chars = spell(lexemes.texts, model.attrs["rows"], model.attrs["max_chars"])
-    lengths = ops.asarray1i(n_chars.astype("int32"))
+    states: Array
     if is_train:
-        states, backprop_states = encode(lstm, E[rows], lengths, True)
+        states, backprop_states = encode(stack, E[rows], _as_ints1d(ops, n_chars), True)
     else:
-        # One input projection for each character of the table instead of for each one of the words.
+        # One input projection for each distinct character, instead of one for each character of each word.
         used, numbers = np.unique(rows, return_inverse=True)
-        states = encode_distinct(lstm, project_distinct(lstm, E[used]), numbers.reshape(-1), n_chars)
+        states = encode_distinct(stack, project_distinct(stack, E[used]), numbers.reshape(-1), n_chars)
     last = np.cumsum(n_chars) - 1
     first = last - n_chars + 1
     Y = ops.xp.concatenate([states[last, :half], states[first, half:]], axis=1)
 
-    def backprop(dY: Floats2d) -> list[Any]:
-        d_states = ops.alloc2f(len(rows), width, dtype=dY.dtype)
+    def backprop(dY: Floats2d) -> List[Any]:
+        d_states: Array = ops.alloc2f(len(rows), width, dtype=dY.dtype)
         d_states[last, :half] = dY[:, :half]
         d_states[first, half:] = dY[:, half:]
         model.inc_grad("E", sum_by_row(ops, backprop_states(d_states), rows, len(E)))
         return []
 
-    return cast(Floats2d, Y), backprop
+    return Y, backprop

@@ -1,9 +1,12 @@
-"""From words to vectors. All of it depends on the word alone, so it is computed once for each distinct word.
+"""The distinct words of a batch, and the model that embeds each of them once.
+
+A layer that depends on the word alone takes `Lexemes` and gives a vector for each distinct word. `per_lexeme` makes a
+model of docs from it: every token gets the vector of its word.
 
 Notation
 --------
 n_tokens  tokens of all docs of the batch, laid end to end
-n         distinct words among them; a word is its orth, the 64-bit hash of its text
+n         distinct words among them; a word is identified by its orth, the 64-bit hash of its text
 O         width of a layer's output
 """
 
@@ -21,59 +24,72 @@ from thinc.api import Model
 from thinc.types import Floats2d
 
 from ...arrays import split_rows, sum_by_row
-from ...types import Backprop, Ints
+from ...types import Array, Backprop, Ints
 
-Orths = NDArray[np.uint64]
-
+Hashes = NDArray[np.uint64]
 
 _NO_ROWS: Ints = np.zeros(0, dtype=np.int64)
+
+
+class TokenHashes(NamedTuple):
+    """The tokens of a batch of docs.
+
+    Attributes:
+        vocab (Optional[Vocab]): the vocab of the docs; None if there are no docs.
+        hashes (NDArray[np.uint64]): (n_tokens, 2) the orth of each token, and the hash of its lower-cased text.
+        lengths (Ints): tokens of each sequence: of each doc, unless the docs are cut into sections.
+    """
+
+    vocab: Optional[Vocab]
+    hashes: Hashes
+    lengths: Ints
 
 
 @dataclass(frozen=True)
 class Lexemes:
     """The distinct words of a batch.
 
-    orths (n,): each distinct word once; lowers (n,): its lower-cased text, as a hash too. rows (n_tokens,): the word of
-    every token. lengths: tokens of each doc.
+    Attributes:
+        vocab (Optional[Vocab]): the vocab of the docs; None if there are no docs.
+        orths (NDArray[np.uint64]): (n,) each distinct word once.
+        lowers (NDArray[np.uint64]): (n,) the hash of the lower-cased text of each word.
+        rows (Ints): (n_tokens,) the word of each token, as its position in `orths`.
+        lengths (Ints): tokens of each sequence, see `TokenHashes`.
     """
 
     vocab: Optional[Vocab]
-    orths: Orths
-    lowers: Orths
+    orths: Hashes
+    lowers: Hashes
     rows: Ints
     lengths: Ints
 
     @property
     def shape(self) -> tuple[int, int]:
-        """What Thinc's combinators ask of an input: so many rows, of one feature, the word."""
+        """(n, 1), for the layers of Thinc that ask for the shape of their input."""
         return len(self.orths), 1
 
-    def some(self, chosen: Ints) -> "Lexemes":
-        """Of the distinct words those that are `chosen` by their numbers, without the tokens."""
+    def subset(self, chosen: Ints) -> "Lexemes":
+        """The distinct words with these numbers, without any tokens."""
         return Lexemes(self.vocab, self.orths[chosen], self.lowers[chosen], _NO_ROWS, _NO_ROWS)
 
     @cached_property
     def texts(self) -> list[str]:
-        """The words as strings; the only Python-level look at the text."""
+        """The distinct words as strings. Only layers that need the characters ask for them."""
         strings: Any = self.vocab.strings if self.vocab is not None else {}
         return [strings[orth] for orth in self.orths.tolist()]
 
 
-class Words(NamedTuple):
-    """The words of a batch of docs.
+def read_tokens(docs: Sequence[Doc]) -> TokenHashes:
+    """Read the tokens of a batch of docs.
 
-    tokens (n_tokens, 2): the orth of each token and its lower-cased text, as hashes. lengths: tokens of each doc.
-    """
+    Args:
+        docs (Sequence[Doc]): docs, or spans of docs.
 
-    vocab: Optional[Vocab]
-    tokens: Orths
-    lengths: Ints
+    Returns:
+        TokenHashes: the tokens.
 
-
-def read_words(docs: Sequence[Doc]) -> Words:
-    """The words of a batch of docs (or spans of docs).
-
-    Raises ValueError if the docs do not share one vocab.
+    Raises:
+        ValueError: if the docs do not share one vocab.
     """
     if any(doc.vocab is not docs[0].vocab for doc in docs):
         raise ValueError(
@@ -81,41 +97,67 @@ def read_words(docs: Sequence[Doc]) -> Words:
             "the pipeline that annotates them"
         )
     arrays = [doc.to_array([ORTH, LOWER]) for doc in docs if len(doc)]
-    tokens = np.concatenate(arrays) if arrays else np.zeros((0, 2), dtype=np.uint64)
-    return Words(docs[0].vocab if docs else None, tokens, np.array([len(doc) for doc in docs], dtype=np.int64))
+    hashes = np.concatenate(arrays) if arrays else np.zeros((0, 2), dtype=np.uint64)
+    return TokenHashes(docs[0].vocab if docs else None, hashes, np.array([len(doc) for doc in docs], dtype=np.int64))
 
 
-def distinct(words: Words) -> Lexemes:
-    """The distinct words among them."""
-    orths, first, rows = np.unique(words.tokens[:, 0], return_index=True, return_inverse=True)
-    return Lexemes(words.vocab, orths, words.tokens[first, 1], rows.reshape(-1), words.lengths)
+def lexemes_of(tokens: TokenHashes) -> Lexemes:
+    """The distinct words of these tokens."""
+    orths, first, rows = np.unique(tokens.hashes[:, 0], return_index=True, return_inverse=True)
+    return Lexemes(tokens.vocab, orths, tokens.hashes[first, 1], rows.reshape(-1), tokens.lengths)
 
 
 def distinct_lexemes(docs: Sequence[Doc]) -> Lexemes:
-    """The distinct words of a batch of docs; see `read_words`."""
-    return distinct(read_words(docs))
+    """The distinct words of a batch of docs. Raises ValueError if the docs do not share one vocab."""
+    return lexemes_of(read_tokens(docs))
 
 
 def per_lexeme(layer: Model[Lexemes, Floats2d]) -> Model[List[Doc], List[Floats2d]]:
-    """Apply a layer to the distinct words of the docs and give every token its word's row."""
-    return Model("per_lexeme", _per_lexeme_forward, init=_per_lexeme_init, layers=[layer], dims={"nO": None})
+    """Run a layer once for each distinct word of the docs, and give every token the vector of its word.
+
+    Args:
+        layer (Model[Lexemes, Floats2d]): from the distinct words of a batch to their vectors (n, O).
+
+    Returns:
+        Model[List[Doc], List[Floats2d]]: the vectors of the tokens, one array (tokens, O) for each doc. Its attribute
+            "lexeme_layer" is a function that gives the layer back.
+    """
+    return Model(
+        "per_lexeme",
+        _forward,
+        init=_init,
+        layers=[layer],
+        dims={"nO": None},
+        attrs={"lexeme_layer": lexeme_layer_of},
+    )
 
 
-def _per_lexeme_init(model: Model[List[Doc], List[Floats2d]], X: Optional[List[Doc]] = None, Y: Any = None) -> None:
-    layer = model.layers[0]
+def lexeme_layer_of(model: Model[Any, Any]) -> Model[Lexemes, Floats2d]:
+    """The layer inside a `per_lexeme` model."""
+    return model.layers[0]
+
+
+def _init(model: Model[List[Doc], List[Floats2d]], X: Optional[List[Doc]] = None, Y: Any = None) -> None:
+    layer = lexeme_layer_of(model)
     layer.initialize(X=None if X is None else distinct_lexemes(X))
     model.set_dim("nO", layer.get_dim("nO"))
 
 
-def _per_lexeme_forward(
+def _forward(
     model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train: bool
 ) -> tuple[List[Floats2d], Backprop]:
     lexemes = distinct_lexemes(docs)
-    vectors, backprop_vectors = model.layers[0](lexemes, is_train)
+    Y, backprop_layer = lexeme_layer_of(model)(lexemes, is_train)
+    vectors: Array = Y
 
     def backprop(dYs: List[Floats2d]) -> List[Doc]:
         if len(lexemes.rows):
-            backprop_vectors(sum_by_row(model.ops, model.ops.flatten(dYs), lexemes.rows, len(lexemes.orths)))
+            backprop_layer(sum_by_row(model.ops, model.ops.flatten(dYs), lexemes.rows, len(lexemes.orths)))
         return []
 
     return split_rows(vectors[lexemes.rows], lexemes.lengths), backprop
+
+
+def no_gradient(dY: Any) -> List[Any]:
+    """The callback of a layer without a gradient. Words and docs have none, so it ends here."""
+    return []

@@ -1,9 +1,11 @@
-"""Numbered vocabularies: every word of the training data has a number, and every number a row of a table.
+"""Vocabularies of words: each word that is frequent in the training data has a number, and a row of a table.
 
-Notation as in `lexemes`.
+Notation as in `lexemes`; V is the number of words in the vocabulary. The table E (V + 2, O) begins with two rows for no
+word of the vocabulary: padding, and unknown words.
 """
 
-from typing import Any, List, cast
+from collections.abc import Mapping
+from typing import Any, Dict, List, Optional, Tuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,123 +15,166 @@ from thinc.api import Model
 from thinc.initializers import uniform_init
 from thinc.types import Floats2d
 
-from ...arrays import sum_by_row
-from ...types import Backprop, Ints
+from ...arrays import split_rows, sum_by_row
+from ...types import Array, Backprop, Ints
+from ..params import declared_shapes, init_param
 from .lexemes import Lexemes
 
-PAD, UNKNOWN = 0, 1
-"""Rows of the word table that stand for no word: padding, and a word that is not in the vocabulary."""
+PAD, UNKNOWN, FIRST_WORD = 0, 1, 2
+"""Rows of the table: padding, a word that is not in the vocabulary, and the first word of the vocabulary."""
 
 
 def word_table(nO: int, min_count: int, max_size: int) -> Model[List[Doc], List[Floats2d]]:
-    """The textbook's embedding: every word has a number, and every number a row of a table.
+    """The embedding of textbooks: each word of the vocabulary has a row of its own, all other words share one.
 
-    Row 0 is padding, row 1 any word that is not in the vocabulary. The docs of a batch become one matrix of numbers,
-    padded to the longest; the padding's row is zero and never learns. The vocabulary is made by `build_vocabulary`,
-    which the component calls with the word counts of the training data.
+    `build_vocabulary` sets the vocabulary; the component calls it with the word counts of the training data. The row
+    of the padding is zero and never learns, since sequences are not padded here.
+
+    Args:
+        nO (int): the width of the vectors.
+        min_count (int): how often a word must occur in the training data.
+        max_size (int): the most words in the vocabulary; the most frequent ones are kept.
+
+    Returns:
+        Model[List[Doc], List[Floats2d]]: the vectors of the tokens, one array (tokens, nO) for each doc.
     """
     return Model(
         "word_table",
-        _table_forward,
+        _word_table_forward,
         init=_table_init,
         params={"E": None},
         dims={"nO": nO},
-        attrs=vocabulary_attrs(min_count, max_size),
+        attrs={**vocabulary_attrs(min_count, max_size), "param_shapes": _table_shapes},
     )
 
 
 def lexeme_table(nO: int, min_count: int, max_size: int, singleton_dropout: float) -> Model[Lexemes, Floats2d]:
     """The same table for the distinct words of a batch.
 
-    singleton_dropout: share of the words that the training data has only once which an update treats as unknown, so
-        that the vector of unknown words is learned too (Lample et al. 2016). Raises ValueError if out of range.
+    Args:
+        nO (int): the width of the vectors.
+        min_count (int): as of `word_table`.
+        max_size (int): as of `word_table`.
+        singleton_dropout (float): the probability that an update treats a word as unknown if the training data has it
+            only once. So the vector of unknown words is trained too (Lample et al. 2016).
+
+    Returns:
+        Model[Lexemes, Floats2d]: the vectors (n, nO) of the distinct words.
+
+    Raises:
+        ValueError: if singleton_dropout is not at least 0 and less than 1.
     """
     if not 0.0 <= singleton_dropout < 1.0:
         raise ValueError(
             f"LexemeEmbed: singleton_dropout is {singleton_dropout}, but must be at least 0 and less than 1"
         )
-    attrs = {**vocabulary_attrs(min_count, max_size), "singletons": np.zeros(0, dtype="uint64")}
     return Model(
         "lexeme_table",
         _lexeme_table_forward,
         init=_table_init,
         params={"E": None},
         dims={"nO": nO},
-        attrs={**attrs, "singleton_dropout": singleton_dropout},
+        attrs={
+            **vocabulary_attrs(min_count, max_size),
+            "singletons": np.zeros(0, dtype="uint64"),
+            "singleton_dropout": singleton_dropout,
+            "param_shapes": _table_shapes,
+        },
     )
 
 
-def vocabulary_attrs(min_count: int, max_size: int) -> dict[str, Any]:
-    """What a layer with a numbered vocabulary keeps; `build_vocabulary` fills it."""
+def vocabulary_attrs(min_count: int, max_size: int) -> Dict[str, Any]:
+    """The attributes of a layer with a vocabulary, which is empty until `build_vocabulary` sets it."""
     return {"min_count": min_count, "max_size": max_size, "vocabulary": np.zeros(0, dtype="uint64")}
 
 
-def build_vocabulary(model: Model[Any, Any], counts: dict[int, int]) -> None:
-    """Number the words of a layer that keeps a vocabulary.
+def build_vocabulary(model: Model[Any, Any], counts: Dict[int, int]) -> None:
+    """Set the vocabulary of a layer: the most frequent words of the training data.
 
-    Those are the most frequent `max_size` of the words that were seen `min_count` times or more.
+    The layer's attributes `min_count` and `max_size` say which words are kept. Words with the same count are taken in
+    the order of their orths, so that the same counts always give the same vocabulary.
 
-    counts: the tokens of each orth. The order of equally frequent words is that of their hashes, so that the same
-    counts give the same vocabulary.
+    Args:
+        model (Model): a layer with `vocabulary_attrs`.
+        counts (Dict[int, int]): the number of tokens in the training data, by orth.
     """
     frequent = [(-count, orth) for orth, count in counts.items() if count >= model.attrs["min_count"]]
     kept = [orth for _, orth in sorted(frequent)[: model.attrs["max_size"]]]
-    # Kept sorted, so that a number is found by bisection.
+    # Sorted, so that `word_numbers` can find a word by bisection.
     model.attrs["vocabulary"] = np.array(sorted(kept), dtype="uint64")
     if "singletons" in model.attrs:
         model.attrs["singletons"] = np.array(sorted(orth for orth in kept if counts[orth] == 1), dtype="uint64")
 
 
-def word_numbers(model: Model[Any, Any], orths: NDArray[Any]) -> Ints:
-    """The row of each word: its number, or UNKNOWN."""
+def n_rows(attrs: Mapping[str, Any]) -> int:
+    """The number of rows of a table, for the attributes of its layer: V + 2."""
+    return FIRST_WORD + len(attrs["vocabulary"])
+
+
+def word_numbers(model: Model[Any, Any], orths: NDArray[np.uint64]) -> Ints:
+    """The row of each word in the table of a layer with a vocabulary.
+
+    Args:
+        model (Model): a layer with `vocabulary_attrs`.
+        orths (NDArray[np.uint64]): (n,) the words.
+
+    Returns:
+        Ints: (n,) the rows; UNKNOWN for a word that is not in the vocabulary.
+    """
     vocabulary = model.attrs["vocabulary"]
     if not len(vocabulary):
         return np.full(len(orths), UNKNOWN, dtype=np.int64)
     at = np.minimum(np.searchsorted(vocabulary, orths), len(vocabulary) - 1)
-    return cast(Ints, np.where(vocabulary[at] == orths, at + 2, UNKNOWN).astype(np.int64))
+    return cast(Ints, np.where(vocabulary[at] == orths, at + FIRST_WORD, UNKNOWN).astype(np.int64))
+
+
+def _table_shapes(sizes: Mapping[str, Any]) -> Dict[str, Tuple[Optional[int], ...]]:
+    return {"E": (n_rows(sizes), sizes["nO"])}
 
 
 def _table_init(model: Model[Any, Any], X: Any = None, Y: Any = None) -> None:
-    rows = len(model.attrs["vocabulary"]) + 2
-    E = uniform_init(model.ops, (rows, model.get_dim("nO")), lo=-0.1, hi=0.1)
+    E: Array = uniform_init(model.ops, declared_shapes(model)["E"], lo=-0.1, hi=0.1)
     E[PAD] = 0.0
-    model.set_param("E", E)
-    if model.has_grad("E"):
-        # Of an earlier training, with another vocabulary.
-        model.set_grad("E", model.ops.alloc2f(*E.shape))
+    init_param(model, "E", E)
 
 
-def _table_forward(
+def _look_up(model: Model[Any, Any], numbers: Ints) -> tuple[Array, Backprop]:
+    """The rows of the table with these numbers."""
+    E: Array = model.get_param("E")
+
+    def backprop(dY: Floats2d) -> None:
+        model.inc_grad("E", sum_by_row(model.ops, dY, numbers, len(E)))
+
+    return E[numbers], backprop
+
+
+def _word_table_forward(
     model: Model[List[Doc], List[Floats2d]], docs: List[Doc], is_train: bool
 ) -> tuple[List[Floats2d], Backprop]:
-    E = model.get_param("E")
-    numbers = [word_numbers(model, doc.to_array(ORTH)) for doc in docs]
-    lengths = np.array([len(row) for row in numbers], dtype=np.int64)
-    padded = np.full((len(docs), int(lengths.max(initial=0))), PAD, dtype=np.int64)
-    for row, words in zip(padded, numbers, strict=True):
-        row[: len(words)] = words
-    vectors = E[padded]
+    orths = [doc.to_array(ORTH) for doc in docs]
+    numbers = word_numbers(model, np.concatenate([np.zeros(0, dtype="uint64"), *orths]))
+    Y, backprop_rows = _look_up(model, numbers)
 
     def backprop(dYs: List[Floats2d]) -> List[Doc]:
-        flat, words = model.ops.flatten(dYs), padded[padded != PAD]
-        if len(words):
-            model.inc_grad("E", sum_by_row(model.ops, flat, words, len(E)))
+        if len(numbers):
+            backprop_rows(model.ops.flatten(dYs))
         return []
 
-    return [vectors[k, :length] for k, length in enumerate(lengths.tolist())], backprop
+    return split_rows(Y, np.array([len(doc) for doc in docs], dtype=np.int64)), backprop
 
 
 def _lexeme_table_forward(
     model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: bool
 ) -> tuple[Floats2d, Backprop]:
-    E, numbers = model.get_param("E"), word_numbers(model, lexemes.orths)
+    numbers = word_numbers(model, lexemes.orths)
     rate = model.attrs["singleton_dropout"] if is_train else 0.0
     if rate:
-        rare = np.isin(lexemes.orths, model.attrs["singletons"])
-        numbers[rare & (np.random.uniform(size=len(numbers)) < rate)] = UNKNOWN
+        is_singleton = np.isin(lexemes.orths, model.attrs["singletons"])
+        numbers[is_singleton & (np.random.uniform(size=len(numbers)) < rate)] = UNKNOWN
+    Y, backprop_rows = _look_up(model, numbers)
 
-    def backprop(dY: Floats2d) -> list[Any]:
-        model.inc_grad("E", sum_by_row(model.ops, dY, numbers, len(E)))
+    def backprop(dY: Floats2d) -> List[Any]:
+        backprop_rows(dY)
         return []
 
-    return E[numbers], backprop
+    return Y, backprop

@@ -331,7 +331,7 @@ def test_a_capacity_out_of_range():
 # Batches of tokens
 
 
-def test_batches_and_stretches(monkeypatch):
+def test_batches_and_sections(monkeypatch):
     """However many tokens are worked through at a time, and in training too, the result is the same."""
     long = Doc(NLP.vocab, words=[f"w{k % 17}" for k in range(250)])
     given = [*docs(), long, *docs(), long]
@@ -343,7 +343,7 @@ def test_batches_and_stretches(monkeypatch):
         same(model.predict(given), whole)
         for doc, expected in zip(given, whole, strict=True):
             same(model.predict([doc]), [expected])
-    # A stretch is a sequence of its own.
+    # A section is a sequence of its own.
     halves = [long[:100].as_doc(), long[100:200].as_doc(), long[200:].as_doc()]
     np.testing.assert_allclose(np.concatenate(model.predict(halves)), whole[4], atol=1e-6)
 
@@ -356,6 +356,7 @@ def test_the_tagger_gives_what_its_parts_give(monkeypatch):
     parts = model.layers[1].predict(model.layers[0].predict(docs()))
     same(model.predict(docs()), parts)
     same(model.begin_update(docs())[0], parts)
+    same(model.copy().predict(docs()), parts)
     assert [Y.shape for Y in model.predict(docs(["", ""]))] == [(0, 5)] * 2
     assert model.predict([]) == []
 

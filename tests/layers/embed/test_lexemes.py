@@ -275,3 +275,14 @@ def test_lexeme_tok2vec_takes_its_own_parts_only():
     window = MaxoutWindowEncoder(8, 1, 2, 1)
     with pytest.raises(ValueError, match=r"spacy\.Tok2Vec\.v2"):
         build_lexeme_tok2vec(build_lexeme_embed(8, ATTRS, ROWS), window)
+
+
+def test_lexeme_tok2vec_knows_its_parts_by_what_they_offer():
+    """Neither by their names nor by their positions."""
+    embed, encode = build_lexeme_embed(8, ATTRS, ROWS), build_lstm_encoder(6)
+    embed.name = encode.name = encode.layers[0].name = "renamed"
+    model = build_lexeme_tok2vec(embed, encode)
+    model.initialize(X=DOCS)
+    assert [Y.shape for Y in model.predict(DOCS)] == [(len(doc), 6) for doc in DOCS]
+    batches = model.attrs["predict_in_batches"](model, DOCS)
+    np.testing.assert_array_equal(np.concatenate(list(batches)), np.concatenate(model.predict(DOCS)))

@@ -194,8 +194,8 @@ def test_maxima_of_other_occurrences(device, dtype, tolerance):
     H, dY = random(dtype, 6, 4).round(0), random(dtype, 6, 8)
     on_host, on_device = [], []
     for found, X, d in ((on_host, H, dY), (on_device, device.asarray(H), device.asarray(dY))):
-        beside = occurrences.beside_maximum(X, groups)
-        found.extend([beside.rows(), occurrences.maximum_backward(beside, d, groups)])
+        output = occurrences.with_maxima(X, groups)
+        found.extend([output.to_array(), occurrences.backprop_maxima(output, d, groups)])
     names = "Y", "dX"
     assert_same(dict(zip(names, on_device, strict=True)), dict(zip(names, on_host, strict=True)), tolerance)
 
