@@ -47,7 +47,7 @@ def lexeme_tok2vec(
         init=_init,
         layers=[embed, encode],
         dims={"nO": None},
-        attrs={"occurrences": occurrences, "cache": LexemeCache(cache)},
+        attrs={"occurrences": occurrences, "cache": LexemeCache(cache), "predict_in_batches": predict_in_batches},
         refs={"embed": embed, "encode": encode},
     )
 

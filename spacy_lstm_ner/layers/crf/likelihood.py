@@ -147,6 +147,28 @@ def chain_loss(
     return Loss(value, d.astype(emissions.dtype), d_transitions)
 
 
+def softmax_loss(
+    emissions: Floats,
+    lengths: Ints,
+    gold: Gold,
+    transitions: Transitions,
+    *,
+    weights: Optional[Floats] = None,
+    smoothing: float = 0.0,
+) -> Loss:
+    """Cross entropy by token. A wrong span speaks of several tags at once, which only the chain can learn from.
+
+    See `chain_loss`.
+    """
+    negative = gold.negative_sequences(lengths)
+    if not negative.any():
+        return cross_entropy(emissions, gold.tags, weights, smoothing)
+    by_chain = np.repeat(negative, lengths)
+    single = cross_entropy(emissions, np.where(by_chain, MISSING, gold.tags), weights, smoothing)
+    chain = chain_loss(emissions, lengths, gold._replace(tags=np.where(by_chain, gold.tags, MISSING)), transitions)
+    return Loss(single.value + chain.value, single.d_emissions + chain.d_emissions, None)
+
+
 def _smooth_chains(e: Floats, lengths: Ints, tags: Ints, transitions: Transitions, allowed: Optional[Bools]) -> Loss:
     """The score of the gold sequences minus the mean score of all legal ones, each of them counted alike.
 

@@ -10,7 +10,7 @@ so that sums over moves stay linear in L for many labels.
 """
 
 from functools import cached_property
-from typing import NamedTuple, cast
+from typing import Dict, NamedTuple, Optional, Tuple, TypeVar, cast
 
 import numpy as np
 
@@ -37,11 +37,19 @@ class TransitionParams(NamedTuple):
     inside: Floats
 
 
-def zero_transitions(scheme: Scheme, n_labels: int, dtype: str = "float64") -> TransitionParams:
+_Size = TypeVar("_Size", int, Optional[int])
+
+
+def transition_shapes(scheme: Scheme, n_tags: _Size, n_labels: _Size) -> Dict[str, Tuple[_Size, ...]]:
+    """The shapes of the parameters by name. Sizes may be None where the number of tags is not known."""
+    T, L = n_tags, n_labels
+    return {"start": (T,), "end": (T,), "enter": (2, T), "leave": (T,), "inside": (len(scheme.continuing), 2, L)}
+
+
+def zero_transitions(scheme: Scheme, n_labels: int) -> TransitionParams:
     """Parameters that are all zero. What the scheme forbids stays forbidden."""
-    T = scheme.n_tags(n_labels)
-    shapes = (T,), (T,), (2, T), (T,), (len(scheme.continuing), 2, n_labels)
-    return TransitionParams(*(np.zeros(shape, dtype=dtype) for shape in shapes))
+    shapes = transition_shapes(scheme, scheme.n_tags(n_labels), n_labels)
+    return TransitionParams(**{name: np.zeros(shape) for name, shape in shapes.items()})
 
 
 class Transitions:
