@@ -95,6 +95,10 @@ def test_new_tags_change_no_score(head):
 @pytest.mark.parametrize("head", HEADS)
 def test_new_tags_are_learnt_once_they_are_seen(head):
     model, X = tagger(3, head), [RNG.normal(size=(2, 3)).astype("f")]
+    output = model.get_ref("output_layer")
+    for name in output.param_names:
+        # Random scores may make a tag likelier at both tokens together than the one token where it is right.
+        output.set_param(name, np.zeros_like(output.get_param(name)))
     resize_output(model, 5)
     model.get_ref("head").attrs["unseen"] = []
     Y, backprop = model.begin_update(X)
