@@ -47,18 +47,25 @@ def build_tagger(
     for name, value, known in (("head", head, HEADS), ("scheme", scheme, SCHEMES)):
         if value not in known:
             raise ValueError(f"LSTMTagger: {name} is {value!r}, but must be one of {', '.join(map(repr, known))}")
-    output = dense(nO, tok2vec.maybe_get_dim("nO"))
-    last = HEADS[head](scheme)
-    model = tagger(tok2vec, output, last)
-    model.set_ref("tok2vec", tok2vec)
-    model.set_ref("output_layer", output)
-    model.set_ref("head", last)
+    model = tagger(tok2vec, dense(nO, tok2vec.maybe_get_dim("nO")), HEADS[head](scheme))
     model.attrs["resize_output"] = resize_output
     return model
 
 
 def resize_output(model: Model[Any, Any], nO: int) -> Model[Any, Any]:
-    """Give a tagger nO tags. Tags that it did not have get probability zero until they are trained."""
+    """Give a tagger nO tags. New tags have probability zero until they are trained.
+
+    Args:
+        model (Model): a tagger, initialized or not.
+        nO (int): the number of tags.
+
+    Returns:
+        Model: the same tagger. If it was initialized and has more tags now, its output layer is another node, and so is
+            the head of a CRF.
+
+    Raises:
+        ValueError: if an initialized tagger has more tags than nO.
+    """
     output, head = model.get_ref("output_layer"), model.get_ref("head")
     if not output.has_dim("nO") or not output.has_param("W"):
         output.set_dim("nO", nO, force=True)
@@ -68,7 +75,7 @@ def resize_output(model: Model[Any, Any], nO: int) -> Model[Any, Any]:
     if nO == old:
         return model
     if nO < old:
-        raise ValueError(f"LSTMTagger: the model has {old} tags and cannot shrink to {nO}")
+        raise ValueError(f"LSTMTagger: the model has {old} tags and cannot shrink to {nO}. Initialize it anew")
     larger, larger_head = grown_dense(output, nO), grown_head(head, nO)
     swap_output(model, larger, larger_head)
     larger_head.attrs["unseen"] = [*head.attrs["unseen"], *range(old, nO)]

@@ -1,4 +1,4 @@
-"""Random chains of tags, and what enumerating all sequences says of them."""
+"""Random chains of tags, and the sums over their sequences by enumeration."""
 
 import itertools
 
@@ -18,8 +18,8 @@ def role_and_label(scheme, tag):
     return scheme.roles[role], label
 
 
-def move(scheme, params, before, after):
-    """The score of a move, or None if the scheme forbids it: written from the definition."""
+def transition_score(scheme, params, before, after):
+    """The score of a transition from its definition, or None if the scheme forbids it."""
     (role, label), (next_role, next_label) = role_and_label(scheme, before), role_and_label(scheme, after)
     if next_role in scheme.continuing:
         if role not in "BI" or label != next_label:
@@ -42,7 +42,7 @@ def path_score(scheme, params, e, tags):
         return None
     score = params.start[tags[0]] + params.end[tags[-1]] + sum(e[t, tag] for t, tag in enumerate(tags))
     for before, after in itertools.pairwise(tags):
-        step = move(scheme, params, before, after)
+        step = transition_score(scheme, params, before, after)
         if step is None:
             return None
         score += step
@@ -75,7 +75,7 @@ def random_transitions(rng, scheme, n_labels):
 
 
 def random_case(scheme_name, seed):
-    """Emissions, params, lengths and what is allowed. O always is; so there is a legal sequence."""
+    """Lengths, emissions, parameters and allowed tags. O is always allowed, so that there is a legal sequence."""
     rng, scheme = np.random.default_rng(seed), SCHEMES[scheme_name]
     n_labels = int(rng.integers(1, 3)) if scheme is BIO else 1
     lengths = rng.integers(0, 5, size=3)
@@ -92,7 +92,7 @@ def split(lengths, *tables):
 
 
 def assert_numeric(value, arrays, gradients, every_entry):
-    """Central differences along each entry or along random directions of each array, which `value` reads."""
+    """Compare gradients with central differences, along each entry or random directions of the arrays `value` reads."""
     rng = np.random.default_rng(3)
     for array, gradient in zip(arrays, gradients, strict=True):
         start = array.copy()

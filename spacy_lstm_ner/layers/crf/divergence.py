@@ -1,7 +1,7 @@
-"""How far a chain of tags is from an earlier one, and how to get back: what keeps a model from forgetting.
+"""The divergence of a chain of tags from an earlier one, which keeps a model from forgetting.
 
-Notation as in `crf`. q is the distribution over sequences of tags of the earlier model, p that of the present one,
-which may have more labels. New labels are appended, so that the first T' tags of p are those of q.
+Notation as in `forward_backward`. q is the distribution over sequences of tags of the earlier model, p that of the
+present model. p may have more labels: new labels are appended, so the first T' of the T tags of p are those of q.
 """
 
 from typing import Optional
@@ -17,30 +17,38 @@ from .transitions import TransitionParams, Transitions, dot, minus, zero_transit
 def chain_divergence(
     earlier: Lattice, emissions: Floats, transitions: Transitions, allowed: Optional[Bools] = None
 ) -> Loss:
-    """KL(q || p) in nats, summed over the sequences, and its gradients for emissions and transitions of p.
+    """Compute KL(q || p), summed over the sequences, and its gradients for the emissions and transitions of p.
 
-    Both are linear chains, so that it is exact: with the marginals γ and expected transition counts of q,
-    Σ γ·(e_q - e_p) + counts·(A_q - A_p) - log Z_q + log Z_p. The gradient is what p expects minus what q expects.
+    Both distributions are linear chains, so this is exact: with the marginals γ and expected transition counts of q, it
+    is Σ γ·(e_q - e_p) + counts·(A_q - A_p) - log Z_q + log Z_p. The gradients are what p expects minus what q expects.
 
-    earlier: the lattice of q, over the N tokens with T' tags.
-    emissions (N, T): those of p. allowed (N, T): the tags that p may take, at least those that q may.
+    Args:
+        earlier (Lattice): the masses of q, over the same N tokens and T' tags.
+        emissions (Floats): the emissions of p (N, T), in nats.
+        transitions (Transitions): the transitions of p.
+        allowed (Optional[Bools]): the tags that p may take (N, T), at least those that q may take. None: any.
+
+    Returns:
+        Loss: the divergence in nats, and its gradients.
     """
     n_old = earlier.emissions.shape[1]
     lattice = forward_backward(emissions, earlier.lengths, transitions, allowed)
     expected = np.zeros(emissions.shape)
     expected[:, :n_old] = earlier.marginals
     counts, old_transitions = earlier.expected_counts(), earlier.transitions.params
-    grown = _grown(counts, transitions)
+    padded = _padded(counts, transitions)
     used = earlier.marginals > 0.0
     differences = earlier.emissions[used] - lattice.emissions[:, :n_old][used]
-    value = float(earlier.marginals[used] @ differences) + dot(counts, old_transitions) - dot(grown, transitions.params)
+    value = (
+        float(earlier.marginals[used] @ differences) + dot(counts, old_transitions) - dot(padded, transitions.params)
+    )
     value += float(lattice.log_partition.sum() - earlier.log_partition.sum())
     gradient = (lattice.marginals - expected).astype(emissions.dtype)
-    return Loss(value, gradient, minus(lattice.expected_counts(), grown))
+    return Loss(value, gradient, minus(lattice.expected_counts(), padded))
 
 
-def _grown(counts: TransitionParams, transitions: Transitions) -> TransitionParams:
-    """Counts of the tags of the earlier model as counts of all tags."""
+def _padded(counts: TransitionParams, transitions: Transitions) -> TransitionParams:
+    """Counts of the transitions of q as counts of those of p: 0 for new tags."""
     total = zero_transitions(transitions.scheme, transitions.scheme.n_labels(transitions.n_tags))
     for old, new in zip(counts, total, strict=True):
         new[tuple(slice(size) for size in old.shape)] = old

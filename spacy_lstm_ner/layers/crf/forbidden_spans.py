@@ -1,4 +1,15 @@
-"""The chain of all sequences of tags that contain none of some forbidden spans. Notation as in `forward_backward`."""
+"""The chain of all sequences of tags that contain none of some forbidden spans.
+
+Notation as in `forward_backward`, with T tags and L labels of the model.
+
+In BILUO an entity shows at its last token that it ends there, so a rule about a whole span becomes a rule about a tag.
+For each first token of a forbidden span, the label of the span gets a copy. At this token an entity of the label must
+begin as the copy. The copy may begin nowhere else, and may not end where the span ends. Copies are scored as the labels
+that they copy, so the sums are those over the model's sequences. A sequence uses each copy of a label once, and all
+sequences share the copies: a label has as many as one sequence needs.
+
+T', L'  tags and labels of the expanded chain. Its scheme is BILUO; its labels are those of the model, then the copies
+"""
 
 from typing import NamedTuple, Optional
 
@@ -9,87 +20,118 @@ from ...types import Bools, Floats, Ints
 from .forward_backward import Lattice, forward_backward
 from .transitions import TransitionParams, Transitions, zero_transitions
 
+FIRST_ROLES = [BILUO.roles.index(role) for role in BILUO.opening]
 
-class Unfolded(NamedTuple):
-    """A chain with more labels than the model, some of which are copies with rules of their own.
 
-    origin (T',): the model's tag of each of its tags. labels (L',): the model's label of each of its labels.
+class ExpandedChain(NamedTuple):
+    """A chain with copies of labels, and the way back to the labels of the model.
+
+    lattice: the masses of the expanded chain.
+    transitions: the transitions of the model.
+    model_tags (T',): the tag of the model for each tag of the expanded chain.
+    model_labels (L',): the label of the model for each label of the expanded chain.
     """
 
     lattice: Lattice
     transitions: Transitions
-    origin: Ints
-    labels: Ints
+    model_tags: Ints
+    model_labels: Ints
 
-    def fold(self, table: Floats) -> Floats:
-        """(N, T') -> (N, T): copies added to their originals."""
-        folded = np.zeros((len(table), self.transitions.n_tags))
-        np.add.at(folded.T, self.origin, table.T)
-        return folded
+    def marginals(self) -> Floats:
+        """Compute the marginals of the tags of the model.
 
-    def fold_counts(self) -> TransitionParams:
-        """The expected counts in terms of the model's transitions."""
-        counts = self.lattice.expected_counts()
-        total = zero_transitions(self.transitions.scheme, self.transitions.scheme.n_labels(self.transitions.n_tags))
-        for name in ("start", "end", "leave"):
-            np.add.at(getattr(total, name), self.origin, getattr(counts, name))
-        np.add.at(total.enter.T, self.origin, counts.enter.T)
-        for c, role in enumerate(BILUO.continuing):
-            ours = _model_role(role, self.transitions.scheme)
-            inside = total.inside[self.transitions.scheme.continuing.index(ours)]
-            np.add.at(inside.T, self.labels, counts.inside[c].T)
+        Returns:
+            Floats: the marginals (N, T).
+        """
+        gamma = self.lattice.marginals
+        total = np.zeros((len(gamma), self.transitions.n_tags))
+        np.add.at(total.T, self.model_tags, gamma.T)
         return total
 
+    def expected_counts(self) -> TransitionParams:
+        """Compute how often each transition of the model is expected to be taken.
 
-def _model_role(role: str, scheme: Scheme) -> str:
-    """BIO is BILUO with U scored as B, and L as I."""
-    return {"U": "B", "L": "I"}.get(role, role) if scheme is BIO else role
+        Returns:
+            TransitionParams: the expected counts, summed over all sequences.
+        """
+        counts, scheme = self.lattice.expected_counts(), self.transitions.scheme
+        total = zero_transitions(scheme, scheme.n_labels(self.transitions.n_tags))
+        for name in ("start", "end", "leave"):
+            np.add.at(getattr(total, name), self.model_tags, getattr(counts, name))
+        np.add.at(total.enter.T, self.model_tags, counts.enter.T)
+        for c, role in enumerate(BILUO.continuing):
+            inside = total.inside[scheme.continuing.index(_model_role(role, scheme))]
+            np.add.at(inside.T, self.model_labels, counts.inside[c].T)
+        return total
 
 
 def without_spans(
     emissions: Floats, lengths: Ints, transitions: Transitions, allowed: Optional[Bools], forbidden: Spans
-) -> Unfolded:
-    """The chain of all sequences of tags that contain none of the forbidden spans.
+) -> ExpandedChain:
+    """Sum over all legal sequences of tags that contain none of the forbidden spans.
 
-    In BILUO an entity shows at its last token that it ends there, which is what a rule about whole spans needs. For
-    every first token of a forbidden span its label gets a copy that alone may begin there, and that may not end where
-    the span does. Labels are copied as often as one sequence needs.
+    Args:
+        emissions (Floats): emissions (N, T), in nats.
+        lengths (Ints): tokens of each sequence (n_sequences,).
+        transitions (Transitions): the transitions of the model.
+        allowed (Optional[Bools]): the tags that each token may take (N, T). None: any.
+        forbidden (Spans): the spans, which may overlap, by rows and label numbers.
+
+    Returns:
+        ExpandedChain: the sums.
     """
-    scheme = transitions.scheme
-    n_labels = scheme.n_labels(transitions.n_tags)
+    labels, copies = _copy_labels(lengths, transitions.scheme.n_labels(transitions.n_tags), forbidden)
+    expanded, tags = _expand(transitions, labels)
+    mask = np.ones((len(emissions), len(tags)), dtype=bool) if allowed is None else allowed[:, tags]
+    for copy in range(transitions.scheme.n_labels(transitions.n_tags), len(labels)):
+        for role in FIRST_ROLES:
+            mask[:, _tag(copy, role)] = False
+    for (start, label), copy in copies.items():
+        for role in FIRST_ROLES:
+            mask[start, _tag(copy, role)] = allowed is None or allowed[start, tags[_tag(copy, role)]]
+            mask[start, _tag(label, role)] = False
+    for start, end, label in zip(*(column.tolist() for column in forbidden), strict=True):
+        last = BILUO.roles.index("U" if end - start == 1 else "L")
+        mask[end - 1, _tag(copies[start, label], last)] = False
+    lattice = forward_backward(emissions[:, tags], lengths, expanded, mask)
+    return ExpandedChain(lattice, transitions, tags, labels)
+
+
+def _copy_labels(lengths: Ints, n_labels: int, forbidden: Spans) -> tuple[Ints, dict[tuple[int, int], int]]:
+    """The label of the model for each label of the expanded chain (L',), and the copy for each first row and label."""
     sequence = np.repeat(np.arange(len(lengths)), lengths)
-    copies, copy_of = list(range(n_labels)), {}
+    labels, copies = list(range(n_labels)), dict[tuple[int, int], int]()
+    # How many copies of a label a sequence uses already.
     used: dict[tuple[int, int], int] = {}
     for start, label in sorted({*zip(forbidden.starts.tolist(), forbidden.labels.tolist(), strict=True)}):
         nth = used.get((int(sequence[start]), label), 0)
         used[int(sequence[start]), label] = nth + 1
-        own = [k for k in range(n_labels, len(copies)) if copies[k] == label]
+        own = [copy for copy in range(n_labels, len(labels)) if labels[copy] == label]
         if nth == len(own):
-            own.append(len(copies))
-            copies.append(label)
-        copy_of[start, label] = own[nth]
-    labels = np.array(copies, dtype=np.int64)
+            own.append(len(labels))
+            labels.append(label)
+        copies[start, label] = own[nth]
+    return np.array(labels, dtype=np.int64), copies
+
+
+def _expand(transitions: Transitions, labels: Ints) -> tuple[Transitions, Ints]:
+    """The transitions between labels of the expanded chain, and the tag of the model for each of its tags (T',)."""
+    scheme, t = transitions.scheme, transitions.params
     roles = np.array([scheme.roles.index(_model_role(role, scheme)) for role in BILUO.roles])
-    origin = np.concatenate([[0], (1 + len(scheme.roles) * labels[:, None] + roles).ravel()]).astype(np.int64)
-    t = transitions.params
+    tags = np.concatenate([[0], (1 + len(scheme.roles) * labels[:, None] + roles).ravel()]).astype(np.int64)
     inside = np.stack(
         [t.inside[scheme.continuing.index(_model_role(role, scheme))][:, labels] for role in BILUO.continuing]
     )
-    unfolded = Transitions(
-        BILUO, TransitionParams(t.start[origin], t.end[origin], t.enter[:, origin], t.leave[origin], inside)
-    )
-    mask = np.ones((len(emissions), len(origin)), dtype=bool) if allowed is None else allowed[:, origin]
-    P = len(BILUO.roles)
-    first_roles = [BILUO.roles.index(role) for role in BILUO.opening]
-    for k in range(n_labels, len(copies)):
-        for r in first_roles:
-            mask[:, 1 + P * k + r] = False
-    for (start, label), k in copy_of.items():
-        for r in first_roles:
-            mask[start, 1 + P * k + r] = allowed is None or allowed[start, origin[1 + P * k + r]]
-            mask[start, 1 + P * label + r] = False
-    for start, end, label in zip(*(column.tolist() for column in forbidden), strict=True):
-        last = "U" if end - start == 1 else "L"
-        mask[end - 1, 1 + P * copy_of[start, label] + BILUO.roles.index(last)] = False
-    lattice = forward_backward(emissions[:, origin], lengths, unfolded, mask)
-    return Unfolded(lattice, transitions, origin, labels)
+    return Transitions(
+        BILUO, TransitionParams(t.start[tags], t.end[tags], t.enter[:, tags], t.leave[tags], inside)
+    ), tags
+
+
+def _model_role(role: str, scheme: Scheme) -> str:
+    """The role of the model that a role of BILUO is scored as: in BIO, U is scored as B, and L as I."""
+    return {"U": "B", "L": "I"}.get(role, role) if scheme is BIO else role
+
+
+def _tag(label: int, role: int) -> int:
+    """The number of a tag of the expanded chain."""
+    return 1 + len(BILUO.roles) * label + role

@@ -1,54 +1,56 @@
-"""The linear chain over tags: log-partition, marginals and likelihood, exactly, by the forward-backward algorithm.
+"""The linear chain over tags: log-partition, marginals and expected counts, exactly, by the forward-backward algorithm.
 
-Lafferty et al. 2001; with tokens that carry no annotation summed over, the partial CRF of Tsuboi et al. 2008. The
-head with log-softmax is the same chain with all transitions zero.
+The model is the conditional random field of Lafferty, McCallum & Pereira 2001. The head with a log-softmax is the same
+chain with all transitions zero.
 
 Notation
 --------
 N           tokens of all sequences of the batch, laid end to end
-T           tags, numbered as in `spacy_lstm_ner.tags`; L labels
-e (N, T)    emissions: the score of each tag at each token; -inf forbids it
-x (N, T)    exp(e - max e) per token
-A (T, T)    score of the move from tag i to tag j; -inf where the scheme forbids it
+T           tags, numbered as in `spacy_lstm_ner.tags`
+L           labels
+P           packed rows, see `packed.Packed`: the rows of all blocks, ordered by time step
+e (N, T)    emissions: the score of each tag at each token, in nats; -inf forbids the tag
+x (N, T)    exp(e - max e), for each token
+A (T, T)    score of the transition from tag i to tag j, in nats; -inf where the scheme forbids it
 α (N, T)    forward mass: α_t = x_t ⊙ (α_{t-1}·exp A), scaled to sum 1
 u (N, T)    backward mass with the token's own emission: u_t = x_t ⊙ (exp A·u_{t+1}), scaled to sum 1
-β (N, T)    exp A·u_{t+1}, the backward mass without it
-γ (N, T)    marginals: p(tag of token t | text), in proportion to α ⊙ β
+β (N, T)    backward mass without it: exp A·u_{t+1}
+γ (N, T)    marginals: p(tag of token t | text), proportional to α ⊙ β
+log Z       log-partition: the log of the summed exponential scores of all legal sequences
 
-Both masses obey the same rule, the second on the mirrored sequence. They are therefore computed side by side, all
-sequences at once, as the two directions of a packed batch. Sums stay linear in L for many labels, since A is factored:
-any entity may be followed by O or by the begin of any other, at a cost for leaving and one for entering.
+Both masses follow the same rule, u on the mirrored sequence. So they are computed side by side, all sequences at once,
+as the two directions of a packed batch. A is factored, see `transitions`, which keeps the sums linear in L.
 """
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple, Optional, cast
+from typing import NamedTuple, Optional
 
 import numpy as np
 
 from ...arrays import row_maxima, take_rows
-from ...tags import MISSING, Scheme
 from ...types import Bools, Floats, Ints
 from ..packed import Packed, pack
-from .blocks import Blocks, same_masses, settle, ways
+from .blocks import Blocks, blocks_to_try, run_until_consistent, same_masses
 from .transitions import TransitionParams, Transitions
 
 LARGEST_GAP = 200.0
 """A tag's emission counts as at most so much (in nats) below the best of its token, so that no mass underflows.
 
-Probabilities are exact as long as no emission that matters lies further below: only where constraints force a tag that
-the model holds for less likely than e^-200 are they not.
+Probabilities are exact as long as no emission that matters is further below. They are not where constraints force a tag
+that the model gives a probability below e^-200.
 """
 SCALED_EVERY = 4
-"""Masses are scaled every so many steps: a float holds what they are in between, unless scores are extreme."""
+"""Masses are scaled every so many steps. In between, they fit a float unless scores are extreme."""
 SMALLEST_TOTAL = 1e-40
-"""Where a mass is smaller in sum than this (or larger than 1 / this) when it is to be scaled, or at the end, every step
-is scaled."""
+"""If the sum of a mass is below this or above 1 / this when it is to be scaled, or at the end, every step is scaled."""
 
 
 class Masses(NamedTuple):
-    """By packed row. mass (2, P, T): both masses, not all of them scaled. total (2, P): their sums.
+    """Both masses by packed row.
 
+    mass (2, P, T): forward and backward mass; not every row is scaled.
+    total (2, P): their sums.
     log_scale (P,): log of the factor by which the forward mass changes in this step.
     """
 
@@ -59,58 +61,63 @@ class Masses(NamedTuple):
 
 @dataclass
 class Lattice:
-    """What the forward-backward run leaves. Rows of α and u, given in token order, sum to 1.
+    """The result of a forward-backward run over a batch of sequences. Rows of α and u sum to 1.
 
-    emissions (N, T): -inf where a tag is not allowed. target (2, N): the packed row of each token, in both directions.
-    open_end (n_sequences,): those that go on behind their last token.
+    Attributes:
+        transitions (Transitions): the transitions of the chain.
+        lengths (Ints): tokens of each sequence (n_sequences,).
+        emissions (Floats): e (N, T); -inf where a tag is not allowed.
+        masses (Masses): both masses by packed row.
+        packed_rows (Ints): the packed row of each token, in both directions (2, N).
+        open_end (Bools): whether each sequence goes on behind its last token (n_sequences,).
     """
 
     transitions: Transitions
     lengths: Ints
     emissions: Floats
     masses: Masses
-    target: Ints
+    packed_rows: Ints
     open_end: Bools
 
     def alpha_at(self, rows: Ints) -> Floats:
         """(n, T) α of these tokens."""
-        return self._at(0, self.target[0, rows])
+        return self._scaled_mass(0, self.packed_rows[0, rows])
 
     def u_at(self, rows: Ints) -> Floats:
         """(n, T) u of these tokens."""
-        return self._at(1, self.target[1, rows])
+        return self._scaled_mass(1, self.packed_rows[1, rows])
 
-    def _at(self, direction: int, packed_rows: Ints) -> Floats:
-        found = take_rows(np, self.masses.mass[direction], packed_rows)
-        found /= self.masses.total[direction, packed_rows][:, None]
-        return cast(Floats, found)
+    def _scaled_mass(self, direction: int, packed_rows: Ints) -> Floats:
+        mass: Floats = take_rows(np, self.masses.mass[direction], packed_rows)
+        mass /= self.masses.total[direction, packed_rows][:, None]
+        return mass
 
     def beta_at(self, rows: Ints) -> Floats:
-        """(n, T) β of these tokens, as it comes from u of the tokens behind them."""
-        found = self.transitions.back(self.u_at(np.minimum(rows + 1, len(self.emissions) - 1)))
+        """(n, T) β of these tokens, computed from u of the tokens behind them."""
+        beta = self.transitions.step_back(self.u_at(np.minimum(rows + 1, len(self.emissions) - 1)))
         ends = np.flatnonzero(self.is_last[rows])
-        opened = self.open_end[self.sequence[rows[ends]]]
-        found[ends] = np.where(opened[:, None], 1.0, self.transitions.end)
-        return found
+        is_open = self.open_end[self.sequence[rows[ends]]]
+        beta[ends] = np.where(is_open[:, None], 1.0, self.transitions.end)
+        return beta
 
     @cached_property
     def alpha(self) -> Floats:
-        """(N, T)"""
-        return self._at(0, self.target[0])
+        """(N, T) α."""
+        return self._scaled_mass(0, self.packed_rows[0])
 
     @cached_property
     def u(self) -> Floats:
-        """(N, T)"""
-        return self._at(1, self.target[1])
+        """(N, T) u."""
+        return self._scaled_mass(1, self.packed_rows[1])
 
     @cached_property
     def beta(self) -> Floats:
-        """(N, T)"""
+        """(N, T) β."""
         return self.beta_at(np.arange(len(self.emissions)))
 
     def log_scale_at(self, rows: Ints) -> Floats:
-        """(n,) log of what the forward mass comes to at these tokens from 1 at the token before."""
-        return cast(Floats, self.masses.log_scale[self.target[0, rows]])
+        """(n,) log of the sum of the forward mass at these tokens, before scaling, if it was 1 at the token before."""
+        return self.masses.log_scale[self.packed_rows[0, rows]]
 
     @cached_property
     def first(self) -> Ints:
@@ -131,7 +138,7 @@ class Lattice:
 
     @cached_property
     def sequence(self) -> Ints:
-        """(N,) The sequence of each row."""
+        """(N,) The number of the sequence of each row."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
     @cached_property
@@ -141,11 +148,10 @@ class Lattice:
 
     @cached_property
     def log_partition(self) -> Floats:
-        """(n_sequences,) log Z: the log of the summed exponential scores of all legal sequences."""
+        """(n_sequences,) log Z in nats; -inf where no sequence is allowed."""
         total = np.zeros(len(self.lengths))
-        np.add.at(total, self.sequence, self.masses.log_scale[self.target[0]] + self.peak)
+        np.add.at(total, self.sequence, self.masses.log_scale[self.packed_rows[0]] + self.peak)
         with np.errstate(divide="ignore"):
-            # -inf where constraints leave no sequence.
             total[self.lengths > 0] += np.log(self.alpha_at(self.last) @ self.transitions.end)
         return total
 
@@ -157,9 +163,10 @@ class Lattice:
         return gamma
 
     @cached_property
-    def _moved(self) -> tuple[Ints, Floats, Floats]:
-        """The rows that have one before them, α before each, and u at each, so scaled that a move's probability is the
-        product of its two ends and its exponential score.
+    def _transition_masses(self) -> tuple[Ints, Floats, Floats]:
+        """The rows that follow another of their sequence (n,), α before each (n, T) and u at each (n, T).
+
+        u is scaled so that the probability of a transition is the product of α, its exponential score and u.
         """
         later = np.ones(len(self.emissions), dtype=bool)
         later[self.first] = False
@@ -170,11 +177,15 @@ class Lattice:
         return rows, before, after
 
     def expected_counts(self) -> TransitionParams:
-        """How often each transition is expected, summed over all sequences."""
+        """Compute how often each transition is expected to be taken.
+
+        Returns:
+            TransitionParams: the expected counts, summed over all sequences.
+        """
         transitions = self.transitions
-        _, before, after = self._moved
-        gone = before @ transitions.leave
-        enter = transitions.enter * np.stack([before[:, 0] @ after, gone @ after])
+        _, before, after = self._transition_masses
+        leaving = before @ transitions.leave
+        enter = transitions.enter * np.stack([before[:, 0] @ after, leaving @ after])
         leave = transitions.leave * ((after @ transitions.enter[1]) @ before)
         inside = np.zeros_like(transitions.inside)
         for c, role in enumerate(transitions.scheme.continuing):
@@ -185,10 +196,14 @@ class Lattice:
         gamma = self.marginals
         return TransitionParams(gamma[self.first].sum(axis=0), gamma[self.last].sum(axis=0), enter, leave, inside)
 
-    def expected_move_scores(self) -> Floats:
-        """(n_sequences,) The score of each sequence's transitions that is expected."""
+    def expected_transition_scores(self) -> Floats:
+        """Compute the expected score of the transitions of each sequence.
+
+        Returns:
+            Floats: the scores in nats (n_sequences,).
+        """
         transitions, t = self.transitions, self.transitions.params
-        rows, before, after = self._moved
+        rows, before, after = self._transition_masses
         scores = before[:, 0] * (after @ (transitions.enter[0] * t.enter[0]))
         scores += (before @ transitions.leave) * (after @ (transitions.enter[1] * t.enter[1]))
         scores += (before @ (transitions.leave * t.leave)) * (after @ transitions.enter[1])
@@ -210,32 +225,41 @@ def forward_backward(
     allowed: Optional[Bools] = None,
     opened: Optional[tuple[Bools, Bools]] = None,
 ) -> Lattice:
-    """Run both masses through all sequences; long ones in blocks, see `blocks`.
+    """Compute forward and backward masses of all sequences. Long sequences run in blocks, see `blocks`.
 
-    emissions (N, T); lengths (n_sequences,): tokens of each sequence; allowed (N, T): tags that may be taken.
-    opened: two of (n_sequences,), the sequences that are a part of a longer one, which goes on in front, or behind.
+    Args:
+        emissions (Floats): e (N, T), in nats.
+        lengths (Ints): tokens of each sequence (n_sequences,).
+        transitions (Transitions): the transitions of the chain.
+        allowed (Optional[Bools]): the tags that each token may take (N, T). None: any.
+        opened (Optional[tuple[Bools, Bools]]): which sequences are pieces of longer ones, which go on in front of the
+            first token and behind the last, two of (n_sequences,). All tags are open there. None: no sequence.
+
+    Returns:
+        Lattice: the masses, and what follows from them.
     """
     e = np.asarray(emissions, dtype="float64")
     if allowed is not None:
         e = np.where(allowed, e, -np.inf)
     lengths = np.asarray(lengths)
     x = _exponentials(e)
-    target, found = np.empty((2, len(e)), dtype=np.int64), list[Masses]()
+    packed_rows, found = np.empty((2, len(e)), dtype=np.int64), list[Masses]()
 
     def run(blocks: Blocks) -> Ints:
-        masses, own, uncut = _run_blocks(x, _opened(blocks, opened), transitions)
-        target[:, blocks.own_rows] = own + sum(len(earlier.log_scale) for earlier in found)
+        masses, own, inconsistent = _run_blocks(x, _with_open_ends(blocks, opened), transitions)
+        # The rows of a later attempt take the place of those before.
+        packed_rows[:, blocks.own_rows] = own + sum(len(earlier.log_scale) for earlier in found)
         found.append(masses)
-        return uncut
+        return inconsistent
 
-    settle(ways(lengths), run)
-    masses = found[0] if len(found) == 1 else _joined(found)
+    run_until_consistent(blocks_to_try(lengths), run)
+    masses = found[0] if len(found) == 1 else _concatenated(found)
     open_end = np.zeros(len(lengths), dtype=bool) if opened is None else opened[1]
-    return Lattice(transitions, lengths, e, masses, target, open_end)
+    return Lattice(transitions, lengths, e, masses, packed_rows, open_end)
 
 
 def _exponentials(e: Floats) -> Floats:
-    """(N, T) x."""
+    """(N, T) x, with no gap larger than LARGEST_GAP, and 0 for forbidden tags."""
     x = e - row_maxima(e)[:, None] if e.size else e.copy()
     forbidden = np.isneginf(x) if np.isneginf(x.min(initial=0.0)) else None
     np.maximum(x, -LARGEST_GAP, out=x)
@@ -245,36 +269,48 @@ def _exponentials(e: Floats) -> Floats:
     return x
 
 
-def _opened(blocks: Blocks, opened: Optional[tuple[Bools, Bools]]) -> Blocks:
+def _with_open_ends(blocks: Blocks, opened: Optional[tuple[Bools, Bools]]) -> Blocks:
+    """The blocks, open also where their sequences are; see `opened` of `forward_backward`."""
     if opened is None:
         return blocks
     before, behind = (flags[blocks.chain] for flags in opened)
     return replace(blocks, open_start=blocks.open_start | before, open_end=blocks.open_end | behind)
 
 
-def _joined(parts: list[Masses]) -> Masses:
-    mass, total, log_scale = zip(*parts, strict=True)
+def _concatenated(found: list[Masses]) -> Masses:
+    mass, total, log_scale = zip(*found, strict=True)
     return Masses(np.concatenate(mass, axis=1), np.concatenate(total, axis=1), np.concatenate(log_scale))
 
 
 def _run_blocks(x: Floats, blocks: Blocks, transitions: Transitions) -> tuple[Masses, Ints, Ints]:
-    """RETURNS the masses, the packed rows (2, n) of the rows that the blocks own, and the sequences to be run again."""
+    """The masses, the packed rows (2, n) of the n rows that the blocks own, and the sequences that must run again."""
     packed = pack(blocks.lengths, n_directions=2)
-    masses = _run(x, blocks, packed, transitions, SCALED_EVERY)
-    if masses is None:
-        masses = cast(Masses, _run(x, blocks, packed, transitions, 1))
-    meeting, ends = blocks.meeting, blocks.end[blocks.meeting]
-    agree = np.ones(len(meeting), dtype=bool)
-    # The forward mass at the last row of one block, and the backward mass at the first row of the next.
+    masses = _masses(x, blocks, packed, transitions)
+    continued, ends = blocks.continued, blocks.end[blocks.continued]
+    agree = np.ones(len(continued), dtype=bool)
+    # The forward mass at the last row of a block, and the backward mass at the first row of the next.
     for direction, rows in enumerate((ends - 1, ends)):
-        at = (packed.target[direction, blocks.places(number, rows)] for number in (meeting, meeting + 1))
+        at = (packed.target[direction, blocks.places(number, rows)] for number in (continued, continued + 1))
         one, other = (masses.mass[direction, p] / masses.total[direction, p][:, None] for p in at)
         agree &= same_masses(one, other)
-    return masses, packed.target[:, blocks.own_places], blocks.disagreeing(agree)
+    return masses, packed.target[:, blocks.own_places], blocks.inconsistent_chains(agree)
 
 
-def _run(x: Floats, blocks: Blocks, packed: Packed, transitions: Transitions, every: int) -> Optional[Masses]:
-    """Both masses, scaled to sum 1 every so many steps. None if they come near what a float holds in between."""
+class _OutOfRange(ArithmeticError):
+    """Masses came near the limits of a float between the steps at which they are scaled."""
+
+
+def _masses(x: Floats, blocks: Blocks, packed: Packed, transitions: Transitions) -> Masses:
+    """Both masses, scaled at some steps and, where a float cannot hold what is in between, at every step."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _scaled_masses(x, blocks, packed, transitions, SCALED_EVERY)
+    except _OutOfRange:
+        return _scaled_masses(x, blocks, packed, transitions, 1)
+
+
+def _scaled_masses(x: Floats, blocks: Blocks, packed: Packed, transitions: Transitions, every: int) -> Masses:
+    """Both masses, scaled to sum 1 every so many steps. Raises _OutOfRange if that is not often enough."""
     mass = take_rows(np, x, blocks.rows[packed.source])
     tiny, ones = np.finfo(float).tiny, np.ones(mass.shape[2])
     scale, offsets, sizes = np.ones(mass.shape[1]), packed.offsets, packed.batch_sizes.tolist()
@@ -284,22 +320,20 @@ def _run(x: Floats, blocks: Blocks, packed: Packed, transitions: Transitions, ev
         if t:
             transitions.step(mass[:, offsets[t - 1] : offsets[t - 1] + b], arriving[:, :b])
         else:
-            of_row = packed.sequence_of_token[packed.source[0, :b]]
-            arriving[0] = np.where(blocks.open_start[of_row, None], 1.0, transitions.start)
-            arriving[1] = np.where(blocks.open_end[of_row, None], 1.0, transitions.end)
+            block = packed.sequence_of_token[packed.source[0, :b]]
+            arriving[0] = np.where(blocks.open_start[block, None], 1.0, transitions.start)
+            arriving[1] = np.where(blocks.open_end[block, None], 1.0, transitions.end)
         np.multiply(here, arriving[:, :b], out=here)
         if t % every == 0:
             total = here @ ones
-            if every > 1 and not _are_held(total):
-                return None
-            # Zero only where emissions of many tokens contradict what is allowed by hundreds of nats each.
+            _check_range(total, every)
+            # A sum is zero only where emissions of many tokens contradict what is allowed by hundreds of nats each.
             np.maximum(total, tiny, out=total)
             np.divide(here, total[:, :, None], out=here)
             scale[offsets[t] : offsets[t] + b] = total[0]
     total = mass @ ones
-    if every > 1 and not _are_held(total):
-        # Of the steps behind the last scaled one, too.
-        return None
+    # The steps behind the last scaled one count, too.
+    _check_range(total, every)
     np.maximum(total, tiny, out=total)
     log_total = np.log(total[0])
     log_scale = np.log(scale) + log_total
@@ -308,33 +342,25 @@ def _run(x: Floats, blocks: Blocks, packed: Packed, transitions: Transitions, ev
     return Masses(mass, total, log_scale)
 
 
-def _are_held(totals: Floats) -> bool:
-    """Whether masses with these sums are far from what a float does not hold. NaN is not."""
-    return not totals.size or bool(totals.min() > SMALLEST_TOTAL and totals.max() < 1.0 / SMALLEST_TOTAL)
+def _check_range(totals: Floats, every: int) -> None:
+    """Raise _OutOfRange if sums of masses are NaN or near the limits of a float, unless every step is scaled."""
+    if every > 1 and totals.size and not (totals.min() > SMALLEST_TOTAL and totals.max() < 1.0 / SMALLEST_TOTAL):
+        raise _OutOfRange
 
 
 def entropy(lattice: Lattice) -> Floats:
-    """(n_sequences,) The entropy of the tag sequence given the text, in nats: log Z minus the expected score.
+    """Compute the entropy of the sequence of tags given the text: log Z minus the expected score.
 
-    The chain is Markov, so that it is the entropy of the first tag plus that of each tag given the one before.
+    The chain is Markov, so this is the entropy of the first tag plus that of each tag given the one before.
+
+    Args:
+        lattice (Lattice): the masses of the sequences.
+
+    Returns:
+        Floats: the entropy of each sequence in nats (n_sequences,).
     """
     total = np.zeros(len(lattice.lengths))
     finite = np.where(np.isneginf(lattice.emissions), 0.0, lattice.emissions)
     np.add.at(total, lattice.sequence, -np.einsum("nt,nt->n", lattice.marginals, finite))
-    total += lattice.log_partition - lattice.expected_move_scores()
+    total += lattice.log_partition - lattice.expected_transition_scores()
     return np.maximum(total, 0.0)
-
-
-def known_mask(tags: Ints, lengths: Ints, scheme: Scheme, n_tags: int) -> Bools:
-    """(N, T) The tags that gold annotation allows: its own at annotated tokens, any at tokens without annotation.
-
-    An annotated entity ends where it ends: a token without annotation behind it cannot continue it.
-    """
-    missing = tags == MISSING
-    allowed = np.zeros((len(tags), n_tags), dtype=bool)
-    allowed[missing] = True
-    allowed[np.flatnonzero(~missing), tags[~missing]] = True
-    continuing = scheme.is_role(np.arange(n_tags), scheme.continuing)
-    behind = np.flatnonzero(missing[1:] & (tags[:-1] > 0)) + 1
-    allowed[behind[:, None], np.flatnonzero(continuing)] = False
-    return allowed

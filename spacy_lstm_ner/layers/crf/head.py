@@ -1,109 +1,168 @@
-"""The head of the tagger: a dense layer that can grow, and on it a log-softmax or a CRF over tags.
+"""The last two layers of the tagger: a dense layer that can grow, and on it the head, a CRF or a log-softmax.
 
-Both heads give the emissions (N, T) of a chain of tags, see `crf`; the transitions of the log-softmax are zero.
+Notation as in `forward_backward`: N tokens, T tags. Both heads return the emissions (N, T) of a chain of tags. The
+transitions of the CRF are learned, those of the log-softmax are all zero.
 
 Attributes of a head
 --------------------
+These are saved with the model:
+
 scheme              name of the tag scheme
 unseen              tags that no training example has shown yet. They have probability zero, so that a label added to a
                     trained model changes nothing until it is trained
-temperature         what emissions and transitions are divided by before probabilities are computed
-label_temperatures  by label (1 behind the end), what the log odds of an entity's probability are divided by after that
+temperature         emissions and transitions are divided by it before probabilities are computed
+label_temperatures  by label number, the divisors of the log odds of an entity's probability, applied after that; a
+                    label behind the end of the list has 1
+
+These are functions, which are not saved. Code that works with either head calls them, and asks for no name:
+
+build         (scheme) -> head: a new head of the same kind
+transitions   (head, n_tags) -> Transitions
+loss          (emissions, lengths, gold, transitions, *, weights, smoothing) -> Loss, see `likelihood`
+param_shapes  of the CRF, see `types.ParamShapes`
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Optional, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 from thinc.api import Linear, Model, zero_init
 from thinc.types import Floats2d
 
 from ...tags import SCHEMES, Scheme
-from ...types import Backprop
-from .transitions import TransitionParams, Transitions, zero_transitions
+from ...types import Array, Backprop
+from .likelihood import chain_loss, softmax_loss
+from .transitions import TransitionParams, Transitions, transition_shapes, zero_transitions
 
 
 def dense(nO: Optional[int] = None, nI: Optional[int] = None) -> Model[Floats2d, Floats2d]:
-    """The scores (N, nO) of the tags. It starts at zero, so that an untrained model prefers no tag to another."""
+    """Build the layer that scores the tags. It starts at zero, so that an untrained model prefers no tag to another.
+
+    Args:
+        nO (Optional[int]): number of tags.
+        nI (Optional[int]): width of the input.
+
+    Returns:
+        Model[Floats2d, Floats2d]: the layer, (N, nI) → (N, nO).
+    """
     return Linear(nO, nI, init_W=zero_init)
 
 
 def grown_dense(layer: Model[Floats2d, Floats2d], nO: int) -> Model[Floats2d, Floats2d]:
-    """A new layer with the rows of `layer` and zeros for the tags behind them.
+    """Build a dense layer for more tags from a smaller one.
 
-    It is a new node, since an optimizer remembers the shape of a node's parameters by its id.
+    It is a new node, because an optimizer remembers the shapes of a node's parameters by the node's id.
+
+    Args:
+        layer (Model[Floats2d, Floats2d]): the smaller layer, initialized. It stays as it is.
+        nO (int): number of tags.
+
+    Returns:
+        Model[Floats2d, Floats2d]: the layer, with the weights of the smaller one and zeros for the new tags.
     """
     larger = dense(nO, layer.get_dim("nI"))
     larger.initialize()
-    for name in ("W", "b"):
-        _copy_grown(layer, larger, name)
+    _copy_params(layer, larger)
     return larger
 
 
-def _copy_grown(layer: Model[Any, Any], larger: Model[Any, Any], name: str) -> None:
-    """Copy a parameter, and its gradient in an update that is not finished yet, into a larger one."""
-    grown = larger.get_param(name)
-    part = tuple(slice(size) for size in layer.get_param(name).shape)
-    grown[part] = layer.get_param(name)
-    larger.set_param(name, grown)
-    if layer.has_grad(name):
-        gradient = larger.ops.xp.zeros_like(grown)
-        gradient[part] = layer.get_grad(name)
-        larger.set_grad(name, gradient)
+def _copy_params(layer: Model[Any, Any], larger: Model[Any, Any]) -> None:
+    """Copy the parameters, and their gradients in an update that is not finished yet, into a larger layer."""
+    for name in layer.param_names:
+        grown: Array = larger.get_param(name)
+        old = tuple(slice(size) for size in layer.get_param(name).shape)
+        grown[old] = layer.get_param(name)
+        larger.set_param(name, grown)
+        if layer.has_grad(name):
+            gradient = larger.ops.xp.zeros_like(grown)
+            gradient[old] = layer.get_grad(name)
+            larger.set_grad(name, gradient)
 
 
-def _attrs(scheme: str) -> dict[str, Any]:
+def _saved_attrs(scheme: str) -> Dict[str, Any]:
     return {"scheme": scheme, "unseen": [], "temperature": 1.0, "label_temperatures": []}
 
 
 def log_softmax(scheme: str = "bio") -> Model[Floats2d, Floats2d]:
-    """log p(tag) for each token, from the scores of the tags."""
-    return Model("log_softmax", _log_softmax_forward, attrs=_attrs(scheme))
+    """Build the head that takes every tag by itself: log p(tag) of each token.
+
+    Args:
+        scheme (str): name of the tag scheme, "bio" or "biluo".
+
+    Returns:
+        Model[Floats2d, Floats2d]: the head, (N, T) → (N, T), from scores to log-probabilities in nats.
+    """
+    functions = {"build": log_softmax, "transitions": _no_transitions, "loss": softmax_loss}
+    return Model("log_softmax", _log_softmax_forward, attrs={**_saved_attrs(scheme), **functions})
 
 
-def _log_softmax_forward(model: Model[Floats2d, Floats2d], X: Floats2d, is_train: bool) -> tuple[Floats2d, Backprop]:
+def _log_softmax_forward(model: Model[Floats2d, Floats2d], X: Floats2d, is_train: bool) -> Tuple[Floats2d, Backprop]:
     xp, unseen = model.ops.xp, model.attrs["unseen"]
-    Y = X - X.max(axis=1, keepdims=True) if X.size else X.copy()
+    Y = X - xp.max(X, axis=1, keepdims=True) if X.size else X.copy()
     if unseen:
         Y[:, unseen] = -xp.inf
-        # The largest score may have been an unseen tag's.
-        Y -= Y.max(axis=1, keepdims=True) if X.size else 0.0
+        # The largest score may have been that of an unseen tag.
+        Y -= xp.max(Y, axis=1, keepdims=True) if X.size else 0.0
     Y -= xp.log(xp.exp(Y).sum(axis=1, keepdims=True))
 
     def backprop(dY: Floats2d) -> Floats2d:
-        return cast(Floats2d, dY - xp.exp(Y) * dY.sum(axis=1, keepdims=True))
+        return dY - xp.exp(Y) * dY.sum(axis=1, keepdims=True)
 
-    return cast(Floats2d, Y), backprop
+    return Y, backprop
+
+
+def _no_transitions(head: Model[Any, Any], n_tags: int) -> Transitions:
+    scheme = head_scheme(head)
+    return Transitions(scheme, zero_transitions(scheme, scheme.n_labels(n_tags)))
 
 
 def crf(scheme: str = "bio") -> Model[Floats2d, Floats2d]:
-    """The emissions as they come, and the transitions of the chain as parameters, all zero at first."""
+    """Build the head of a linear-chain CRF (Lafferty et al. 2001).
+
+    It passes the emissions on as they are, and has the transitions of the chain as its parameters, all zero at first.
+
+    Args:
+        scheme (str): name of the tag scheme, "bio" or "biluo".
+
+    Returns:
+        Model[Floats2d, Floats2d]: the head, (N, T) → (N, T).
+    """
+    functions = {
+        "build": crf,
+        "transitions": _learned_transitions,
+        "loss": chain_loss,
+        "param_shapes": _crf_param_shapes,
+    }
     return Model(
         "crf",
         _crf_forward,
         init=_crf_init,
         params=dict.fromkeys(TransitionParams._fields),
         dims={"nO": None},
-        attrs=_attrs(scheme),
+        attrs={**_saved_attrs(scheme), **functions},
     )
+
+
+def _crf_param_shapes(sizes: Mapping[str, Any]) -> Dict[str, Tuple[Optional[int], ...]]:
+    scheme, n_tags = SCHEMES[sizes["scheme"]], sizes["nO"]
+    return transition_shapes(scheme, n_tags, None if n_tags is None else scheme.n_labels(n_tags))
 
 
 def _crf_init(model: Model[Floats2d, Floats2d], X: Optional[Floats2d] = None, Y: Any = None) -> None:
     if model.has_dim("nO") is None and X is not None:
         model.set_dim("nO", X.shape[1])
-    scheme = head_scheme(model)
-    start = zero_transitions(scheme, scheme.n_labels(model.get_dim("nO")), "float32")
-    for name, values in start._asdict().items():
-        model.set_param(name, model.ops.asarray(values))
+    scheme, n_tags = head_scheme(model), model.get_dim("nO")
+    for name, shape in transition_shapes(scheme, n_tags, scheme.n_labels(n_tags)).items():
+        model.set_param(name, model.ops.alloc(shape))
         if model.has_grad(name):
-            # Of an earlier training, with other labels.
-            model.set_grad(name, model.ops.xp.zeros_like(model.get_param(name)))
+            # It belongs to an earlier training, with other labels.
+            model.set_grad(name, model.ops.alloc(shape))
 
 
-def _crf_forward(model: Model[Floats2d, Floats2d], X: Floats2d, is_train: bool) -> tuple[Floats2d, Backprop]:
+def _crf_forward(model: Model[Floats2d, Floats2d], X: Floats2d, is_train: bool) -> Tuple[Floats2d, Backprop]:
     unseen = model.attrs["unseen"]
     if not unseen:
-        return X, _same
+        return X, _identity
     Y = X.copy()
     Y[:, unseen] = -model.ops.xp.inf
 
@@ -115,73 +174,132 @@ def _crf_forward(model: Model[Floats2d, Floats2d], X: Floats2d, is_train: bool) 
     return Y, backprop
 
 
-def _same(dY: Floats2d) -> Floats2d:
+def _identity(dY: Floats2d) -> Floats2d:
     return dY
 
 
-HEADS: dict[str, Callable[[str], Model[Floats2d, Floats2d]]] = {"crf": crf, "softmax": log_softmax}
+def _learned_transitions(head: Model[Any, Any], n_tags: int) -> Transitions:
+    arrays = (np.asarray(head.ops.to_numpy(head.get_param(name))) for name in TransitionParams._fields)
+    return Transitions(head_scheme(head), TransitionParams(*arrays))
+
+
+HEADS: Dict[str, Callable[[str], Model[Floats2d, Floats2d]]] = {"crf": crf, "softmax": log_softmax}
+"""The heads by the names that a config has for them. Each is built from the name of a tag scheme."""
 
 
 def head_scheme(head: Model[Any, Any]) -> Scheme:
-    """The tag scheme of a head."""
+    """Look up the tag scheme of a head.
+
+    Args:
+        head (Model): the head.
+
+    Returns:
+        Scheme: its tag scheme.
+    """
     return SCHEMES[head.attrs["scheme"]]
 
 
 def head_transitions(head: Model[Any, Any], n_tags: int) -> Transitions:
-    """The transitions of a head over n_tags tags, on the CPU."""
-    scheme = head_scheme(head)
-    if head.name != "crf":
-        return Transitions(scheme, zero_transitions(scheme, scheme.n_labels(n_tags)))
-    arrays = (np.asarray(head.ops.to_numpy(head.get_param(name))) for name in TransitionParams._fields)
-    return Transitions(scheme, TransitionParams(*arrays))
+    """Read the transitions of a head.
+
+    Args:
+        head (Model): the head, initialized.
+        n_tags (int): number of tags.
+
+    Returns:
+        Transitions: the transitions, on the CPU; all zero for a log-softmax.
+    """
+    return head.attrs["transitions"](head, n_tags)
 
 
-def label_numbers(labels: Sequence[str], head: Model[Any, Any]) -> dict[str, int]:
-    """The number of each label that has been trained; annotation of the others says nothing yet."""
+def label_numbers(labels: Sequence[str], head: Model[Any, Any]) -> Dict[str, int]:
+    """Number the labels that the head has been trained on. Annotation of the others says nothing yet.
+
+    Args:
+        labels (Sequence[str]): the labels of the component, in the order of their numbers.
+        head (Model): the head.
+
+    Returns:
+        Dict[str, int]: the number of each label whose tags are not `unseen`.
+    """
     unseen = set(head_scheme(head).label_of(np.array(head.attrs["unseen"], dtype=np.int64)).tolist())
     return {label: number for number, label in enumerate(labels) if number not in unseen}
 
 
 def set_head_size(head: Model[Any, Any], n_tags: int) -> None:
-    """Tell a head that is not initialized yet for how many tags it is."""
-    if head.name == "crf":
+    """Set the number of tags of a head that is not initialized yet. A log-softmax needs none.
+
+    Args:
+        head (Model): the head.
+        n_tags (int): number of tags.
+    """
+    if "nO" in head.dim_names:
         head.set_dim("nO", n_tags, force=True)
 
 
 def grown_head(head: Model[Any, Any], n_tags: int) -> Model[Any, Any]:
-    """The head for n_tags tags. A new node for a CRF, for the reason given at `grown_dense`."""
-    if head.name != "crf":
+    """Build a head for more tags from a smaller one.
+
+    Args:
+        head (Model): the smaller head, initialized. It stays as it is.
+        n_tags (int): number of tags.
+
+    Returns:
+        Model: the head, with the transitions of the smaller one and zeros for the new tags. It is a new node, for the
+            reason given at `grown_dense`; a head without parameters is returned itself.
+    """
+    if not head.param_names:
         return head
-    larger = crf(head.attrs["scheme"])
+    larger: Model[Any, Any] = head.attrs["build"](head.attrs["scheme"])
     larger.attrs.update(head.attrs)
-    larger.set_dim("nO", n_tags)
+    set_head_size(larger, n_tags)
     larger.initialize()
-    for name in TransitionParams._fields:
-        _copy_grown(head, larger, name)
+    _copy_params(head, larger)
     return larger
 
 
-def fresh_output(model: Model[Any, Any], n_tags: int) -> tuple[Model[Any, Any], Model[Any, Any]]:
-    """Output layer and head like those of a tagger, for n_tags tags, without parameters."""
-    old, old_head = model.get_ref("output_layer"), model.get_ref("head")
-    head = HEADS["crf" if old_head.name == "crf" else "softmax"](old_head.attrs["scheme"])
+def fresh_output(model: Model[Any, Any], n_tags: int) -> Tuple[Model[Any, Any], Model[Any, Any]]:
+    """Build an output layer and a head like those of a tagger, without parameters.
+
+    Args:
+        model (Model): the tagger.
+        n_tags (int): number of tags.
+
+    Returns:
+        Tuple[Model, Model]: output layer and head, not initialized.
+    """
+    old_output, old_head = model.get_ref("output_layer"), model.get_ref("head")
+    head = old_head.attrs["build"](old_head.attrs["scheme"])
     set_head_size(head, n_tags)
-    return dense(n_tags, old.get_dim("nI")), head
+    return dense(n_tags, old_output.get_dim("nI")), head
 
 
 def swap_output(model: Model[Any, Any], output: Model[Any, Any], head: Model[Any, Any]) -> None:
-    """Put another output layer and head into a tagger."""
-    inner = model.layers[-1].layers[0]
-    inner.layers[:] = [output, head]
-    # The containers carry the width of what they contain.
-    for node in (model, model.layers[-1], inner):
-        if node.has_dim("nO"):
-            node.set_dim("nO", output.get_dim("nO"), force=True)
+    """Put another output layer and head into a tagger.
+
+    Args:
+        model (Model): the tagger.
+        output (Model): the new output layer, with a number of tags.
+        head (Model): the new head.
+    """
+    replacements = {model.get_ref("output_layer").id: output, model.get_ref("head").id: head}
+    for node in tag_layers(model):
+        node.layers[:] = [replacements.get(layer.id, layer) for layer in node.layers]
     model.set_ref("output_layer", output)
     model.set_ref("head", head)
+    for node in tag_layers(model):
+        if node.has_dim("nO"):
+            node.set_dim("nO", output.get_dim("nO"), force=True)
 
 
 def tag_layers(model: Model[Any, Any]) -> list[Model[Any, Any]]:
-    """The layers of a tagger that are as wide as there are tags: output layer, head, and what contains them."""
-    inner = model.layers[-1].layers[0]
-    return [model, model.layers[-1], inner, model.get_ref("output_layer"), model.get_ref("head")]
+    """List the layers of a tagger that are as wide as it has tags.
+
+    Args:
+        model (Model): the tagger.
+
+    Returns:
+        list[Model]: output layer, head, and every layer that contains them, the tagger first.
+    """
+    own = {model.get_ref("output_layer").id, model.get_ref("head").id}
+    return [node for node in model.walk() if any(inner.id in own for inner in node.walk())]

@@ -1,27 +1,27 @@
-"""What the head learns from: cross entropy token by token, and the exact likelihood of a chain of tags.
+"""The losses of the heads: cross entropy token by token, and the exact likelihood of a chain of tags.
 
-Notation as in `crf`. Losses are sums over the batch, in nats; gradients are those of the emissions and transitions.
+Notation as in `forward_backward`: N tokens of all sequences of the batch, T tags. Losses are sums over the batch, in
+nats. Their gradients are those for the emissions and for the transitions.
 """
 
-from typing import NamedTuple, Optional, cast
+from typing import NamedTuple, Optional
 
 import numpy as np
 
-from ...tags import MISSING, Spans
+from ...tags import MISSING, Scheme, Spans
 from ...types import Bools, Floats, Ints
 from .forbidden_spans import without_spans
-from .forward_backward import forward_backward, known_mask
-from .transitions import TransitionParams, Transitions, dot, minus, zero_transitions
-from .transitions import path_counts as count_path
+from .forward_backward import forward_backward
+from .transitions import TransitionParams, Transitions, dot, minus, path_counts, zero_transitions
 
 
 class Gold(NamedTuple):
-    """What is known of the N tokens of a batch.
+    """The annotation of the N tokens of a batch.
 
     tags (N,): the gold tag of each token; MISSING where there is no annotation.
-    allowed (N, T): tags that the constraints allow at all. None: any.
-    forbidden: spans of which the annotation says only that they are no entities of that label. None: none.
-    not_outside: rows of which it says only that they are in some entity. None: none.
+    allowed (N, T): the tags that constraints allow. None: any.
+    forbidden: spans of which is known only that they are not entities of their label. None: none.
+    not_outside: rows of which is known only that they are in some entity. None: none.
     """
 
     tags: Ints
@@ -30,7 +30,14 @@ class Gold(NamedTuple):
     not_outside: Optional[Ints] = None
 
     def negative_sequences(self, lengths: Ints) -> Bools:
-        """(n_sequences,) Where the annotation says what is not the case."""
+        """Find the sequences with negative annotation: forbidden spans, or tokens that are not outside.
+
+        Args:
+            lengths (Ints): tokens of each sequence (n_sequences,).
+
+        Returns:
+            Bools: whether each sequence has any (n_sequences,).
+        """
         sequence, negative = np.repeat(np.arange(len(lengths)), lengths), np.zeros(len(lengths), dtype=bool)
         if self.forbidden is not None:
             negative[sequence[self.forbidden.starts]] = True
@@ -38,9 +45,33 @@ class Gold(NamedTuple):
             negative[sequence[self.not_outside]] = True
         return negative
 
+    def select(self, rows: Ints) -> "Gold":
+        """Take the annotation of some sequences.
+
+        Args:
+            rows (Ints): the rows of whole sequences, in order (n,).
+
+        Returns:
+            Gold: the annotation, with rows numbered anew.
+        """
+        allowed = None if self.allowed is None else self.allowed[rows]
+        forbidden, not_outside = self.forbidden, self.not_outside
+        if forbidden is not None:
+            starts, ends, labels = (column[np.isin(forbidden.starts, rows)] for column in forbidden)
+            first = np.searchsorted(rows, starts)
+            forbidden = Spans(first, first + ends - starts, labels)
+        if not_outside is not None:
+            not_outside = np.searchsorted(rows, not_outside[np.isin(not_outside, rows)])
+        return Gold(self.tags[rows], allowed, forbidden, not_outside)
+
 
 class Loss(NamedTuple):
-    """A loss in nats, its gradient (N, T) for the emissions, and its gradient for the transitions."""
+    """A loss with its gradients.
+
+    value: the loss in nats.
+    d_emissions (N, T): its gradient for the emissions.
+    d_transitions: its gradient for the parameters of the transitions; None if the head has none.
+    """
 
     value: float
     d_emissions: Floats
@@ -48,15 +79,23 @@ class Loss(NamedTuple):
 
 
 def cross_entropy(log_probs: Floats, tags: Ints, weights: Optional[Floats] = None, smoothing: float = 0.0) -> Loss:
-    """The negative log-likelihood of each annotated token; tokens without annotation add neither loss nor gradient.
+    """Compute the negative log-likelihood of each annotated token. Tokens without annotation have no loss.
 
-    log_probs (N, T); tags (N,). weights, smoothing: see `chain_loss`.
+    Args:
+        log_probs (Floats): log-probabilities of the tags (N, T), in nats.
+        tags (Ints): the gold tags (N,); MISSING where there is no annotation.
+        weights (Optional[Floats]): how much an error weighs where each tag is gold (T,), see `softmax_margin`.
+            None: 1.
+        smoothing (float): share of the gold tag's place that all tags have alike (label smoothing).
+
+    Returns:
+        Loss: the loss, with no gradient for transitions.
     """
     known = np.flatnonzero(tags >= 0)
     gold, d = tags[known], np.zeros_like(log_probs)
     scores = log_probs[known].astype("float64")
     if weights is not None:
-        scores += margin(gold, weights)
+        scores += softmax_margin(gold, weights)
     peak = scores.max(axis=1, keepdims=True) if len(known) else scores
     probs = np.exp(scores - peak)
     total = probs.sum(axis=1, keepdims=True)
@@ -65,24 +104,31 @@ def cross_entropy(log_probs: Floats, tags: Ints, weights: Optional[Floats] = Non
     d_known[np.arange(len(known)), gold] -= 1.0
     if smoothing:
         usable = ~np.isneginf(log_probs[known])
-        value += _smooth(log_probs[known], gold, usable, smoothing, d_known)
+        value += _smooth_tags(log_probs[known], gold, usable, smoothing, d_known)
     d[known] = d_known
     return Loss(value, d, None)
 
 
-def margin(gold: Ints, weights: Floats) -> Floats:
-    """(n, T) What a wrong tag is credited with in training: the log of the weight of the tag that it would displace.
+def softmax_margin(gold: Ints, weights: Floats) -> Floats:
+    """Compute what a wrong tag's score gains in training: the log of the weight of the gold tag.
 
-    Softmax-margin (Gimpel & Smith 2010) with the cost log w of the gold tag: errors there weigh w times as much, in
-    the odds. gold (n,); weights (T,).
+    This is the softmax-margin of Gimpel & Smith 2010 with the cost log w of the gold tag. An error there weighs w times
+    as much, in the odds.
+
+    Args:
+        gold (Ints): gold tags (n,).
+        weights (Floats): the weight of each tag (T,).
+
+    Returns:
+        Floats: the gain of each tag in nats (n, T), 0 for the gold tag.
     """
     cost = np.repeat(np.log(weights[gold])[:, None], len(weights), axis=1)
     cost[np.arange(len(gold)), gold] = 0.0
     return cost
 
 
-def _smooth(scores: Floats, gold: Ints, usable: Bools, smoothing: float, d: Floats) -> float:
-    """Label smoothing: a part of the gold tag's place goes to all tags alike. Adds to the gradient d (n, T)."""
+def _smooth_tags(scores: Floats, gold: Ints, usable: Bools, smoothing: float, d: Floats) -> float:
+    """The loss that label smoothing adds: a share of the gold tag's place goes to all tags alike. Adds to d (n, T)."""
     rows, share = np.arange(len(gold)), usable / usable.sum(axis=1, keepdims=True)
     d += -smoothing * share
     d[rows, gold] += smoothing
@@ -99,96 +145,147 @@ def chain_loss(
     weights: Optional[Floats] = None,
     smoothing: float = 0.0,
 ) -> Loss:
-    """log Z of all legal sequences minus log Z of those that agree with what is known.
+    """Compute log Z of all legal sequences minus log Z of those that agree with the annotation.
 
-    emissions (N, T); lengths (n_sequences,). Where every token is annotated this is the usual negative log-likelihood;
-    where some are not, all their tags are summed over.
-    weights (T,): errors where this tag is gold weigh so many times as much; see `margin`.
-    smoothing: share of the gold sequence's place that goes to all legal sequences alike, where all is annotated.
+    If every token is annotated, this is the usual negative log-likelihood of a CRF (Lafferty, McCallum & Pereira 2001).
+    If some are not, it sums over all tags that they may have (the partial CRF of Tsuboi et al. 2008). Sequences without
+    any annotation have no loss.
+
+    Args:
+        emissions (Floats): emissions (N, T), in nats.
+        lengths (Ints): tokens of each sequence (n_sequences,).
+        gold (Gold): the annotation.
+        transitions (Transitions): the transitions of the chain.
+        weights (Optional[Floats]): how much an error weighs where each tag is gold (T,), see `softmax_margin`.
+            None: 1.
+        smoothing (float): share of the gold sequence's place that all legal sequences have alike, in sequences whose
+            tokens are all annotated.
+
+    Returns:
+        Loss: the loss and its gradients.
     """
     e = np.asarray(emissions, dtype="float64")
-    tags, sequence = gold.tags, np.repeat(np.arange(len(lengths)), lengths)
-    n_missing = np.bincount(sequence, weights=tags == MISSING, minlength=len(lengths))
-    negative = gold.negative_sequences(lengths)
-    says_something = (n_missing < lengths) | negative
-    whole = (n_missing == 0) & says_something
-    d = np.zeros_like(e)
-    value, d_transitions = 0.0, zero_transitions(transitions.scheme, transitions.scheme.n_labels(transitions.n_tags))
-    for chosen, against in ((says_something, True), (whole, False), (says_something & ~whole, False)):
-        rows = np.flatnonzero(chosen[sequence])
-        if not len(rows):
-            continue
-        if against:
-            scores = e[rows]
-            if weights is not None:
-                annotated = tags[rows] >= 0
-                scores[annotated] += margin(tags[rows][annotated], weights)
-            lattice = forward_backward(scores, lengths[chosen], transitions, _rows(gold.allowed, rows))
-            value += float(lattice.log_partition.sum())
-            d[rows] += lattice.marginals
-            d_transitions = lattice.expected_counts()
-        elif chosen is whole:
-            counts = count_path(tags[rows], lengths[chosen], transitions)
-            value -= float(e[rows, tags[rows]].sum()) + dot(counts, transitions.params)
-            d[rows, tags[rows]] -= 1.0
-            d_transitions = minus(d_transitions, counts)
-        else:
-            agreeing, marginals, counts = _agreeing(e, lengths, gold, transitions, rows, chosen)
-            value -= agreeing
-            d[rows] -= marginals
-            d_transitions = minus(d_transitions, counts)
-    if smoothing and whole.any():
-        rows = np.flatnonzero(whole[sequence])
-        smoothed = _smooth_chains(e[rows], lengths[whole], tags[rows], transitions, _rows(gold.allowed, rows))
-        value += smoothing * smoothed.value
-        d[rows] += smoothing * smoothed.d_emissions
-        added = cast(TransitionParams, smoothed.d_transitions)
-        d_transitions = TransitionParams(*(x + smoothing * y for x, y in zip(d_transitions, added, strict=True)))
+    sequence = np.repeat(np.arange(len(lengths)), lengths)
+    n_missing = np.bincount(sequence, weights=gold.tags == MISSING, minlength=len(lengths))
+    annotated = (n_missing < lengths) | gold.negative_sequences(lengths)
+    complete = (n_missing == 0) & annotated
+    partial = annotated & ~complete
+    value, d = 0.0, np.zeros_like(e)
+    d_transitions = zero_transitions(transitions.scheme, transitions.scheme.n_labels(transitions.n_tags))
+    all_rows, complete_rows, partial_rows = (
+        np.flatnonzero(chosen[sequence]) for chosen in (annotated, complete, partial)
+    )
+    if len(all_rows):
+        scores, tags = e[all_rows], gold.tags[all_rows]
+        if weights is not None:
+            scores[tags >= 0] += softmax_margin(tags[tags >= 0], weights)
+        allowed = None if gold.allowed is None else gold.allowed[all_rows]
+        lattice = forward_backward(scores, lengths[annotated], transitions, allowed)
+        value += float(lattice.log_partition.sum())
+        d[all_rows] += lattice.marginals
+        d_transitions = lattice.expected_counts()
+    if len(complete_rows):
+        tags = gold.tags[complete_rows]
+        counts = path_counts(tags, lengths[complete], transitions)
+        value -= float(e[complete_rows, tags].sum()) + dot(counts, transitions.params)
+        d[complete_rows, tags] -= 1.0
+        d_transitions = minus(d_transitions, counts)
+    if len(partial_rows):
+        own = gold.select(partial_rows)
+        log_z, marginals, counts = _agreeing_sequences(e[partial_rows], lengths[partial], own, transitions)
+        value -= log_z
+        d[partial_rows] -= marginals
+        d_transitions = minus(d_transitions, counts)
+    if smoothing and len(complete_rows):
+        own = gold.select(complete_rows)
+        smoothed, d_smoothed, counts = _smooth_chains(e[complete_rows], lengths[complete], own, transitions)
+        value += smoothing * smoothed
+        d[complete_rows] += smoothing * d_smoothed
+        d_transitions = TransitionParams(*(x + smoothing * y for x, y in zip(d_transitions, counts, strict=True)))
     return Loss(value, d.astype(emissions.dtype), d_transitions)
 
 
-def _smooth_chains(e: Floats, lengths: Ints, tags: Ints, transitions: Transitions, allowed: Optional[Bools]) -> Loss:
-    """The score of the gold sequences minus the mean score of all legal ones, each of them counted alike.
-
-    Not of all tags of each token, as without a chain: some are illegal where others are right, and what counts scores
-    that no legal sequence can have all at once has no lower bound.
-    """
-    free = Transitions(
-        transitions.scheme, zero_transitions(transitions.scheme, transitions.scheme.n_labels(transitions.n_tags))
-    )
-    uniform = forward_backward(np.where(np.isneginf(e), -np.inf, 0.0), lengths, free, allowed)
-    finite, gamma = np.where(np.isneginf(e), 0.0, e), uniform.marginals
-    counts = minus(count_path(tags, lengths, transitions), uniform.expected_counts())
-    gold = np.zeros_like(finite)
-    gold[np.arange(len(tags)), tags] = 1.0
-    return Loss(float(((gold - gamma) * finite).sum()) + dot(counts, transitions.params), gold - gamma, counts)
-
-
-def _rows(mask: Optional[Bools], rows: Ints) -> Optional[Bools]:
-    return None if mask is None else mask[rows]
-
-
-def _agreeing(
-    e: Floats, lengths: Ints, gold: Gold, transitions: Transitions, rows: Ints, chosen: Bools
+def _agreeing_sequences(
+    e: Floats, lengths: Ints, gold: Gold, transitions: Transitions
 ) -> tuple[float, Floats, TransitionParams]:
     """log Z, marginals and expected counts of the sequences of tags that agree with partial annotation."""
-    allowed = known_mask(gold.tags[rows], lengths[chosen], transitions.scheme, transitions.n_tags)
+    allowed = _agreeing_tags(gold.tags, transitions.scheme, transitions.n_tags)
     if gold.allowed is not None:
-        allowed &= gold.allowed[rows]
+        allowed &= gold.allowed
     if gold.not_outside is not None:
-        # Where the token is annotated, that says more.
-        own = np.isin(gold.not_outside, rows) & (gold.tags[gold.not_outside] == MISSING)
-        at = np.searchsorted(rows, gold.not_outside[own])
-        possible = (allowed[at, 1:] & ~np.isneginf(e[rows][at, 1:])).any(axis=1)
+        # The tag of an annotated token says more.
+        at = gold.not_outside[gold.tags[gold.not_outside] == MISSING]
+        possible = (allowed[at, 1:] & ~np.isneginf(e[at, 1:])).any(axis=1)
         allowed[at[possible], 0] = False
-    if gold.forbidden is not None:
-        own = np.isin(gold.forbidden.starts, rows)
-        gold = gold._replace(forbidden=Spans(*(column[own] for column in gold.forbidden)))
     if gold.forbidden is None or not len(gold.forbidden.starts):
-        lattice = forward_backward(e[rows], lengths[chosen], transitions, allowed)
+        lattice = forward_backward(e, lengths, transitions, allowed)
         return float(lattice.log_partition.sum()), lattice.marginals, lattice.expected_counts()
-    at = np.searchsorted(rows, gold.forbidden.starts)
-    sizes = gold.forbidden.ends - gold.forbidden.starts
-    chain = without_spans(e[rows], lengths[chosen], transitions, allowed, Spans(at, at + sizes, gold.forbidden.labels))
-    lattice = chain.lattice
-    return float(lattice.log_partition.sum()), chain.fold(lattice.marginals), chain.fold_counts()
+    chain = without_spans(e, lengths, transitions, allowed, gold.forbidden)
+    return float(chain.lattice.log_partition.sum()), chain.marginals(), chain.expected_counts()
+
+
+def _agreeing_tags(gold: Ints, scheme: Scheme, n_tags: int) -> Bools:
+    """(N, T) The tags that agree with annotation (N,): its own at annotated tokens, any at tokens without annotation.
+
+    An annotated entity ends where it ends: a token without annotation behind it cannot continue it.
+    """
+    missing = gold == MISSING
+    allowed = np.zeros((len(gold), n_tags), dtype=bool)
+    allowed[missing] = True
+    allowed[np.flatnonzero(~missing), gold[~missing]] = True
+    continuing = scheme.is_role(np.arange(n_tags), scheme.continuing)
+    behind = np.flatnonzero(missing[1:] & (gold[:-1] > 0)) + 1
+    allowed[behind[:, None], np.flatnonzero(continuing)] = False
+    return allowed
+
+
+def _smooth_chains(
+    e: Floats, lengths: Ints, gold: Gold, transitions: Transitions
+) -> tuple[float, Floats, TransitionParams]:
+    """The score of the gold sequences minus the mean score of all legal ones, with its gradients.
+
+    The mean is over legal sequences, not over the tags of each token as in `_smooth_tags`. Some tags are illegal where
+    others are right, and a loss that counts scores which no legal sequence can have all at once has no lower bound.
+    """
+    scheme, tags = transitions.scheme, gold.tags
+    no_transitions = Transitions(scheme, zero_transitions(scheme, scheme.n_labels(transitions.n_tags)))
+    uniform = forward_backward(np.where(np.isneginf(e), -np.inf, 0.0), lengths, no_transitions, gold.allowed)
+    finite, gamma = np.where(np.isneginf(e), 0.0, e), uniform.marginals
+    counts = minus(path_counts(tags, lengths, transitions), uniform.expected_counts())
+    one_hot = np.zeros_like(finite)
+    one_hot[np.arange(len(tags)), tags] = 1.0
+    d = one_hot - gamma
+    return float((d * finite).sum()) + dot(counts, transitions.params), d, counts
+
+
+def softmax_loss(
+    emissions: Floats,
+    lengths: Ints,
+    gold: Gold,
+    transitions: Transitions,
+    *,
+    weights: Optional[Floats] = None,
+    smoothing: float = 0.0,
+) -> Loss:
+    """Compute the cross entropy of each token, and the loss of the chain where the annotation is negative.
+
+    A forbidden span concerns the tags of several tokens at once, so only the chain can learn from it.
+
+    Args:
+        emissions (Floats): log-probabilities of the tags (N, T), in nats.
+        lengths (Ints): tokens of each sequence (n_sequences,).
+        gold (Gold): the annotation.
+        transitions (Transitions): transitions that are all zero.
+        weights (Optional[Floats]): see `cross_entropy`. They do not apply to sequences with negative annotation.
+        smoothing (float): see `cross_entropy`. It does not apply to sequences with negative annotation.
+
+    Returns:
+        Loss: the loss, with no gradient for transitions.
+    """
+    negative = gold.negative_sequences(lengths)
+    if not negative.any():
+        return cross_entropy(emissions, gold.tags, weights, smoothing)
+    by_chain = np.repeat(negative, lengths)
+    single = cross_entropy(emissions, np.where(by_chain, MISSING, gold.tags), weights, smoothing)
+    chain = chain_loss(emissions, lengths, gold._replace(tags=np.where(by_chain, gold.tags, MISSING)), transitions)
+    return Loss(single.value + chain.value, single.d_emissions + chain.d_emissions, None)

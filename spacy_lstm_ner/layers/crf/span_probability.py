@@ -1,72 +1,97 @@
-"""The exact probability of an entity, and what a temperature does to it. Notation as in `crf`."""
+"""The exact probability of an entity, and a temperature for it.
 
-from typing import Optional, cast
+Notation as in `forward_backward`: N tokens of all sequences of the batch, T tags; n spans.
+"""
+
+from typing import Optional
 
 import numpy as np
 
-from ...arrays import take_rows
-from ...tags import Spans
+from ...arrays import ranges, take_rows
+from ...tags import Spans, spans_to_tags
 from ...types import Bools, Floats, Ints
-from .blocks import Blocks, cut_outside, rows_at_once, same_masses, settle, ways_with
+from .blocks import Blocks, blocks_with_margins, cut_outside_spans, rows_at_once, run_until_consistent, same_masses
 from .forward_backward import LARGEST_GAP, Lattice, forward_backward
 from .transitions import Transitions
 
-PART_MARGINS = 64, 1024
-"""Margins of the parts of a long sequence, of the first try and of the second; at most a quarter of a part's rows."""
+MARGINS = 64, 1024
+"""Margins of the blocks of a long sequence at the first and second attempt; at most a quarter of a block's rows."""
 
 
 def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:
-    """(n,) P(span, label | text): the summed probability of all legal sequences of tags that contain each entity.
+    """Compute P(span, label | text): the summed probability of all legal sequences of tags that contain the entity.
 
-    Constrained forward-backward (Culotta & McCallum 2004): the mass that arrives at the entity's first tag, times the
-    transitions and emissions inside it, times the mass that goes on from its last tag to
-    anything but more of the entity.
+    This is the constrained forward-backward algorithm of Culotta & McCallum 2004: the product of the mass that arrives
+    at the first tag of the entity, the transitions and emissions inside the entity, and the mass that goes on from its
+    last tag to anything but more of the entity.
 
-    spans: rows and labels, none empty, none across sequences.
+    Args:
+        lattice (Lattice): the masses of the sequences.
+        spans (Spans): rows and label numbers of n spans, which may overlap. None is empty or in two sequences.
+
+    Returns:
+        Floats: the probabilities (n,).
     """
     if not len(spans.starts):
         return np.zeros(0)
-    transitions, scheme = lattice.transitions, lattice.transitions.scheme
-    sizes, last_rows = spans.ends - spans.starts, spans.ends - 1
-    rows = np.repeat(spans.starts - np.cumsum(sizes) + sizes, sizes) + np.arange(int(sizes.sum()))
-    label, is_last = np.repeat(spans.labels, sizes), np.zeros(len(rows), dtype=bool)
-    is_last[np.cumsum(sizes) - 1] = True
-    roles = np.full(len(rows), scheme.roles.index("I"))
-    if "L" in scheme.roles:
-        roles[is_last] = scheme.roles.index("L")
-    first_of = np.cumsum(sizes) - sizes
-    roles[first_of] = scheme.roles.index("B")
-    if "U" in scheme.roles:
-        roles[first_of[sizes == 1]] = scheme.roles.index("U")
-    tags = 1 + len(scheme.roles) * label + roles
+    # The tokens of all spans, laid end to end.
+    rows, sizes = ranges(spans.starts, spans.ends), spans.ends - spans.starts
+    ends = np.cumsum(sizes)
+    first, last, last_rows = ends - sizes, ends - 1, spans.ends - 1
+    tags = spans_to_tags(Spans(first, ends, spans.labels), len(rows), scheme=lattice.transitions.scheme)
     log_p = np.zeros(len(rows))
     with np.errstate(divide="ignore"):
         alpha = lattice.alpha_at(spans.starts)
-        log_p[first_of] = np.log(alpha[np.arange(len(alpha)), tags[first_of]])
+        log_p[first] = np.log(alpha[np.arange(len(alpha)), tags[first]])
         later = np.ones(len(rows), dtype=bool)
-        later[first_of] = False
+        later[first] = False
         at = np.flatnonzero(later)
-        gap = np.maximum(lattice.emissions[rows[at], tags[at]] - lattice.peak[rows[at]], -LARGEST_GAP)
-        gap[np.isneginf(lattice.emissions[rows[at], tags[at]])] = -np.inf
-        log_p[at] = gap - lattice.log_scale_at(rows[at])
-        for c, role in enumerate(scheme.continuing):
-            own = at[roles[at] == scheme.roles.index(role)]
-            source = (roles[own - 1] == scheme.roles.index("I")).astype(int)
-            log_p[own] += transitions.params.inside[c, source, label[own]]
-        leaving = _leaving(lattice, last_rows, tags[np.cumsum(sizes) - 1])
+        log_p[at] = _log_masses_inside(lattice, rows[at], tags[at], tags[at - 1])
+        leaving = _mass_leaving(lattice, last_rows, tags[last])
         total = np.einsum("nt,nt->n", lattice.alpha_at(last_rows), lattice.beta_at(last_rows))
-        log_p[first_of] += np.log(leaving) - np.log(total)
-    return cast(Floats, np.clip(np.exp(np.add.reduceat(log_p, first_of)), 0.0, 1.0))
+        log_p[first] += np.log(leaving) - np.log(total)
+    return np.clip(np.exp(np.add.reduceat(log_p, first)), 0.0, 1.0)
+
+
+def _log_masses_inside(lattice: Lattice, rows: Ints, tags: Ints, tags_before: Ints) -> Floats:
+    """(m,) log of the factor by which an entity's share of the forward mass changes at each of its later tokens."""
+    transitions, scheme = lattice.transitions, lattice.transitions.scheme
+    emissions = lattice.emissions[rows, tags]
+    gap = np.maximum(emissions - lattice.peak[rows], -LARGEST_GAP)
+    gap[np.isneginf(emissions)] = -np.inf
+    log_mass = gap - lattice.log_scale_at(rows)
+    for c, role in enumerate(scheme.continuing):
+        own = np.flatnonzero(scheme.is_role(tags, role))
+        source = scheme.is_role(tags_before[own], "I").astype(int)
+        log_mass[own] += transitions.params.inside[c, source, scheme.label_of(tags[own])]
+    return log_mass
+
+
+def _mass_leaving(lattice: Lattice, rows: Ints, tags: Ints) -> Floats:
+    """(n,) The part of β that ends an entity at its last row: all transitions but those that continue it."""
+    transitions = lattice.transitions
+    following = np.minimum(rows + 1, len(lattice.emissions) - 1)
+    onward = transitions.leave[tags] * (lattice.u_at(following) @ transitions.enter[1])
+    return np.where(lattice.is_last[rows], transitions.end[tags], onward)
 
 
 def probabilities(
     emissions: Floats, lengths: Ints, transitions: Transitions, allowed: Optional[Bools], spans: Spans
 ) -> Floats:
-    """(n,) The probability of each span; sequences without any are skipped, the others run in bounded memory.
+    """Compute the probabilities of spans in bounded memory. Sequences without spans are skipped.
 
-    emissions (N, T); lengths (n_sequences,); allowed (N, T) or None. A sequence that is longer than what is run at once
-    runs in parts that are checked where they meet, see `blocks`; it would run whole, in memory that grows with it, only
-    if the model remembered for all of PART_MARGINS.
+    Long sequences run in blocks that are checked where they meet, see `blocks`. A sequence runs whole, in memory that
+    grows with its length, only if it does not forget its start within the widest of MARGINS.
+
+    Args:
+        emissions (Floats): emissions (N, T), in nats.
+        lengths (Ints): tokens of each sequence (n_sequences,).
+        transitions (Transitions): the transitions of the chain.
+        allowed (Optional[Bools]): the tags that each token may take (N, T). None: any.
+        spans (Spans): rows and label numbers of n spans, see `span_probabilities`.
+
+    Returns:
+        Floats: P(span, label | text) of each span (n,).
     """
     scores = np.zeros(len(spans.starts))
     if not len(scores):
@@ -74,49 +99,52 @@ def probabilities(
     lengths = np.asarray(lengths)
     sequence = np.repeat(np.arange(len(lengths)), lengths)
     size, with_spans = rows_at_once(emissions.shape[1]), sequence[spans.starts]
-    margins = (min(margin, size // 4) for margin in PART_MARGINS)
-    tries = ways_with(lengths, margins, lambda margin: cut_outside(lengths, spans.starts, spans.ends, size, margin))
-    chosen = (blocks.some(np.isin(blocks.chain, with_spans)) for blocks in tries)
-    settle(chosen, lambda blocks: _score_parts(emissions, transitions, allowed, spans, blocks, scores))
+    margins = (min(margin, size // 4) for margin in MARGINS)
+    attempts = blocks_with_margins(
+        lengths, margins, lambda margin: cut_outside_spans(lengths, spans.starts, spans.ends, size, margin)
+    )
+    chosen = (blocks.select(np.isin(blocks.chain, with_spans)) for blocks in attempts)
+    run_until_consistent(chosen, lambda blocks: _score_blocks(emissions, transitions, allowed, spans, blocks, scores))
     return scores
 
 
-def _score_parts(
-    emissions: Floats, transitions: Transitions, allowed: Optional[Bools], spans: Spans, parts: Blocks, scores: Floats
+def _score_blocks(
+    emissions: Floats, transitions: Transitions, allowed: Optional[Bools], spans: Spans, blocks: Blocks, scores: Floats
 ) -> Ints:
-    """Write the scores of the spans in the parts. RETURNS the sequences of which parts do not agree where they meet."""
-    # Forward masses at the row before the first and at the last; backward masses at the first and behind the last.
-    before, last, first, behind = (np.zeros((len(parts), emissions.shape[1])) for _ in range(4))
-    own = np.searchsorted(parts.start, spans.starts, side="right") - 1
-    own[spans.starts >= parts.end[own]] = -1
-    for chosen, some in parts.some_at_a_time(rows_at_once(emissions.shape[1])):
-        mine = np.flatnonzero(np.isin(own, chosen))
-        mask = None if allowed is None else allowed[some.rows]
-        opened = some.open_start, some.open_end
-        lattice = forward_backward(take_rows(np, emissions, some.rows), some.lengths, transitions, mask, opened)
-        shift = (some.offsets - some.begin)[own[mine] - chosen[0]]
-        shifted = Spans(spans.starts[mine] + shift, spans.ends[mine] + shift, spans.labels[mine])
-        scores[mine] = span_probabilities(lattice, shifted)
-        numbers, end = np.arange(len(some)), len(some.rows) - 1
-        last[chosen] = lattice.alpha_at(some.places(numbers, some.end - 1))
-        before[chosen] = lattice.alpha_at(np.maximum(some.places(numbers, some.start - 1), 0))
-        first[chosen] = lattice.u_at(some.places(numbers, some.start))
-        behind[chosen] = lattice.u_at(np.minimum(some.places(numbers, some.end), end))
-    meeting = parts.meeting
-    agree = same_masses(last[meeting], before[meeting + 1]) & same_masses(behind[meeting], first[meeting + 1])
-    return parts.disagreeing(agree)
-
-
-def _leaving(lattice: Lattice, rows: Ints, tags: Ints) -> Floats:
-    """The part of β that ends the entity at its last row: all moves but those to a continuing tag."""
-    transitions = lattice.transitions
-    following = np.minimum(rows + 1, len(lattice.emissions) - 1)
-    onward = transitions.leave[tags] * (lattice.u_at(following) @ transitions.enter[1])
-    return cast(Floats, np.where(lattice.is_last[rows], transitions.end[tags], onward))
+    """Write the scores of the spans in the blocks, and return the sequences whose blocks do not agree."""
+    # For each block, α at the row before its first and at its last, and u at its first and at the row behind its last.
+    before, last, first, behind = (np.zeros((len(blocks), emissions.shape[1])) for _ in range(4))
+    block_of = np.searchsorted(blocks.start, spans.starts, side="right") - 1
+    block_of[spans.starts >= blocks.end[block_of]] = -1
+    for numbers, batch in blocks.batches(rows_at_once(emissions.shape[1])):
+        mask = None if allowed is None else allowed[batch.rows]
+        opened = batch.open_start, batch.open_end
+        lattice = forward_backward(take_rows(np, emissions, batch.rows), batch.lengths, transitions, mask, opened)
+        own = np.flatnonzero(np.isin(block_of, numbers))
+        shift = (batch.offsets - batch.begin)[block_of[own] - numbers[0]]
+        shifted = Spans(spans.starts[own] + shift, spans.ends[own] + shift, spans.labels[own])
+        scores[own] = span_probabilities(lattice, shifted)
+        places, final = np.arange(len(batch)), len(batch.rows) - 1
+        last[numbers] = lattice.alpha_at(batch.places(places, batch.end - 1))
+        before[numbers] = lattice.alpha_at(np.maximum(batch.places(places, batch.start - 1), 0))
+        first[numbers] = lattice.u_at(batch.places(places, batch.start))
+        behind[numbers] = lattice.u_at(np.minimum(batch.places(places, batch.end), final))
+    continued = blocks.continued
+    agree = same_masses(last[continued], before[continued + 1]) & same_masses(behind[continued], first[continued + 1])
+    return blocks.inconsistent_chains(agree)
 
 
 def soften(probabilities: Floats, temperatures: Floats) -> Floats:
-    """(n,) Probabilities whose log odds are divided by a temperature each."""
+    """Divide the log odds of probabilities by temperatures (temperature scaling, Guo et al. 2017).
+
+    Args:
+        probabilities (Floats): the probabilities (n,).
+        temperatures (Floats): a temperature for each, greater than 0 (n,). 1 changes nothing but probabilities within
+            1e-12 of 0 or 1.
+
+    Returns:
+        Floats: the probabilities after that (n,).
+    """
     clipped = np.clip(probabilities, 1e-12, 1.0 - 1e-12)
     odds = np.log(clipped) - np.log1p(-clipped)
-    return cast(Floats, 1.0 / (1.0 + np.exp(-odds / temperatures)))
+    return 1.0 / (1.0 + np.exp(-odds / temperatures))

@@ -1,16 +1,18 @@
-"""The moves from tag to tag: their scores, which are learned, and what the sums over sequences need of them.
+"""The transitions from tag to tag: their scores, which are learned, and what the sums over sequences need of them.
 
 Notation
 --------
-T           tags, numbered as in `spacy_lstm_ner.tags`; L labels
-A (T, T)    score of the move from tag i to tag j; -inf where the scheme forbids it
+T           tags, numbered as in `spacy_lstm_ner.tags`
+L           labels
+C           roles that continue an entity: 1 in BIO (I), 2 in BILUO (I and L)
+A (T, T)    score of the transition from tag i to tag j, in nats; -inf where the scheme forbids it
 
-A is factored: any entity may be followed by O or by the begin of any other, at a cost for leaving and one for entering,
-so that sums over moves stay linear in L for many labels.
+A is factored: O and the first tag of an entity may follow O and any entity. So a transition between entities is scored
+by a term for leaving the one and a term for entering the other, and the parameters and sums stay linear in L.
 """
 
 from functools import cached_property
-from typing import NamedTuple, cast
+from typing import Dict, NamedTuple, Optional, Tuple, TypeVar
 
 import numpy as np
 
@@ -18,16 +20,16 @@ from ...tags import Scheme
 from ...types import Bools, Floats, Ints
 
 DENSE_TAGS = 100
-"""Up to so many tags a product with the full matrix is faster than the factored sums."""
+"""For up to so many tags, a product with the full matrix is faster than the factored sums."""
 
 
 class TransitionParams(NamedTuple):
-    """The parameters of the moves; also the shape of their counts and gradients.
+    """The parameters of the transitions. Counts and gradients of transitions have the same form.
 
     start (T,), end (T,): score of a tag at the first and at the last token.
     enter (2, T): score of O or of the first tag of an entity; row 0 after O, row 1 after an entity.
-    leave (T,): added to row 1 of `enter` by the entity's last tag.
-    inside (C, 2, L): score of continuing role c after B (0) and after I (1) of the same label.
+    leave (T,): added to row 1 of `enter` by the last tag of the entity.
+    inside (C, 2, L): score of each role that continues an entity, after B (0) and after I (1) of the same label.
     """
 
     start: Floats
@@ -37,15 +39,49 @@ class TransitionParams(NamedTuple):
     inside: Floats
 
 
-def zero_transitions(scheme: Scheme, n_labels: int, dtype: str = "float64") -> TransitionParams:
-    """Parameters that are all zero. What the scheme forbids stays forbidden."""
-    T = scheme.n_tags(n_labels)
-    shapes = (T,), (T,), (2, T), (T,), (len(scheme.continuing), 2, n_labels)
-    return TransitionParams(*(np.zeros(shape, dtype=dtype) for shape in shapes))
+_Size = TypeVar("_Size", int, Optional[int])
+
+
+def transition_shapes(scheme: Scheme, n_tags: _Size, n_labels: _Size) -> Dict[str, Tuple[_Size, ...]]:
+    """Give the shapes of the parameters.
+
+    Args:
+        scheme (Scheme): the tag scheme.
+        n_tags (Optional[int]): T, or None if it is not known.
+        n_labels (Optional[int]): L, or None if it is not known.
+
+    Returns:
+        Dict[str, Tuple[Optional[int], ...]]: the shape of each parameter, by its name in `TransitionParams`.
+    """
+    T, L = n_tags, n_labels
+    return {"start": (T,), "end": (T,), "enter": (2, T), "leave": (T,), "inside": (len(scheme.continuing), 2, L)}
+
+
+def zero_transitions(scheme: Scheme, n_labels: int) -> TransitionParams:
+    """Make parameters that are all zero. Transitions that the scheme forbids stay forbidden.
+
+    Args:
+        scheme (Scheme): the tag scheme.
+        n_labels (int): number of labels.
+
+    Returns:
+        TransitionParams: the parameters.
+    """
+    shapes = transition_shapes(scheme, scheme.n_tags(n_labels), n_labels)
+    return TransitionParams(**{name: np.zeros(shape) for name, shape in shapes.items()})
 
 
 class Transitions:
-    """Transitions made ready for the sums: their exponentials, in the form that is fastest for the number of tags."""
+    """Transitions ready for the sums: their exponentials, 0 where the scheme forbids one.
+
+    Attributes:
+        scheme (Scheme): the tag scheme.
+        params (TransitionParams): the parameters in double precision, before the exponential.
+        n_tags (int): T.
+        opening (Bools): the tags that may be first in a sequence: O and the first tags of entities (T,).
+        ending (Bools): the tags that may be the last of an entity (T,).
+        start, end, enter, leave, inside (Floats): exponentials of the parameters of these names.
+    """
 
     def __init__(self, scheme: Scheme, params: TransitionParams) -> None:
         self.scheme = scheme
@@ -64,7 +100,7 @@ class Transitions:
 
     @property
     def are_finite(self) -> bool:
-        """Whether sums over sequences of tags can be computed: no transition is NaN, or its exponential infinite."""
+        """Whether all exponentials are finite numbers, so that sums over sequences can be computed."""
         return all(np.isfinite(a).all() for a in (self.start, self.end, self.enter, self.leave, self.inside))
 
     @cached_property
@@ -79,13 +115,19 @@ class Transitions:
         return A
 
     @cached_property
-    def _both(self) -> Floats:
+    def _both_matrices(self) -> Floats:
+        """(2, T, T) exp A and its transpose, for the two directions."""
         return np.stack([self.matrix, self.matrix.T])
 
     def step(self, state: Floats, out: Floats) -> None:
-        """out (2, b, T) <- state[0]·exp A and state[1]·(exp A)ᵀ: one step of both directions."""
+        """Take one step in both directions: out[0] = state[0]·exp A and out[1] = state[1]·(exp A)ᵀ.
+
+        Args:
+            state (Floats): forward and backward states of n sequences (2, n, T).
+            out (Floats): where the new states are written (2, n, T).
+        """
         if self.n_tags <= DENSE_TAGS:
-            np.matmul(state, self._both, out=out)
+            np.matmul(state, self._both_matrices, out=out)
             return
         forward = state[0]
         np.multiply(forward[:, :1], self.enter[0], out=out[0])
@@ -94,17 +136,25 @@ class Transitions:
             to = self.scheme.columns(role)
             for source, before in enumerate("BI"):
                 out[0][:, to] += forward[:, self.scheme.columns(before)] * self.inside[c, source]
-        self._back(state[1], out[1])
+        self._step_back(state[1], out[1])
 
-    def back(self, state: Floats) -> Floats:
-        """(n, T) state·(exp A)ᵀ."""
+    def step_back(self, state: Floats) -> Floats:
+        """Take one step backward: state·(exp A)ᵀ.
+
+        Args:
+            state (Floats): backward states of n sequences (n, T).
+
+        Returns:
+            Floats: the states one token before (n, T).
+        """
         if self.n_tags <= DENSE_TAGS:
-            return cast(Floats, state @ self.matrix.T)
+            return state @ self.matrix.T
         out = np.empty_like(state)
-        self._back(state, out)
+        self._step_back(state, out)
         return out
 
-    def _back(self, state: Floats, out: Floats) -> None:
+    def _step_back(self, state: Floats, out: Floats) -> None:
+        """The backward step by the factored sums, written to out (n, T)."""
         np.multiply((state @ self.enter[1])[:, None], self.leave, out=out)
         out[:, 0] = state @ self.enter[0]
         for c, role in enumerate(self.scheme.continuing):
@@ -114,7 +164,16 @@ class Transitions:
 
 
 def path_counts(tags: Ints, lengths: Ints, transitions: Transitions) -> TransitionParams:
-    """How often each transition is taken by legal sequences of tags (N,)."""
+    """Count how often legal sequences of tags take each transition.
+
+    Args:
+        tags (Ints): the tags of all sequences, laid end to end (N,).
+        lengths (Ints): tokens of each sequence (n_sequences,).
+        transitions (Transitions): the transitions, for their scheme and number of tags.
+
+    Returns:
+        TransitionParams: the counts, summed over all sequences.
+    """
     scheme = transitions.scheme
     counts = zero_transitions(scheme, scheme.n_labels(transitions.n_tags))
     full = lengths > 0
@@ -135,11 +194,27 @@ def path_counts(tags: Ints, lengths: Ints, transitions: Transitions) -> Transiti
     return counts
 
 
-def dot(a: TransitionParams, b: TransitionParams) -> float:
-    """The score of counts `a` under parameters `b`."""
-    return float(sum((x * y).sum() for x, y in zip(a, b, strict=True)))
+def dot(counts: TransitionParams, params: TransitionParams) -> float:
+    """Score counts of transitions.
+
+    Args:
+        counts (TransitionParams): how often each transition is taken.
+        params (TransitionParams): the score of each.
+
+    Returns:
+        float: the total score in nats.
+    """
+    return float(sum((x * y).sum() for x, y in zip(counts, params, strict=True)))
 
 
 def minus(a: TransitionParams, b: TransitionParams) -> TransitionParams:
-    """a - b."""
+    """Subtract counts of transitions: a - b.
+
+    Args:
+        a (TransitionParams): the counts to subtract from.
+        b (TransitionParams): the counts to subtract.
+
+    Returns:
+        TransitionParams: the differences.
+    """
     return TransitionParams(*(x - y for x, y in zip(a, b, strict=True)))

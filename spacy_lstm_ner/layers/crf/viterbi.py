@@ -1,39 +1,50 @@
-"""From emissions to the best legal sequences of tags.
+"""From emissions to the best legal sequences of tags, by the Viterbi algorithm (Viterbi 1967).
 
-Notation as in `crf`: N tokens of all sequences laid end to end, T tags, L labels, emissions (N, T).
+Notation
+--------
+N      tokens of all sequences of the batch, laid end to end
+T      tags, numbered as in `spacy_lstm_ner.tags`
+e      (N, T) emissions, in nats; -inf forbids a tag
+run    consecutive tokens of a sequence none of which is O for sure, as many as there are; it is decoded as a chain
+chain  what is decoded as one; its pieces are blocks, see `blocks`
+P      packed rows, see `packed.Packed`: the rows of all blocks, ordered by time step
+B, b   blocks that run side by side, and those of them that have a row at a step
 
-Every tag has two kinds of predecessors: O and the first tags of entities follow O or the best of the tags that may end
+Every tag has two kinds of predecessors. O and the first tags of entities follow O, or the best of the tags that may end
 an entity; a continuing tag follows B or I of its own label. So a step costs O(T), not O(T²).
 """
 
-from typing import NamedTuple, Optional, cast
+from typing import NamedTuple, Optional
 
 import numpy as np
 
 from ...arrays import row_maxima, take_rows
 from ...tags import illegal_rows
 from ...types import Bools, Floats, Ints
-from ..packed import pack
-from .blocks import Blocks, rows_at_once, same_scores, settle, ways
+from ..packed import Packed, pack
+from .blocks import Blocks, blocks_to_try, rows_at_once, run_until_consistent, same_scores
 from .transitions import Transitions
 
-START, BESIDE_O, OPEN = range(3)
-"""Where a chain begins or ends: where its sequence does; beside a token that is O; anywhere, with all left open."""
-RUN, RUN_MARGIN = 32, 8
-"""Runs of tokens between those that are O for sure are mostly short. Longer ones are cut into blocks of about this
-size, with these margins: a maximum forgets sooner than a sum."""
+BOUNDARY, BESIDE_O, OPEN = range(3)
+"""Kinds of ends of a chain: an end of its sequence; beside a token that is O; anywhere, with all tags open."""
+RUN_BLOCK, RUN_MARGIN = 32, 8
+"""Rows of a block of a run, about, and of its margin. Most runs are short, and a maximum forgets sooner than a sum."""
 LARGEST_LEAD = 1000.0
 """A token's O counts as at most so much (in nats) ahead of its other tags, so that sums of leads stay exact."""
 SLACK = 1e-6
-"""What sums may be wrong by, in nats, and far more than they are."""
+"""A bound on the rounding error of these sums, in nats; the error is far smaller."""
+
+EndKinds = tuple[Ints, Ints]
+"""The kinds of the first and the last end of each chain, two of (n_chains,); see BOUNDARY, BESIDE_O and OPEN."""
 
 
-class _Steps(NamedTuple):
-    """The moves as a table of two predecessors for each tag. The number T stands for "the best that may end".
+class _Predecessors(NamedTuple):
+    """The transitions as a table of two predecessors for each tag. The number T is "the best tag that may end".
 
-    start (3, T), end (3, T): scores of the first and the last tag of a chain; see START, BESIDE_O and OPEN.
-    ending (E,): tags that may end an entity; leave (E,).
-    first, second (T,): the predecessors; to_first, to_second (T,): the scores of the moves from them.
+    start (3, T), end (3, T): scores of the first and the last tag of a chain, for each kind of end.
+    ending (E,), leave (E,): the tags that may end an entity, and the scores of leaving from them.
+    first, second (T,): the predecessors of each tag.
+    to_first, to_second (T,): the scores of the transitions from them.
     """
 
     start: Floats
@@ -46,7 +57,7 @@ class _Steps(NamedTuple):
     to_second: Floats
 
 
-def _steps(transitions: Transitions) -> _Steps:
+def _predecessors(transitions: Transitions) -> _Predecessors:
     scheme, t, T = transitions.scheme, transitions.params, transitions.n_tags
     tags = np.arange(T)
     first, second = np.zeros(T, dtype=np.int64), np.full(T, T, dtype=np.int64)
@@ -58,7 +69,7 @@ def _steps(transitions: Transitions) -> _Steps:
     ending = np.flatnonzero(transitions.ending)
     may_end = transitions.ending | (tags == 0)
     before_outside = np.where(tags == 0, t.enter[0, 0], t.leave + t.enter[1, 0])
-    return _Steps(
+    return _Predecessors(
         start=np.stack([*(np.where(transitions.opening, row, -np.inf) for row in (t.start, t.enter[0])), np.zeros(T)]),
         end=np.stack([*(np.where(may_end, row, -np.inf) for row in (t.end, before_outside)), np.zeros(T)]),
         ending=ending,
@@ -71,11 +82,20 @@ def _steps(transitions: Transitions) -> _Steps:
 
 
 def decode(emissions: Floats, lengths: Ints, transitions: Transitions, allowed: Optional[Bools] = None) -> Ints:
-    """The tags (N,) of the highest-scoring legal sequence of each sequence of tokens, by the Viterbi algorithm.
+    """Find the legal sequence of tags with the highest score, for each sequence of tokens.
 
-    emissions (N, T), -inf where a tag is out of the question; lengths (n_sequences,); allowed (N, T). O must be allowed
-    everywhere, so that there is a legal sequence. Where no transition costs anything, the arg max of every token is the
-    answer wherever it is legal. Between equal scores the lower tag wins.
+    Where no transition costs anything, the best tag of every token is the answer wherever that is legal. Of tags with
+    equal scores, the one with the lowest number wins.
+
+    Args:
+        emissions (Floats): e (N, T), in nats.
+        lengths (Ints): tokens of each sequence (n_sequences,).
+        transitions (Transitions): the transitions of the chain.
+        allowed (Optional[Bools]): the tags that each token may take (N, T). O must be among them everywhere, so that
+            there is a legal sequence. None: any.
+
+    Returns:
+        Ints: the tag of each token (N,).
     """
     if transitions.n_tags == 1 or not len(emissions):
         return np.zeros(len(emissions), dtype=np.int64)
@@ -92,104 +112,130 @@ def decode(emissions: Floats, lengths: Ints, transitions: Transitions, allowed: 
 
 
 def _viterbi(e: Floats, lengths: Ints, transitions: Transitions) -> Ints:
-    """Only the runs of tokens between those that are O for sure are decoded, as chains of their own."""
+    """(N,) The best tags. Only the runs of tokens between those that are O for sure are decoded."""
     tags = np.zeros(len(e), dtype=np.int64)
     rows = np.flatnonzero(~_surely_outside(e, lengths, transitions))
     if not len(rows):
         return tags
     ends = np.cumsum(lengths)
-    # Which rows are the first, and behind the last, of a sequence.
-    bound = np.zeros(len(e) + 1, dtype=bool)
-    bound[ends - lengths] = bound[ends] = True
+    # The rows that are the first of a sequence, or behind the last of one.
+    boundary = np.zeros(len(e) + 1, dtype=bool)
+    boundary[ends - lengths] = boundary[ends] = True
     starts_run = np.diff(rows, prepend=-2) > 1
-    starts_run |= bound[rows]
+    starts_run |= boundary[rows]
     first = np.flatnonzero(starts_run)
     last = np.append(first[1:], len(rows)) - 1
-    kinds = np.where(bound[rows[first]], START, BESIDE_O), np.where(bound[rows[last] + 1], START, BESIDE_O)
-    tags[rows] = _viterbi_chains(take_rows(np, e, rows), last - first + 1, kinds, _steps(transitions))
+    kinds = (
+        np.where(boundary[rows[first]], BOUNDARY, BESIDE_O),
+        np.where(boundary[rows[last] + 1], BOUNDARY, BESIDE_O),
+    )
+    tags[rows] = _viterbi_chains(take_rows(np, e, rows), last - first + 1, kinds, _predecessors(transitions))
     return tags
 
 
 def _surely_outside(e: Floats, lengths: Ints, transitions: Transitions) -> Bools:
-    """(N,) The tokens that are O in the best sequence whatever the others are.
+    """(N,) Whether each token is O in the best sequence, whatever the other tokens are.
 
-    Take any legal sequence with an entity that covers the token, and make all of the entity's tokens O: it stays
-    legal. What that gains in emissions is at least the sum over these tokens of the lead of O over the best other tag,
-    and what it loses in transitions is bounded. So the token is O if the sum is large enough for each stretch of tokens
-    of its sequence that covers it; the least such sum is that of the best stretch to its left plus that to its right.
+    Take any legal sequence with an entity that covers the token, and make all tokens of the entity O: the sequence
+    stays legal. The emissions gain at least the sum, over these tokens, of the lead of O over the best other tag; the
+    transitions lose no more than a bound. So the token is O if this sum is above the bound for each span of tokens of
+    the sequence that covers it. The smallest such sum is that of the best span that ends at the token plus that of the
+    best span that begins there.
     """
     t, opening, ending = transitions.params, transitions.opening, transitions.ending
     entering = np.maximum(t.start - t.start[0], (t.enter - t.enter[:, :1]).max(axis=0))[1:][opening[1:]].max()
     staying = t.inside.max(initial=-np.inf) - t.enter[0, 0]
     leaving = max((t.end[ending] - t.end[0]).max(), t.leave[ending].max() + (t.enter[1] - t.enter[0])[opening].max())
     lead = np.minimum(e[:, 0].astype("float64") - row_maxima(e[:, 1:]), LARGEST_LEAD) - staying
-    # A sequence ends the stretches of the one before it: nothing is worth going on to it.
+    # A jump between sequences makes every span that goes on into the next one too expensive.
     jump = np.repeat(np.arange(len(lengths)) * LARGEST_LEAD, lengths)
     behind = np.cumsum(lead) + jump
     before = behind - lead
     to_left = behind - np.maximum.accumulate(before)
     to_right = np.minimum.accumulate(behind[::-1])[::-1] - before
-    return cast(Bools, to_left + to_right - lead > entering + leaving - staying + SLACK)
+    return to_left + to_right - lead > entering + leaving - staying + SLACK
 
 
-Kinds = tuple[Ints, Ints]
-
-
-def _viterbi_chains(e: Floats, lengths: Ints, kinds: Kinds, steps: _Steps) -> Ints:
-    """Long chains in blocks, see `blocks`, and so many blocks at once as fill `rows_at_once`.
-
-    kinds: two of (n_chains,), how each begins and ends.
-    """
+def _viterbi_chains(e: Floats, lengths: Ints, kinds: EndKinds, predecessors: _Predecessors) -> Ints:
+    """(N,) The best tags of chains. Long chains run in blocks, see `blocks`."""
     tags = np.empty(len(e), dtype=np.int64)
-    settle(ways(lengths, RUN, RUN_MARGIN), lambda blocks: _viterbi_blocks(e, blocks, kinds, steps, tags))
+    run_until_consistent(
+        blocks_to_try(lengths, RUN_BLOCK, RUN_MARGIN),
+        lambda blocks: _viterbi_blocks(e, blocks, kinds, predecessors, tags),
+    )
     return tags
 
 
-def _viterbi_blocks(e: Floats, blocks: Blocks, kinds: Kinds, steps: _Steps, tags: Ints) -> Ints:
-    """Write the tags of the rows of the blocks. RETURNS the chains of which blocks do not agree where they meet."""
-    # Of each block, the scores at its last row and at the row before its first, the tag at the row behind its last.
+def _viterbi_blocks(e: Floats, blocks: Blocks, kinds: EndKinds, predecessors: _Predecessors, tags: Ints) -> Ints:
+    """Write the tags of the rows that the blocks own, and return the chains whose blocks do not agree."""
+    # Of each block: the scores at its last row and at the row before its first, and the tag at the row behind its last.
     last, before_first = (np.zeros((len(blocks), e.shape[1])) for _ in range(2))
     behind = np.zeros(len(blocks), dtype=np.int64)
-    for chosen, some in blocks.some_at_a_time(rows_at_once(e.shape[1])):
-        found, scores = _viterbi_run(take_rows(np, e, some.rows), some, kinds, steps)
-        tags[some.own_rows] = found[some.own_places]
-        all_of_them, end = np.arange(len(some)), len(some.rows) - 1
-        last[chosen] = scores[some.places(all_of_them, some.end - 1)]
-        before_first[chosen] = scores[np.maximum(some.places(all_of_them, some.start - 1), 0)]
-        behind[chosen] = found[np.minimum(some.places(all_of_them, some.end), end)]
-    meeting = blocks.meeting
-    agree = same_scores(last[meeting], before_first[meeting + 1])
-    return blocks.disagreeing(agree & (behind[meeting] == tags[blocks.end[meeting]]))
+    for numbers, batch in blocks.batches(rows_at_once(e.shape[1])):
+        found, scores = _viterbi_side_by_side(take_rows(np, e, batch.rows), batch, kinds, predecessors)
+        tags[batch.own_rows] = found[batch.own_places]
+        all_of_them, final = np.arange(len(batch)), len(batch.rows) - 1
+        last[numbers] = scores[batch.places(all_of_them, batch.end - 1)]
+        before_first[numbers] = scores[np.maximum(batch.places(all_of_them, batch.start - 1), 0)]
+        behind[numbers] = found[np.minimum(batch.places(all_of_them, batch.end), final)]
+    continued = blocks.continued
+    agree = same_scores(last[continued], before_first[continued + 1])
+    return blocks.inconsistent_chains(agree & (behind[continued] == tags[blocks.end[continued]]))
 
 
-def _viterbi_run(e: Floats, blocks: Blocks, kinds: Kinds, steps: _Steps) -> tuple[Ints, Floats]:
-    """All blocks side by side, one step for each row of the longest.
+class _ForwardPass(NamedTuple):
+    """The forward pass through blocks that run side by side.
 
-    e: the emissions of the blocks laid end to end. RETURNS for each row of it the best tag, and the score of the best
-    way to each tag.
+    Tags come first in these tables, because NumPy is slow at many short rows.
+
+    totals: for each step (T + 1, b), the score of the best path to each tag. The last row is filled by the next step:
+        the score of the best path to any tag that may end an entity, with the score of leaving it.
+    takes_second: for each step but the first (T, b), whether the best path to each tag takes its second predecessor.
+    last_tags (B,): the best tag at the last row of each block.
+    """
+
+    totals: list[Floats]
+    takes_second: list[Bools]
+    last_tags: Ints
+
+
+def _viterbi_side_by_side(
+    e: Floats, blocks: Blocks, kinds: EndKinds, predecessors: _Predecessors
+) -> tuple[Ints, Floats]:
+    """Run all blocks side by side, one step for each row of the longest.
+
+    e: the emissions of the rows of the blocks, laid end to end. Returns for each of these rows the best tag, and the
+    scores (T,) of the best path to each tag.
     """
     packed = pack(blocks.lengths, n_directions=1)
-    sizes, offsets = packed.batch_sizes.tolist(), packed.offsets
-    given, T, B = take_rows(np, e, packed.source[0]), e.shape[1], sizes[0]
-    of_row = packed.sequence_of_token[packed.source[0, :B]]
+    block = packed.sequence_of_token[packed.source[0, : packed.batch_sizes[0]]]
     start_kind, end_kind = (kind[blocks.chain] for kind in kinds)
-    start = steps.start[np.where(blocks.open_start, OPEN, start_kind)[of_row]]
-    end = steps.end[np.where(blocks.open_end, OPEN, end_kind)[of_row]]
-    predecessors, to_both = np.append(steps.first, steps.second), np.append(steps.to_first, steps.to_second)[:, None]
-    leave = steps.leave[:, None]
-    # Of each step (T + 1, b), the score of the best way to each tag, and at last to any that may end; and which tags
-    # take their second predecessor. Tags come first: NumPy is slow at many short rows.
+    start = predecessors.start[np.where(blocks.open_start, OPEN, start_kind)[block]]
+    end = predecessors.end[np.where(blocks.open_end, OPEN, end_kind)[block]]
+    forward = _forward_pass(take_rows(np, e, packed.source[0]), packed, start, end, predecessors)
+    tags = np.empty(len(e), dtype=np.int64)
+    tags[packed.source[0]] = _trace_back(forward, packed, predecessors)
+    T = e.shape[1]
+    return tags, take_rows(np, np.concatenate([total[:T].T for total in forward.totals]), packed.target[0])
+
+
+def _forward_pass(e: Floats, packed: Packed, start: Floats, end: Floats, predecessors: _Predecessors) -> _ForwardPass:
+    """The forward pass over e (P, T), by packed row. start, end (B, T): scores of each block's first and last tags."""
+    sizes, offsets, T = packed.batch_sizes.tolist(), packed.offsets, e.shape[1]
+    both_predecessors = np.append(predecessors.first, predecessors.second)
+    to_both = np.append(predecessors.to_first, predecessors.to_second)[:, None]
+    leave = predecessors.leave[:, None]
     totals: list[Floats] = []
     takes_second: list[Bools] = []
-    last_tags = np.zeros(B, dtype=np.int64)
+    last_tags = np.zeros(sizes[0], dtype=np.int64)
     for t, b in enumerate(sizes):
-        here, total = given[offsets[t] : offsets[t] + b].T, np.empty((T + 1, b))
+        here, total = e[offsets[t] : offsets[t] + b].T, np.empty((T + 1, b))
         if t:
             before = totals[-1][:, :b]
-            ending = before.take(steps.ending, axis=0)
+            ending = before.take(predecessors.ending, axis=0)
             ending += leave
             ending.max(axis=0, out=before[T])
-            both = before.take(predecessors, axis=0)
+            both = before.take(both_predecessors, axis=0)
             both += to_both
             takes_second.append(both[T:] > both[:T])
             np.maximum(both[:T], both[T:], out=total[:T])
@@ -200,67 +246,98 @@ def _viterbi_run(e: Floats, blocks: Blocks, kinds: Kinds, steps: _Steps) -> tupl
         still = sizes[t + 1] if t + 1 < len(sizes) else 0
         if still < b:
             last_tags[still:b] = (total[:T, still:] + end[still:b].T).argmax(axis=0)
-    tags = np.empty(len(given), dtype=np.int64)
-    current = last_tags[: sizes[-1]]
+    return _ForwardPass(totals, takes_second, last_tags)
+
+
+def _trace_back(forward: _ForwardPass, packed: Packed, predecessors: _Predecessors) -> Ints:
+    """(P,) The best tags by packed row, from the last step to the first."""
+    sizes, offsets, T = packed.batch_sizes.tolist(), packed.offsets, len(predecessors.first)
+    tags = np.empty(offsets[-1], dtype=np.int64)
+    current = forward.last_tags[: sizes[-1]]
     for t in range(len(sizes) - 1, -1, -1):
         b = sizes[t]
-        # Sequences whose last token is here join in.
-        current = np.concatenate([current, last_tags[len(current) : b]])
-        tags[packed.source[0, offsets[t] : offsets[t] + b]] = current
+        # Blocks whose last row is at this step join.
+        current = np.concatenate([current, forward.last_tags[len(current) : b]])
+        tags[offsets[t] : offsets[t] + b] = current
         if t:
-            current = np.where(takes_second[t - 1][current, np.arange(b)], steps.second[current], steps.first[current])
+            takes_second = forward.takes_second[t - 1][current, np.arange(b)]
+            current = np.where(takes_second, predecessors.second[current], predecessors.first[current])
             ended = np.flatnonzero(current == T)
             if len(ended):
-                best = (totals[t - 1][steps.ending[:, None], ended] + leave).argmax(axis=0)
-                current[ended] = steps.ending[best]
-    return tags, take_rows(np, np.concatenate([total[:T].T for total in totals]), packed.target[0])
+                ending = forward.totals[t - 1][predecessors.ending[:, None], ended] + predecessors.leave[:, None]
+                current[ended] = predecessors.ending[ending.argmax(axis=0)]
+    return tags
 
 
 def n_best(
     emissions: Floats, transitions: Transitions, n: int, allowed: Optional[Bools] = None
 ) -> list[tuple[Ints, float]]:
-    """The n highest-scoring legal sequences of tags of one sequence of tokens, best first, with their scores.
+    """Find the n highest-scoring legal sequences of tags of one sequence of tokens.
 
-    emissions (N, T); allowed (N, T). Fewer than n where there are no more. Every legal sequence of tags stands for
-    another set of entities. Scores are in nats; minus log Z they are log-probabilities.
+    Every legal sequence of tags is another set of entities.
+
+    Args:
+        emissions (Floats): e (N, T) of one sequence, in nats.
+        transitions (Transitions): the transitions of the chain.
+        n (int): how many to find.
+        allowed (Optional[Bools]): the tags that each token may take (N, T). None: any.
+
+    Returns:
+        list[tuple[Ints, float]]: the tags (N,) and the score in nats of each, best first; fewer than n if there are no
+            more. The log-probability of a sequence is its score minus log Z.
     """
     e = np.asarray(emissions, dtype="float64")
     e = e if allowed is None else np.where(allowed, e, -np.inf)
     if not len(e):
         return [(np.zeros(0, dtype=np.int64), 0.0)]
-    steps, T = _steps(transitions), transitions.n_tags
+    predecessors, T = _predecessors(transitions), transitions.n_tags
     total = np.full((T + 1, n), -np.inf)
-    total[:T, 0] = steps.start[START] + e[0]
-    # Where each of a tag's n best comes from: a place among the n of its first and the n of its second predecessor;
-    # and for the n best that may end: a place among all tags that may.
-    places, end_places = np.zeros((len(e), T, n), dtype=np.int64), np.zeros((len(e), n), dtype=np.int64)
+    total[:T, 0] = predecessors.start[BOUNDARY] + e[0]
+    sources = _Sources(np.zeros((len(e), T, n), dtype=np.int64), np.zeros((len(e), n), dtype=np.int64))
     for t in range(1, len(e)):
-        if len(steps.ending):
-            total[T], end_places[t] = _top((total[steps.ending] + steps.leave[:, None]).ravel(), n)
-        first = total[steps.first] + steps.to_first[:, None]
-        second = total[steps.second] + steps.to_second[:, None]
-        best, places[t] = _top(np.concatenate([first, second], axis=1), n)
+        if len(predecessors.ending):
+            ending = total[predecessors.ending] + predecessors.leave[:, None]
+            total[T], sources.ending[t] = _largest(ending.ravel(), n)
+        first = total[predecessors.first] + predecessors.to_first[:, None]
+        second = total[predecessors.second] + predecessors.to_second[:, None]
+        best, sources.tags[t] = _largest(np.concatenate([first, second], axis=1), n)
         total[:T] = best + e[t][:, None]
-    scores, final = _top((total[:T] + steps.end[START, :, None]).ravel(), n)
+    scores, places = _largest((total[:T] + predecessors.end[BOUNDARY, :, None]).ravel(), n)
     found = []
-    for score, place in zip(scores.tolist(), final.tolist(), strict=True):
+    for score, place in zip(scores.tolist(), places.tolist(), strict=True):
         if np.isneginf(score):
             break
-        tag, rank = divmod(place, n)
-        tags = np.empty(len(e), dtype=np.int64)
-        for t in range(len(e) - 1, -1, -1):
-            tags[t] = tag
-            takes_second, rank = divmod(int(places[t, tag, rank]), n)
-            tag = int(steps.second[tag] if takes_second else steps.first[tag])
-            if tag == T and t:
-                ending, rank = divmod(int(end_places[t, rank]), n)
-                tag = int(steps.ending[ending])
-        found.append((tags, score))
+        found.append((_trace_back_ranked(sources, predecessors, *divmod(place, n)), score))
     return found
 
 
-def _top(values: Floats, n: int) -> tuple[Floats, Ints]:
-    """The n largest along the last axis, largest first, and their places; padded with -inf."""
+class _Sources(NamedTuple):
+    """Where the n best paths to each tag come from.
+
+    tags (N, T, n): a place among the n best of the first and the n best of the second predecessor.
+    ending (N, n): for the n best paths to any tag that may end an entity, a place among the n best of all such tags.
+    """
+
+    tags: Ints
+    ending: Ints
+
+
+def _trace_back_ranked(sources: _Sources, predecessors: _Predecessors, tag: int, rank: int) -> Ints:
+    """(N,) The tags of the path that is number `rank` of the n best to this tag."""
+    N, T, n = sources.tags.shape
+    tags = np.empty(N, dtype=np.int64)
+    for t in range(N - 1, -1, -1):
+        tags[t] = tag
+        takes_second, rank = divmod(int(sources.tags[t, tag, rank]), n)
+        tag = int(predecessors.second[tag] if takes_second else predecessors.first[tag])
+        if tag == T and t:
+            ending, rank = divmod(int(sources.ending[t, rank]), n)
+            tag = int(predecessors.ending[ending])
+    return tags
+
+
+def _largest(values: Floats, n: int) -> tuple[Floats, Ints]:
+    """The n largest values along the last axis, largest first, and their places; padded with -inf."""
     places = np.argsort(-values, axis=-1, kind="stable")[..., :n]
     best = np.take_along_axis(values, places, axis=-1)
     short = n - best.shape[-1]

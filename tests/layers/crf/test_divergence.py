@@ -1,4 +1,4 @@
-"""The divergence of two chains of tags against all sequences, written out."""
+"""The divergence of two chains of tags against the enumeration of all sequences."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from spacy_lstm_ner.tags import SCHEMES
 
 
 def grown_case(scheme_name, seed):
-    """An earlier chain, and one with another label, which some tokens may take."""
+    """An earlier chain, and one with one more label, which some tokens may take."""
     rng, scheme, lengths, e, params, allowed = random_case(scheme_name, seed)
     n_new = scheme.n_labels(e.shape[1]) + 1
     emissions = rng.normal(size=(len(e), scheme.n_tags(n_new))) * 2

@@ -1,4 +1,4 @@
-"""The chain against all tag sequences, written out."""
+"""The chain against the enumeration of all sequences of tags."""
 
 import itertools
 
@@ -57,7 +57,7 @@ def test_best_sequences(scheme_name, seed):
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("scheme_name, seed", CASES)
 def test_decoding_without_transitions(scheme_name, seed, ties):
-    """The way by arg max gives the best legal sequence too, and the same as in a batch when alone."""
+    """The arg max of each token leads to the best legal sequence too, alone and in a batch."""
     rng, scheme, lengths, e, _, allowed = random_case(scheme_name, seed)
     if ties:
         e = rng.integers(0, 3, size=e.shape).astype(float)
@@ -79,8 +79,8 @@ def test_sequences_without_forbidden_spans(scheme_name, seed):
     forbidden = random_spans(rng, lengths, n_labels)
     transitions = Transitions(scheme, params)
     chain = without_spans(e, lengths, transitions, allowed, as_spans(forbidden))
-    gamma = chain.fold(chain.lattice.marginals)
-    counts, expected = chain.fold_counts(), 0.0
+    gamma = chain.marginals()
+    counts, expected = chain.expected_counts(), 0.0
     for k, (first, (own_e, own_allowed, own_gamma)) in enumerate(
         zip(np.cumsum(lengths) - lengths, split(lengths, e, allowed, gamma), strict=True)
     ):
@@ -112,13 +112,13 @@ def as_spans(rows):
 
 
 def random_gold(rng, scheme, lengths, n_labels, share_missing):
-    """Legal tags, some of them taken away."""
+    """Legal tags, some of them missing."""
     tags = []
     for length in lengths:
         e = rng.normal(size=(length, scheme.n_tags(n_labels)))
         tags.append(decode(e, np.array([length]), Transitions(scheme, zero_transitions(scheme, n_labels))))
     tags = np.concatenate(tags)
-    # Whole entities lose their annotation, since a part of an entity is no entity.
+    # Whole entities lose their annotation, because the rest of an entity is none.
     spans = tags_to_spans(tags, np.cumsum(lengths) - lengths, scheme)
     for start, end, _ in zip(*spans, strict=True):
         if rng.uniform() < share_missing:
@@ -128,7 +128,7 @@ def random_gold(rng, scheme, lengths, n_labels, share_missing):
 
 
 def agrees(scheme, gold, tags):
-    """Whether tags are possible when gold is known: the same at known tokens, and known entities end where they end."""
+    """Whether tags agree with gold annotation: the same at annotated tokens, and entities end where they end."""
     known = spans_of(scheme, np.where(np.array(gold) == MISSING, 0, gold).tolist())
     same = all(g in (MISSING, tag) for g, tag in zip(gold, tags, strict=True))
     return same and known <= spans_of(scheme, tags)
@@ -198,7 +198,7 @@ def test_wrong_spans_of_one_sequence_leave_the_others():
 
 @pytest.mark.parametrize("scheme", SCHEMES.values())
 def test_smoothing_has_a_minimum(scheme):
-    """Descent on emissions and transitions comes to rest instead of falling for ever."""
+    """Gradient descent on emissions and transitions converges."""
     lengths, gold = np.array([3]), Gold(np.zeros(3, dtype=np.int64))
     e, params = np.zeros((3, scheme.n_tags(1))), zero_transitions(scheme, 1)
     losses = []
@@ -241,7 +241,7 @@ def test_a_thousand_labels_take_the_factored_way():
     e, lengths = rng.normal(size=(40, 2001)), np.array([25, 15])
     transitions = Transitions(BIO, random_transitions(rng, BIO, 1000))
     lattice = forward_backward(e, lengths, transitions)
-    assert "matrix" not in vars(transitions) and "_both" not in vars(transitions)
+    assert "matrix" not in vars(transitions) and "_both_matrices" not in vars(transitions)
     np.testing.assert_allclose(lattice.marginals.sum(axis=1), 1.0)
     assert len(decode(e, lengths, transitions)) == 40
 
@@ -276,7 +276,7 @@ def test_cross_entropy_gradient():
 
 
 def test_against_pytorch_crf():
-    """The same numbers in another library: likelihood, its gradient, and the best path."""
+    """Likelihood, gradient and best path are those of another library."""
     torch = pytest.importorskip("torch", reason="needs the extra test-torch")
     torchcrf = pytest.importorskip("torchcrf", reason="needs the extra test-torch")
     rng, lengths = np.random.default_rng(0), np.array([7, 4, 1])

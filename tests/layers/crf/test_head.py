@@ -1,12 +1,16 @@
 """The head of the tagger."""
 
+import pickle
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from thinc.api import Linear, with_array
 
 from spacy_lstm_ner.architectures import build_tagger, resize_output
-from spacy_lstm_ner.layers.crf.head import HEADS, crf, head_transitions, log_softmax
-from spacy_lstm_ner.layers.crf.likelihood import Gold, chain_loss, cross_entropy
+from spacy_lstm_ner.layers.crf.head import HEADS, crf, head_transitions, log_softmax, set_head_size, tag_layers
+from spacy_lstm_ner.layers.crf.likelihood import Gold, chain_loss, cross_entropy, softmax_loss
+from spacy_lstm_ner.tags import MISSING, SCHEMES, Spans
 
 RNG = np.random.default_rng(0)
 
@@ -91,6 +95,10 @@ def test_new_tags_change_no_score(head):
 @pytest.mark.parametrize("head", HEADS)
 def test_new_tags_are_learnt_once_they_are_seen(head):
     model, X = tagger(3, head), [RNG.normal(size=(2, 3)).astype("f")]
+    output = model.get_ref("output_layer")
+    for name in output.param_names:
+        # Random scores may make a tag likelier at both tokens together than the one token where it is right.
+        output.set_param(name, np.zeros_like(output.get_param(name)))
     resize_output(model, 5)
     model.get_ref("head").attrs["unseen"] = []
     Y, backprop = model.begin_update(X)
@@ -99,6 +107,42 @@ def test_new_tags_are_learnt_once_they_are_seen(head):
     loss = chain_loss(Y[0], np.array([2]), Gold(np.array([3, 4])), transitions)
     backprop([loss.d_emissions])
     assert (model.get_ref("output_layer").get_grad("b")[3:] < 0).all()
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_layers_that_are_as_wide_as_there_are_tags(head):
+    model = tagger(3, head)
+    resize_output(model, 7)
+    names = [node.name for node in tag_layers(model)]
+    assert names[0] == "tagger" and len(names) == 5
+    assert {model.get_ref(name).id for name in ("output_layer", "head")} <= {node.id for node in tag_layers(model)}
+    assert {node.get_dim("nO") for node in tag_layers(model) if node.has_dim("nO")} == {7}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("head", HEADS)
+def test_a_head_declares_the_shapes_of_its_parameters(head, scheme):
+    model, n_tags = HEADS[head](scheme), SCHEMES[scheme].n_tags(3)
+    set_head_size(model, n_tags)
+    model.initialize()
+    shapes = model.attrs["param_shapes"]({**model.attrs, "nO": n_tags}) if model.param_names else {}
+    assert shapes == {name: model.get_param(name).shape for name in model.param_names}
+
+
+def test_the_shapes_of_a_head_of_unknown_size():
+    model = crf()
+    assert model.attrs["param_shapes"]({**model.attrs, "nO": None})["inside"] == (1, 2, None)
+
+
+@pytest.mark.parametrize("copy", [deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+@pytest.mark.parametrize("head", HEADS)
+def test_the_functions_of_a_head_are_copied_and_not_saved(head, copy):
+    model = tagger(3, head)
+    other, functions = copy(model), ("build", "transitions", "loss")
+    for name in functions:
+        assert other.get_ref("head").attrs[name] is model.get_ref("head").attrs[name]
+    saved = model.to_dict()["attrs"][list(model.walk()).index(model.get_ref("head"))]
+    assert set(saved) == {"scheme", "unseen", "temperature", "label_temperatures"}
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -130,6 +174,21 @@ def test_cross_entropy_gradient_through_log_softmax():
     expected = numeric(lambda: cross_entropy(model.predict(X), tags).value, X)
     np.testing.assert_allclose(ours, expected, atol=1e-8)
     assert not ours[tags < 0].any()
+
+
+def test_softmax_loss_learns_of_wrong_spans_from_the_chain():
+    """Cross entropy where the annotation says what is the case, the chain where it says what is not."""
+    lengths, tags = np.array([2, 3]), np.array([0, 1, MISSING, MISSING, MISSING])
+    wrong = Spans(np.array([3]), np.array([5]), np.array([0]))
+    Y, transitions = log_softmax().predict(RNG.normal(size=(5, 3))), head_transitions(log_softmax(), 3)
+    options = {"weights": np.array([1.0, 2.0, 3.0]), "smoothing": 0.1}
+    loss = softmax_loss(Y, lengths, Gold(tags, None, wrong), transitions, **options)
+    single = cross_entropy(Y[:2], tags[:2], **options)
+    chain = chain_loss(
+        Y[2:], lengths[1:], Gold(tags[2:], None, Spans(wrong.starts - 2, wrong.ends - 2, wrong.labels)), transitions
+    )
+    assert loss.value == pytest.approx(single.value + chain.value) and loss.d_transitions is None
+    np.testing.assert_allclose(loss.d_emissions, np.concatenate([single.d_emissions, chain.d_emissions]), atol=1e-12)
 
 
 def test_the_unseen_learn_nothing_from_a_crf():
