@@ -117,7 +117,7 @@ BROKEN = {
     "tabs and spaces": ("Ann Bell\tB-per\nran off O\n", 2, "expected 2 columns as in line 1, found 3: 'ran off O'"),
     "one column": ("Ann\nran\n", 1, "expected a word and a tag, found 1 column: 'Ann'"),
     "no tag": ("Ann B-per\nran VBD\n", 2, "expected the tag O, or one of B- I- L- U- E- S- with a label, found 'VBD'"),
-    "empty label": ("Ann B-\n", 1, "expected a label behind the prefix of a tag, found 'B-'"),
+    "empty label": ("Ann B-\n", 1, "expected a label after the prefix of a tag, found 'B-'"),
     "tag alone": ("Ann\tB-per\n\tO\n", 2, "expected a word in the first column, found none"),
     "nothing": ("\n\n", 1, "expected at least one sentence, found none"),
 }

@@ -17,7 +17,7 @@ from spacy.util import registry
 from spacy_lstm_ner.data.formats import CorpusError, guess_format, read_file
 from spacy_lstm_ner.data.inline import parse_inline
 from spacy_lstm_ner.data.reader import ReadReport, create_annotated_text_reader, read_docs
-from spacy_lstm_ner.data.tag_schemes import Span
+from spacy_lstm_ner.data.tag_schemes import LabelSpan
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "assets" / "embedded"
@@ -121,7 +121,7 @@ def test_conll_latin_1(tmp_path: Path) -> None:
         ("a\nb\n", 1, "expected a word and a tag, found 1 column: 'a'"),
         ("a O\nb X-PER\n", 2, "expected the tag O, or one of B- I- L- U- E- S- with a label, found 'X-PER'"),
         ("a O\nb PER\n", 2, "found 'PER': 'b PER'"),
-        ("a O\nb B-\n", 2, "expected a label behind the prefix of a tag, found 'B-': 'b B-'"),
+        ("a O\nb B-\n", 2, "expected a label after the prefix of a tag, found 'B-': 'b B-'"),
         ("a\tO\nb\t\n", 2, "with a label, found ''"),
         ("a\tO\n\tO\n", 2, r"expected a word in the first column, found none: '\tO'"),
         ("a B-x\nb E-x\n\nc U-x\n", 2, "found those of IOBES (E-) and of BILUO (U-): 'b E-x'"),
@@ -178,7 +178,7 @@ def test_csv_encodings(tmp_path: Path, nlp: Language, encoding: str) -> None:
         (HEADER + "1,a,X,O\n,b,O\n", 3, "expected 4 columns as in the header, found 3: ',b,O'"),
         (HEADER + ",a,X,O\n", 2, "expected a sentence number in the first row"),
         (HEADER + "1,,X,O\n", 2, "expected a word in the first column, found none"),
-        (HEADER + "1,a,X,B-\n", 2, "expected a label behind the prefix of a tag, found 'B-'"),
+        (HEADER + "1,a,X,B-\n", 2, "expected a label after the prefix of a tag, found 'B-'"),
         (HEADER + '1,a,X,O\n,"b,X,O\n,c,X,O\n', 3, "expected a row of CSV, found: unexpected end of data"),
         (HEADER + '1,"a\nb",X,O\n', 2, "expected a row in one line, found a quote left open"),
         (
@@ -216,8 +216,8 @@ def test_inline_without_blank_lines_gives_a_doc_per_sentence(tmp_path: Path, nlp
 
 
 def test_inline_brackets_within_an_entity() -> None:
-    assert parse_inline(r"the [\[REC\]](art) tape ]") == ("the [REC] tape ]", [Span(4, 9, "art")])
-    assert parse_inline("[a](x)[b](y)") == ("ab", [Span(0, 1, "x"), Span(1, 2, "y")])
+    assert parse_inline(r"the [\[REC\]](art) tape ]") == ("the [REC] tape ]", [LabelSpan(4, 9, "art")])
+    assert parse_inline("[a](x)[b](y)") == ("ab", [LabelSpan(0, 1, "x"), LabelSpan(1, 2, "y")])
 
 
 PIECES = st.text(st.sampled_from("ab.[]"), min_size=1, max_size=4)
@@ -230,7 +230,7 @@ def test_inline_round_trip(pieces: list[tuple[str, str]]) -> None:
         escaped = piece.replace("[", r"\[").replace("]", r"\]")
         line += f"[{escaped}]({label})" if label else escaped
         if label:
-            spans.append(Span(len(text), len(text) + len(piece), label))
+            spans.append(LabelSpan(len(text), len(text) + len(piece), label))
         text += piece
     assert parse_inline(line) == (text, spans)
 
@@ -250,8 +250,8 @@ def test_inline_round_trip(pieces: list[tuple[str, str]]) -> None:
             "expected ] before the next [, found an entity within an entity",
         ),
         ("fine\nsee Oslo](geo)\n", "expected [ before the ]( of an entity, found none"),
-        ("fine\nsee [](geo)\n", "expected an entity without space at its ends, found []"),
-        ("fine\nsee [Oslo ](geo)\n", "expected an entity without space at its ends, found [Oslo ]"),
+        ("fine\nsee [](geo)\n", "expected an entity without white space at its ends, found []"),
+        ("fine\nsee [Oslo ](geo)\n", "expected an entity without white space at its ends, found [Oslo ]"),
     ],
 )
 def test_bad_markup_is_refused_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
