@@ -40,8 +40,6 @@ def convert_cli(
         nlp = spacy.blank(lang)
         docs = read_docs(input_path, nlp, format, n_sents, (start, stop), report)
         data = DocBin(attrs=_ATTRIBUTES, store_user_data=False, docs=_with_progress(docs))
-        if not report.docs:
-            raise ValueError(f"{input_path}: expected sentences from {start} to {stop}, found none")
         write_atomically(output_path, data.to_bytes())
     except FileNotFoundError as error:
         msg.fail("Cannot find the input", error, exits=1)
@@ -66,10 +64,10 @@ def report_rows(report: ReadReport) -> list[tuple[str, str]]:
         *((f"  {label}", str(count)) for label, count in entities),
         ("Docs without entities", str(report.docs_without_entities)),
         ("Comment lines", str(report.comments)),
-        ("Repaired tags", str(report.repaired)),
-        *(("", place) for place in report.repaired_places),
-        ("Misaligned entities", str(report.misaligned)),
-        *(("", place) for place in report.misaligned_places),
+        ("Repaired tags", str(report.repaired.count)),
+        *(("", place) for place in report.repaired.examples),
+        ("Misaligned entities", str(report.misaligned.count)),
+        *(("", place) for place in report.misaligned.examples),
     ]
 
 

@@ -36,11 +36,11 @@ def convert(path):
 def test_case_07_inside_without_begin(tmp_path):
     iob1, report = read(written(tmp_path, "Ann I-per\nBell I-per\nBo B-per\nYork I-geo\nran O\n"))
     assert [(ent.text, ent.label_) for ent in iob1[0].ents] == [("Ann Bell", "per"), ("Bo", "per"), ("York", "geo")]
-    assert report.schemes == {"IOB1": 1} and not report.repaired
+    assert report.schemes == {"IOB1": 1} and not report.repaired.count
     path = written(tmp_path, "Ann B-per\nBell I-per\nran O\n\nYork I-geo\nBo B-per\nCy B-per\nran O\n")
     iob2, report = read(path)
     assert [(ent.text, ent.label_) for ent in iob2[1].ents] == [("York", "geo"), ("Bo", "per"), ("Cy", "per")]
-    assert report.repaired_places == [f"{path}:5: I-geo"]
+    assert report.repaired.examples == [f"{path}:5: I-geo"]
     said, code = convert(path)
     assert code == 0 and "Repaired tags 1" in said and ":5: I-geo" in said
 
@@ -54,7 +54,7 @@ def test_case_07_last_without_begin(tmp_path):
     path = written(tmp_path, "Ann U-per\nso O\nBell E-per\n".replace("E-", "L-"))
     docs, report = read(path)
     assert [ent.text for ent in docs[0].ents] == ["Ann", "Bell"]
-    assert report.repaired_places == [f"{path}:3: L-per"]
+    assert report.repaired.examples == [f"{path}:3: L-per"]
 
 
 def test_case_08_mixed_schemes(tmp_path):

@@ -143,8 +143,8 @@ def test_repaired_tags_are_counted_with_their_places(tmp_path: Path, nlp: Langua
     docs, report = read(path, nlp)
     assert [entities(doc) for doc in docs[:2]] == [[("a", "x"), ("c", "x")], [("d", "y"), ("f", "x"), ("g", "y")]]
     assert report.schemes == Counter(IOB2=1)
-    assert report.repaired == 4
-    assert report.repaired_places == [f"{path}:3: I-x", f"{path}:5: I-y", f"{path}:7: I-x"]
+    assert report.repaired.count == 4
+    assert report.repaired.examples == [f"{path}:3: I-x", f"{path}:5: I-y", f"{path}:7: I-x"]
 
 
 # ner_dataset.csv
@@ -273,8 +273,8 @@ def test_misaligned_entities_become_missing_and_are_counted(tmp_path: Path, nlp:
     docs, report = read(path, nlp)
     assert entities(docs[0]) == [("Ann", "per")]
     assert [token.ent_iob_ for token in docs[0]] == ["O", "", "O", "B", "O"]
-    assert report.misaligned == 2
-    assert report.misaligned_places == [f"{path}:1: geo 'Lon'", f"{path}:1: geo 'donderry'"]
+    assert report.misaligned.count == 2
+    assert report.misaligned.examples == [f"{path}:1: geo 'Lon'", f"{path}:1: geo 'donderry'"]
 
 
 # Docs and Examples
@@ -398,7 +398,7 @@ def test_embedded_corpus_is_read_without_loss(nlp: Language) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             docs, report = read(ASSETS / f"{split}.txt", nlp)
-        assert report.misaligned == report.repaired == 0
+        assert report.misaligned.count == report.repaired.count == 0
         assert report.documents == report.docs
         assert set(report.entities) == LABELS
         assert sum(len(doc.ents) for doc in docs) == len(mentions(split))
@@ -435,7 +435,7 @@ def test_conll_2003(nlp: Language) -> None:
     docs, report = read(real("conll03/eng.testa"), nlp)
     assert (len(docs), report.documents, report.tokens) == (216, 216, 51_362)
     assert report.entities == Counter(PER=1842, LOC=1837, ORG=1341, MISC=922)
-    assert (report.schemes, report.repaired, report.misaligned) == (Counter(IOB1=1), 0, 0)
+    assert (report.schemes, report.repaired.count, report.misaligned.count) == (Counter(IOB1=1), 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -445,7 +445,7 @@ def test_conll_2003(nlp: Language) -> None:
 def test_wnut_2017(nlp: Language, name: str, posts: int, tokens: int) -> None:
     docs, report = read(real(name), nlp)
     assert (len(docs), report.tokens) == (posts, tokens)
-    assert (report.schemes, report.repaired, report.comments) == (Counter(IOB2=1), 0, 0)
+    assert (report.schemes, report.repaired.count, report.comments) == (Counter(IOB2=1), 0, 0)
 
 
 def test_groningen_meaning_bank(tmp_path: Path, nlp: Language) -> None:
@@ -453,7 +453,7 @@ def test_groningen_meaning_bank(tmp_path: Path, nlp: Language) -> None:
     docs, report = read(path, nlp)
     assert (len(docs), report.tokens, report.entities.total()) == (7470, 163_651, 17_456)
     assert set(report.entities) == LABELS
-    assert (report.schemes, report.repaired) == (Counter(IOB2=1), 0)
+    assert (report.schemes, report.repaired.count) == (Counter(IOB2=1), 0)
     # The copy that people download is latin-1.
     latin = write(tmp_path, path.read_bytes().decode("utf-8").encode("latin-1", "replace") + b",\xe9,NN,O\r\n", "l.csv")
     assert read_file(latin).encoding == "latin-1"
