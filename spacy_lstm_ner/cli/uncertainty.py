@@ -1,7 +1,6 @@
 """``python -m spacy lstm-ner uncertainty``"""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from spacy.tokens import Doc
 from spacy.util import load_model, minibatch
 from wasabi import msg
 
+from ..data.texts import read_texts
 from ..files import write_atomically
 from ..pipeline.component import LSTMEntityRecognizer, find_component
 from ..pipeline.scores import Uncertainty, as_task
@@ -55,26 +55,3 @@ def _before(nlp: Language, component: LSTMEntityRecognizer, docs: list[Doc]) -> 
     """The docs as they come to the component."""
     with nlp.select_pipes(enable=nlp.pipe_names[: nlp.pipe_names.index(component.name)]):
         return list(nlp.pipe(nlp.make_doc(doc.text) for doc in docs))
-
-
-def read_texts(path: Path) -> Iterator[str]:
-    """The texts of a .jsonl file (field "text") or of the lines of any other file; empty lines are left out.
-
-    Raises ValueError that names the line for a line of another form.
-    """
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            if path.suffix != ".jsonl":
-                yield line.rstrip("\n")
-                continue
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}:{number}: expected JSON, found {line.strip()[:80]!r} ({error})") from error
-            if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-                raise ValueError(
-                    f'{path}:{number}: expected an object with a string "text", found {line.strip()[:80]!r}'
-                )
-            yield record["text"]
