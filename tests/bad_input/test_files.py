@@ -108,7 +108,7 @@ def test_case_42_what_max_length_leaves_out(tmp_path):
     arguments = ["debug-data", str(config), "--paths.train", str(path), "--paths.dev", str(path)]
     result = CliRunner().invoke(cli.app, [*arguments, "--corpora.train.max_length", "5"])
     said = " ".join(result.output.split())
-    assert "train: 2 docs or sentences are skipped, being max_length or longer (5 tokens)" in said
+    assert "train: 2 docs or sentences are skipped, because they have max_length (5) tokens or more" in said
     assert "doc of 7 tokens without sentences, 'a b c d e f g'; sentence of 5 tokens, 'one two three four.'" in said
 
 

@@ -277,7 +277,7 @@ def test_command(corpus, whole, tmp_path, stopped):
     assert other.exit_code == 1 and "another config" in " ".join(other.output.split())
     result = CliRunner().invoke(app, [*arguments, "--resume"])
     assert result.exit_code == 0, result.output
-    assert "Going on after 20 steps" in " ".join(result.output.split())
+    assert "Resuming after 20 steps" in " ".join(result.output.split())
     assert weights(stopped) == whole("default")[1]
 
 
