@@ -1,6 +1,8 @@
-"""Load the pipeline inside a folder that `spacy package` built and show the entities of a sentence.
+"""Print the entities that a packaged pipeline finds in a sentence.
 
 Usage: python scripts/annotate.py PACKAGE SENTENCE
+
+PACKAGE is a folder that `spacy package` made.
 """
 
 import sys
@@ -10,7 +12,14 @@ import spacy
 
 
 def pipeline_folder(package: Path) -> Path:
-    """The folder inside a package that holds the pipeline."""
+    """Find the folder of the pipeline in a package.
+
+    Args:
+        package (Path): The folder that `spacy package` made.
+
+    Returns:
+        Path: The folder with the pipeline's config.
+    """
     configs = list(package.glob("*/*/config.cfg"))
     if not configs:
         sys.exit(f"No packaged pipeline in {package}; run `python -m spacy project run package` first")

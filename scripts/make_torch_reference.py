@@ -1,10 +1,10 @@
-"""Outputs and gradients of PyTorch's recurrent layers, stored for tests on machines without PyTorch.
+"""Store outputs and gradients of PyTorch's recurrent layers, for tests on machines without PyTorch.
 
 Usage: python scripts/make_torch_reference.py [tests/reference/torch.npz]
 
-For each of `torch.nn.LSTM`, `GRU` and `RNN`, in one and two directions, one and two layers: the inputs of a few
-sequences of unequal length, random weights by PyTorch's names, the outputs, and the gradients of a random weighting of
-the outputs with respect to the inputs and the weights. The keys are `CELL/DIRECTIONS/DEPTH/...`.
+There is a case for each of `torch.nn.LSTM`, `GRU` and `RNN`, with one or two directions and one or two layers. It has
+random weights by PyTorch's names, the inputs of a few sequences of unequal length, the outputs, and the gradients of
+the inputs and weights for random gradients of the outputs. The keys are `CELL/DIRECTIONS/DEPTH/...`.
 """
 
 import sys
@@ -19,7 +19,16 @@ INPUT, HIDDEN = 5, 3
 
 
 def reference(cell: str, directions: int, depth: int) -> dict[str, np.ndarray]:
-    """The arrays of one case."""
+    """Compute the arrays of one case.
+
+    Args:
+        cell (str): "lstm", "gru" or "rnn".
+        directions (int): 1 or 2.
+        depth (int): The number of layers.
+
+    Returns:
+        dict[str, np.ndarray]: The arrays by the last part of their keys.
+    """
     import torch
 
     kind = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}[cell]

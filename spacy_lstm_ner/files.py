@@ -1,8 +1,8 @@
-"""Writing files and folders so that nobody ever sees half of one, whenever the process is killed.
+"""Write files and folders so that they are never seen incomplete, even if the process is killed.
 
-What is new is written beside, under a hidden name, and renamed when all of it is on the disk. A file takes the place
-of an older one at once. A folder cannot: for a moment the old one is called ``.NAME.old`` and there is no other, so
-readers ask `intact` and writers `restore` it.
+New content is written under a hidden name in the same folder, and renamed when all of it is on the disk. A renamed file
+replaces the old file in one step. A folder cannot: for a moment, the old one is named `.NAME.old` and there is no new
+one. So readers ask `intact` for the place to read from, and writers call `restore` first.
 """
 
 import os
@@ -16,14 +16,15 @@ from spacy.language import Language
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that no reader ever sees half of it, and a failure leaves the old one.
+    """Write a file in one step. Readers see the old file or the new one, and a failure leaves the old one.
 
-    path: the file; its folder is made if it is absent.
-    data: what to write.
+    Args:
+        path (Path): The file. Its folder is created if necessary.
+        data (bytes): The content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)
-    # In the same folder, because only within a file system does a rename replace a file at once.
+    # In the same folder, since a rename replaces a file in one step only within a file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(data)
@@ -36,10 +37,17 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replaced_folder(folder: Path) -> Iterator[Path]:
-    """A new, empty folder that takes the place of `folder` when the block is left without an error.
+    """Replace a folder with a new one, which the block fills. If the block raises an error, the old folder stays.
 
-    folder: what to replace, with all that is in it; it may be absent, and its parents are made.
-    Raises NotADirectoryError if there is a file of this name.
+    Args:
+        folder (Path): The folder to replace, with all its content. It need not exist; its parents are created if
+            necessary.
+
+    Yields:
+        Path: The new folder, which is empty.
+
+    Raises:
+        NotADirectoryError: If there is a file with this name.
     """
     folder = _real_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -62,12 +70,23 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
 
 
 def intact(folder: Path) -> Path:
-    """Where to read a folder: there, or where a writer that was killed had put it aside."""
+    """Find the place to read a folder from.
+
+    Args:
+        folder (Path): The folder.
+
+    Returns:
+        Path: The folder itself; or the old one under its hidden name, if a writer was killed while it renamed folders.
+    """
     return _old(folder) if not folder.exists() and _old(folder).is_dir() else folder
 
 
 def restore(folder: Path) -> None:
-    """Undo what is left of a writer of the folder that was killed while it was renaming."""
+    """Rename the old folder back, or remove it, if a writer was killed while it renamed folders.
+
+    Args:
+        folder (Path): The folder.
+    """
     old = _old(folder)
     if not old.is_dir():
         return
@@ -78,14 +97,18 @@ def restore(folder: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder with all that is in it, and what a killed writer put aside; it is there whole, or not at all.
+    """Remove a folder with all its content in one step, and the old one that a killed writer left.
 
-    Raises NotADirectoryError if there is a file of this name.
+    Args:
+        folder (Path): The folder. It need not exist.
+
+    Raises:
+        NotADirectoryError: If there is a file with this name.
     """
     folder = _real_folder(folder)
     restore(folder)
     if folder.exists():
-        # Under a name that is none; if this process is killed, the next writer of the folder finds and removes it.
+        # It is hidden first. If this process is killed, the next writer of the folder removes the rest.
         gone = _new(folder)
         shutil.rmtree(gone, ignore_errors=True)
         os.rename(folder, gone)
@@ -93,9 +116,14 @@ def remove_folder(folder: Path) -> None:
 
 
 def save_pipeline(nlp: Language, folder: Path) -> None:
-    """Write a pipeline whole, in place of an older one; `Language.to_disk` writes file by file over it.
+    """Replace a saved pipeline in one step. (`Language.to_disk` overwrites it file by file.)
 
-    Raises FileExistsError if the folder has something else than a pipeline.
+    Args:
+        nlp (Language): The pipeline.
+        folder (Path): The folder.
+
+    Raises:
+        FileExistsError: If the folder contains something other than a pipeline.
     """
     check_output(folder)
     with replaced_folder(folder) as new:
@@ -103,22 +131,29 @@ def save_pipeline(nlp: Language, folder: Path) -> None:
 
 
 def check_output(folder: Path) -> None:
-    """Raise FileExistsError if something other than a pipeline or an empty folder would be overwritten."""
+    """Check that a pipeline can be written to a folder without overwriting anything but a pipeline.
+
+    Args:
+        folder (Path): The folder.
+
+    Raises:
+        FileExistsError: If it is a file, or contains something other than a pipeline.
+    """
     if not folder.exists() or (folder / "meta.json").exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    raise FileExistsError(f"{folder}: is there already and no pipeline; name another folder, or remove it")
+    raise FileExistsError(f"{folder}: exists already and is no pipeline; choose another folder, or remove it")
 
 
 def _real_folder(folder: Path) -> Path:
-    """What a link to the folder, which stays a link, leads to. Raises NotADirectoryError if there is a file."""
+    """Follow links, so that a link to the folder stays a link. Raises NotADirectoryError if it is a file."""
     folder = Path(os.path.realpath(folder))
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder}: expected a folder, found a file; name another folder, or remove it")
+        raise NotADirectoryError(f"{folder}: expected a folder, found a file; choose another folder, or remove it")
     return folder
 
 
 def _new(folder: Path) -> Path:
-    # _remove_leftovers knows it by this form.
+    # _remove_leftovers recognizes this form.
     return folder.with_name(f".{folder.name}.{os.getpid()}.new")
 
 
@@ -128,9 +163,9 @@ def _old(folder: Path) -> Path:
 
 
 def _sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk before anything else happens."""
+    """Wait until a file, or the list of names in a folder, is on the disk."""
     if os.name == "nt" and path.is_dir():
-        # Windows cannot, and need not.
+        # Windows cannot do this for folders, and does not need it.
         return
     handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
     try:
@@ -140,9 +175,9 @@ def _sync(path: Path) -> None:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what writers of a path left that were killed."""
+    """Remove the temporary files and folders of writers that were killed."""
     if os.name == "nt":
-        # There is no asking for a process without ending it.
+        # There, os.kill cannot check whether a process runs without interrupting it.
         return
     name = re.compile(re.escape(f".{path.name}.") + r"(\d+)\.(tmp|new)")
     for left in path.parent.iterdir():

@@ -1,4 +1,4 @@
-"""The commands ``python -m spacy lstm-ner ...``, one module for each."""
+"""The commands `python -m spacy lstm-ner ...`, one module for each."""
 
 from . import calibrate, convert, debug_data, evaluate, train, uncertainty, vectors
 from .app import app

@@ -1,18 +1,65 @@
-"""The group of commands ``python -m spacy lstm-ner``."""
+"""The group of commands `python -m spacy lstm-ner`, and what the commands share."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Optional
 
 import typer
+from click import ClickException
+from confection import ConfigValidationError
 from spacy.cli._util import app as spacy_app
+from wasabi import msg
+
+from ..files import write_atomically
 
 app = typer.Typer(
     name="lstm-ner",
     no_args_is_help=True,
-    help="Named entity recognition with recurrent networks: data, evaluation, confidence.",
+    help="Commands for the named entity recognizer lstm_ner.",
     rich_markup_mode=None,
 )
-# spaCy loads this module for its entry point; the commands appear because the module mounts them.
+# spaCy imports this module for its entry point, which makes the commands available.
 spacy_app.add_typer(app)
 
+# spaCy raises a ClickException for a config setting that it cannot read from the command line.
+_USER_ERRORS = (ValueError, OSError, ImportError, ConfigValidationError, ClickException)
 
-@app.callback()
-def commands() -> None:
-    """Named entity recognition with recurrent networks: data, evaluation, confidence."""
+
+@contextmanager
+def exit_on_error(title: str, not_found: Optional[str] = None) -> Iterator[None]:
+    """Turn an error within the block into a message and exit code 1. Errors of the program itself pass.
+
+    Args:
+        title (str): What failed. The text of the error follows.
+        not_found (Optional[str]): The title if a file is missing; None for the same.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        msg.fail(not_found or title, error, exits=1)
+    except _USER_ERRORS as error:
+        msg.fail(title, error, exits=1)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write a JSON file. An existing file is replaced when the new one is complete.
+
+    Args:
+        path (Path): The file. Its folder is created if necessary.
+        data (Any): What to write.
+    """
+    write_atomically(path, json.dumps(data, indent=2).encode("utf-8"))
+
+
+def print_numbers(rows: Sequence[Sequence[str]], header: Sequence[str], title: str) -> None:
+    """Print a table of numbers: the first column to the left, the others to the right.
+
+    Args:
+        rows (Sequence[Sequence[str]]): The rows.
+        header (Sequence[str]): The titles of the columns.
+        title (str): The title of the table.
+    """
+    aligns = ("l", *("r" for _ in header[1:]))
+    msg.table(rows, header=header, aligns=aligns, divider=True, title=title)

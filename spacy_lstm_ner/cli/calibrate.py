@@ -1,6 +1,5 @@
 """``python -m spacy lstm-ner calibrate``"""
 
-import json
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -10,10 +9,10 @@ from spacy.training import Corpus
 from spacy.util import load_model
 from wasabi import msg
 
-from ..files import save_pipeline, write_atomically
+from ..files import save_pipeline
 from ..pipeline.calibration import Reliability, calibrate
 from ..pipeline.component import LSTMEntityRecognizer, find_component
-from .app import app
+from .app import app, exit_on_error, print_numbers, write_json
 
 
 @app.command("calibrate")
@@ -31,7 +30,7 @@ def calibrate_cli(
     Prints the expected calibration error and the Brier score of predicted entities before and after. The figures after
     calibration are cross-fitted: each half of the docs is scored with temperatures fitted to the other half.
     """
-    try:
+    with exit_on_error(f"Cannot calibrate {model} on {data_path}"):
         nlp = load_model(model)
         component = find_component(nlp, pipe)
         before, after = _calibrate(nlp, component, data_path)
@@ -39,8 +38,6 @@ def calibrate_cli(
             component.to_disk(model / pipe, exclude=["vocab"])
         else:
             save_pipeline(nlp, output)
-    except (ValueError, OSError) as error:
-        msg.fail(f"Cannot calibrate {model} on {data_path}", error, exits=1)
     _print(before, after)
     attrs = component.model.get_ref("head").attrs
     by_label = dict(zip(component.labels, attrs["label_temperatures"], strict=True))
@@ -49,7 +46,7 @@ def calibrate_cli(
     if report is not None:
         figures = {"before": before._asdict(), "after": after._asdict(), "temperature": attrs["temperature"]}
         figures["label_temperatures"] = by_label
-        write_atomically(report, json.dumps(figures, indent=2).encode("utf-8"))
+        write_json(report, figures)
 
 
 def _calibrate(nlp: Language, component: LSTMEntityRecognizer, data_path: Path) -> tuple[Reliability, Reliability]:
@@ -68,7 +65,6 @@ def _print(before: Reliability, after: Reliability) -> None:
         ("Expected calibration error", f"{before.ece:.4f}", f"{after.ece:.4f}"),
         ("Brier score", f"{before.brier:.4f}", f"{after.brier:.4f}"),
     ]
-    msg.table(rows, header=("", "Before", "After"), aligns=("l", "r", "r"))
+    print_numbers(rows, ("", "Before", "After"), "Calibration")
     bins = [(f"{b.confidence:.3f}", f"{b.precision:.3f}", str(b.entities)) for b in after.bins]
-    header = ("Confidence", "Precision", "Entities")
-    msg.table(bins, header=header, aligns=("r", "r", "r"), title="After, by bin")
+    print_numbers(bins, ("Confidence", "Precision", "Entities"), "After, by bin")

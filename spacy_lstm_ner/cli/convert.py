@@ -1,4 +1,4 @@
-"""``python -m spacy lstm-ner convert``"""
+"""The command `python -m spacy lstm-ner convert`."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,52 +7,63 @@ from typing import Annotated
 
 import spacy
 import typer
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 from wasabi import msg
 
+from ..data.corpora import write_docs
+from ..data.formats import FORMATS
 from ..data.reader import ReadReport, read_docs
-from ..files import write_atomically
-from .app import app
-
-_ATTRIBUTES = ["SENT_START", "ENT_IOB", "ENT_TYPE"]
+from .app import app, exit_on_error
 
 
 @app.command("convert")
 def convert_cli(
-    input_path: Annotated[Path, typer.Argument(metavar="INPUT", help="Annotated file, or a folder of them")],
-    output_path: Annotated[Path, typer.Argument(metavar="OUTPUT", help="File to write, ending in .spacy")],
-    format: Annotated[str, typer.Option("--format", "-f", help="conll, csv, inline, or auto")] = "auto",
+    input_path: Annotated[Path, typer.Argument(metavar="INPUT", help="Annotated file, or a folder of annotated files")],
+    output_path: Annotated[Path, typer.Argument(metavar="OUTPUT", help="File to write; must end in .spacy")],
+    format: Annotated[
+        str, typer.Option("--format", "-f", help=f"Format of the input: {', '.join(FORMATS)}, or auto to detect it")
+    ] = "auto",
     n_sents: Annotated[
-        int, typer.Option("--n-sents", "-n", help="Sentences per doc; 0: whole documents if marked")
+        int,
+        typer.Option(
+            "--n-sents",
+            "-n",
+            help="Sentences per doc. 0 makes a doc of each document, or of each sentence if no documents are marked",
+        ),
     ] = 0,
     lang: Annotated[str, typer.Option("--lang", "-l", help="Language of the text, for the tokenizer")] = "en",
-    start: Annotated[float, typer.Option("--from", help="Begin at this fraction of a file's sentences")] = 0.0,
-    stop: Annotated[float, typer.Option("--to", help="Stop at this fraction of a file's sentences")] = 1.0,
+    start: Annotated[
+        float, typer.Option("--from", help="Start at this fraction of each file's sentences, from 0 to 1")
+    ] = 0.0,
+    stop: Annotated[
+        float, typer.Option("--to", help="Stop at this fraction of each file's sentences, from 0 to 1")
+    ] = 1.0,
 ) -> None:
-    """Turn annotated text into spaCy's binary format, and say what was read.
+    """Convert annotated text to spaCy's binary format.
 
-    The output replaces an older file only when all of it is written.
+    Reads CoNLL columns (IOB1, IOB2, BILUO or IOBES tags), CSV files like ner_dataset.csv, and text with inline
+    annotation. Prints what was read: the formats and tag schemes, the entities by label, repaired tags, and entities
+    that do not fit the tokens. An existing output file is replaced only when the new one is complete.
     """
     if output_path.suffix != ".spacy":
         msg.fail(f"Expected an output file that ends in .spacy, found {output_path}", exits=1)
     report = ReadReport()
-    try:
-        nlp = spacy.blank(lang)
-        docs = read_docs(input_path, nlp, format, n_sents, (start, stop), report)
-        data = DocBin(attrs=_ATTRIBUTES, store_user_data=False, docs=_with_progress(docs))
-        if not report.docs:
-            raise ValueError(f"{input_path}: expected sentences from {start} to {stop}, found none")
-        write_atomically(output_path, data.to_bytes())
-    except FileNotFoundError as error:
-        msg.fail("Cannot find the input", error, exits=1)
-    except (ValueError, OSError, ImportError) as error:
-        msg.fail("Cannot convert", error, exits=1)
+    with exit_on_error("Cannot convert", not_found="Cannot find the input"):
+        docs = read_docs(input_path, spacy.blank(lang), format, n_sents, (start, stop), report)
+        write_docs(_with_progress(docs), output_path)
     msg.good(f"{report.docs} docs written to {output_path}")
     msg.table(report_rows(report), divider=True, header=("Read", str(input_path)))
 
 
 def report_rows(report: ReadReport) -> list[tuple[str, str]]:
-    """The rows of the table that `convert` prints."""
+    """List the rows of the table that the command prints.
+
+    Args:
+        report (ReadReport): What was read.
+
+    Returns:
+        list[tuple[str, str]]: A name and a value each.
+    """
     entities = report.entities.most_common()
     return [
         ("Files", str(report.files)),
@@ -66,10 +77,10 @@ def report_rows(report: ReadReport) -> list[tuple[str, str]]:
         *((f"  {label}", str(count)) for label, count in entities),
         ("Docs without entities", str(report.docs_without_entities)),
         ("Comment lines", str(report.comments)),
-        ("Repaired tags", str(report.repaired)),
-        *(("", place) for place in report.repaired_places),
-        ("Misaligned entities", str(report.misaligned)),
-        *(("", place) for place in report.misaligned_places),
+        ("Repaired tags", str(report.repaired.count)),
+        *(("", place) for place in report.repaired.examples),
+        ("Misaligned entities", str(report.misaligned.count)),
+        *(("", place) for place in report.misaligned.examples),
     ]
 
 
@@ -78,6 +89,6 @@ def _names(counts: Mapping[str, int]) -> str:
 
 
 def _with_progress(docs: Iterable[Doc]) -> Iterator[Doc]:
-    """Pass docs on, and show how many went by; on standard error, so that the report can be piped."""
+    """Pass docs on and count them on standard error, so that the report can be piped."""
     with typer.progressbar(docs, label="Reading", show_pos=True, file=sys.stderr) as passing:
         yield from passing

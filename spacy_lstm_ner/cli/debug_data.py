@@ -1,73 +1,73 @@
-"""``python -m spacy lstm-ner debug-data``"""
+"""The command `python -m spacy lstm-ner debug-data`."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-from click import ClickException
-from confection import ConfigValidationError
 from spacy.cli._util import import_code, parse_config_overrides
 from wasabi import msg
 
 from ..data.data_report import DataReport
-from ..files import write_atomically
-from ..training.data_sources import Sources, from_config, from_files, report
-from .app import app
-
-# A setting that is none is a ClickException, raised where spaCy reads them.
-_PROBLEMS = (ValueError, OSError, ImportError, ConfigValidationError, ClickException)
+from ..training.data_sources import DataSources, report_data, sources_from_config, sources_from_files
+from .app import app, exit_on_error, print_numbers, write_json
 
 
 @app.command("debug-data", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def debug_data_cli(
     ctx: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="CONFIG|TRAIN", help="Config, or training data: a file or folder")],
-    dev: Annotated[Optional[str], typer.Argument(metavar="[DEV]", help="Dev data, where TRAIN is data")] = None,
-    lang: Annotated[str, typer.Option("--lang", "-l", help="Language of the text, where TRAIN is data")] = "en",
-    component: Annotated[
-        Optional[str], typer.Option("--component", "-p", help="The lstm_ner of the config; the first if none is named")
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="CONFIG|TRAIN", help="Training config, or training data: a file or a folder"),
+    ],
+    dev: Annotated[
+        Optional[str], typer.Argument(metavar="DEV", help="Dev data, if the first argument is training data")
     ] = None,
-    code: Annotated[Optional[Path], typer.Option("--code", "-c", help="Python file with functions to register")] = None,
-    json_path: Annotated[Optional[Path], typer.Option("--json", help="JSON file for the report")] = None,
+    lang: Annotated[str, typer.Option("--lang", "-l", help="Language of the data, if there is no config")] = "en",
+    component: Annotated[
+        Optional[str],
+        typer.Option(
+            "--component", "-p", help="Name of the lstm_ner component in the config; by default the first one"
+        ),
+    ] = None,
+    code: Annotated[
+        Optional[Path], typer.Option("--code", "-c", help="Python file with functions to register, imported first")
+    ] = None,
+    json_path: Annotated[Optional[Path], typer.Option("--json", help="JSON file to write the report to")] = None,
 ) -> None:
-    """Look through training and dev data for what training would stumble over.
+    """Check training and dev data for problems before training.
 
-    With a config, settings can be overridden: --paths.train corpus/train.spacy. The exit code is 1 if there are
-    errors; warnings leave it at 0.
+    Prints the numbers of docs, tokens and entities, and then warnings and errors. The exit code is 1 if there are
+    errors, and 0 if there are only warnings. With a config, the data is read as in training; override settings with
+    options such as --paths.train corpus/train.spacy.
     """
-    try:
+    with exit_on_error(f"Cannot check the data of {source}", not_found="Cannot find the data"):
         import_code(code)
-        found = report(_sources(ctx, source, dev, lang, component))
-    except FileNotFoundError as error:
-        msg.fail("Cannot find the data", error, exits=1)
-    except _PROBLEMS as error:
-        msg.fail(f"Cannot look into the data of {source}", error, exits=1)
+        found = report_data(_sources(ctx, source, dev, lang, component))
     _print(found)
     if json_path is not None:
-        write_atomically(json_path, json.dumps(found.to_dict(), indent=2).encode("utf-8"))
+        write_json(json_path, found.to_dict())
         msg.good(f"Report written to {json_path}")
     if found.errors:
         raise typer.Exit(1)
 
 
-def _sources(ctx: typer.Context, source: Path, dev: Optional[str], lang: str, component: Optional[str]) -> Sources:
+def _sources(ctx: typer.Context, source: Path, dev: Optional[str], lang: str, component: Optional[str]) -> DataSources:
+    """The data that the arguments name."""
     if source.suffix == ".cfg":
-        # The first setting stands where the dev data would.
+        # The first setting is in the place of the dev data.
         settings = ctx.args if dev is None else [dev, *ctx.args]
         if settings and not settings[0].startswith("--"):
             raise ValueError(f"a config names its own dev data, but {settings[0]} was given too")
-        return from_config(source, parse_config_overrides(settings), component)
+        return sources_from_config(source, parse_config_overrides(settings), component)
     if dev is None or ctx.args or dev.startswith("-"):
-        raise ValueError("expected a config, a file ending in .cfg, with settings; or training data and dev data")
-    return from_files(source, Path(dev), lang)
+        raise ValueError("expected a config (a file ending in .cfg) with settings, or training data and dev data")
+    return sources_from_files(source, Path(dev), lang)
 
 
 def _print(found: DataReport) -> None:
     header = ("", *found.parts)
-    aligns = ("l", *("r" for _ in found.parts))
-    msg.table(count_rows(found), header=header, aligns=aligns, divider=True, title="Data")
-    msg.table(label_rows(found), header=header, aligns=aligns, divider=True, title="Entities by label")
+    print_numbers(count_rows(found), header, "Data")
+    print_numbers(label_rows(found), header, "Entities by label")
     for message in found.warnings:
         msg.warn(message)
     for message in found.errors:
@@ -75,17 +75,24 @@ def _print(found: DataReport) -> None:
     if found.errors or found.warnings:
         msg.info(f"{len(found.errors)} errors, {len(found.warnings)} warnings")
     else:
-        msg.good("Nothing wrong was found")
+        msg.good("No problems found")
 
 
 def count_rows(found: DataReport) -> list[tuple[str, ...]]:
-    """The rows of the table of counts, a column for each part."""
+    """List the rows of the table of counts.
+
+    Args:
+        found (DataReport): The report.
+
+    Returns:
+        list[tuple[str, ...]]: A name and the counts, one for each part of the data.
+    """
     values = [part.to_dict() for part in found.parts.values()]
     rows = {
         "Docs": "docs",
         "  without annotation": "docs_without_annotation",
         "  without entities": "docs_without_entities",
-        "  with the text of another": "docs_repeated",
+        "  with a repeated text": "docs_repeated",
         "Tokens": "tokens",
         "Tokens without annotation": "tokens_missing",
         "Entities": "entities",
@@ -94,7 +101,15 @@ def count_rows(found: DataReport) -> list[tuple[str, ...]]:
 
 
 def label_rows(found: DataReport) -> list[tuple[str, ...]]:
-    """The rows of the table of labels, most frequent in training data first."""
+    """List the rows of the table of labels.
+
+    Args:
+        found (DataReport): The report.
+
+    Returns:
+        list[tuple[str, ...]]: A label and its number of entities in each part of the data, the most frequent label in
+            the training data first.
+    """
     parts = list(found.parts.values())
     labels = {label for part in parts for label in part.labels}
     ordered = sorted(labels, key=lambda label: (*(-part.labels[label] for part in parts), label))

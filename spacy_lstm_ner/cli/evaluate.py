@@ -1,19 +1,16 @@
-"""``python -m spacy lstm-ner evaluate``"""
+"""The command `python -m spacy lstm-ner evaluate`."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 from spacy.cli._util import setup_gpu
-from spacy.language import Language
-from spacy.training import Corpus
 from spacy.util import load_model
 from wasabi import msg
 
-from ..files import write_atomically
-from .app import app
+from ..data.corpora import read_examples
+from .app import app, exit_on_error, print_numbers, write_json
 
 _OVERALL_SCORES = {
     "Entity precision": "ents_p",
@@ -26,62 +23,66 @@ _OVERALL_SCORES = {
 
 @app.command("evaluate")
 def evaluate_cli(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Pipeline package or folder")],
-    data_path: Annotated[Path, typer.Argument(metavar="DATA", help="File or folder in spaCy's binary format")],
-    output: Annotated[Optional[Path], typer.Option("--output", "-o", help="JSON file for the scores")] = None,
-    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU to use; -1 for the CPU")] = -1,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Trained pipeline: a folder or an installed package")],
+    data_path: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Annotated data in spaCy's binary format: a file or a folder")
+    ],
+    output: Annotated[Optional[Path], typer.Option("--output", "-o", help="JSON file to write the scores to")] = None,
+    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="ID of the GPU to use; -1 for the CPU")] = -1,
 ) -> None:
-    """Score a pipeline: entities, tokens, speed, and each entity type."""
+    """Evaluate a trained pipeline and print its entity scores.
+
+    Prints precision, recall and F-score (in percent) overall and for each entity type, the accuracy of the tokens'
+    tags, and the speed in words per second.
+    """
     if not data_path.exists():
         msg.fail(f"Cannot find the data {data_path}", exits=1)
     setup_gpu(gpu_id)
-    try:
+    with exit_on_error(f"Cannot evaluate {model} on {data_path}"):
         nlp = load_model(model)
-        scores = evaluate(nlp, data_path)
-    except (ValueError, OSError) as error:
-        msg.fail(f"Cannot evaluate {model} on {data_path}", error, exits=1)
+        scores = nlp.evaluate(read_examples(nlp, data_path))
     msg.table(overall_rows(scores), title="Scores")
     per_type = scores.get("ents_per_type") or {}
     if per_type:
-        header = ("Type", "P", "R", "F")
-        msg.table(type_rows(per_type), header=header, aligns=("l", "r", "r", "r"), title="Entities by type")
+        print_numbers(type_rows(per_type), ("Type", "P", "R", "F"), "Entities by type")
     if output is not None:
-        write_atomically(output, json.dumps(scores, indent=2).encode("utf-8"))
+        write_json(output, scores)
         msg.good(f"Scores written to {output}")
 
 
-def evaluate(nlp: Language, data_path: Path) -> dict[str, Any]:
-    """Scores of a pipeline on data in spaCy's binary format, with its speed in words per second.
-
-    nlp: the pipeline.
-    data_path: a ``.spacy`` file, or a folder of them.
-    Raises ValueError if there is nothing to evaluate on.
-    """
-    examples = list(Corpus(data_path)(nlp))
-    if not examples:
-        raise ValueError(f"{data_path}: expected docs in .spacy files, found none")
-    return nlp.evaluate(examples)
-
-
 def overall_rows(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The rows of the table of scores; a score that the pipeline does not give is a dash."""
+    """List the rows of the table of scores. A score that the pipeline does not have is a dash.
+
+    Args:
+        scores (Mapping[str, Any]): What `nlp.evaluate` returned.
+
+    Returns:
+        list[tuple[str, str]]: A name and a value each. Scores are in percent, the speed in words per second.
+    """
     speed = scores.get("speed")
     return [
         *((name, _percent(scores.get(key))) for name, key in _OVERALL_SCORES.items()),
-        *own_rows(scores),
+        *_spans_rows(scores),
         ("Words per second", "-" if speed is None else f"{speed:,.0f}"),
     ]
 
 
-def own_rows(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The rows of what single components keep in doc.spans, where they report it."""
+def _spans_rows(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Rows for the entities that single components keep in groups of `doc.spans`, if those are scored."""
     keys = [key[len("spans_") : -len("_f")] for key in scores if key.startswith("spans_") and key.endswith("_f")]
     names = {"precision": "p", "recall": "r", "F": "f"}
     return [(f"{key}: {name}", _percent(scores[f"spans_{key}_{part}"])) for key in keys for name, part in names.items()]
 
 
 def type_rows(per_type: Mapping[str, Mapping[str, Optional[float]]]) -> list[tuple[str, ...]]:
-    """The rows of the table of scores by entity type, ordered by type."""
+    """List the rows of the table of scores by entity type.
+
+    Args:
+        per_type (Mapping[str, Mapping[str, Optional[float]]]): The scores "p", "r" and "f" of each type, from 0 to 1.
+
+    Returns:
+        list[tuple[str, ...]]: The type and its scores in percent, ordered by type.
+    """
     return [(label, *(_percent(per_type[label].get(key)) for key in "prf")) for label in sorted(per_type)]
 
 

@@ -1,35 +1,44 @@
-"""``python -m spacy lstm-ner train``"""
+"""The command `python -m spacy lstm-ner train`."""
 
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 from spacy.cli._util import import_code, parse_config_overrides, setup_gpu, show_validation_error
+from spacy.language import Language
 from spacy.training.initialize import init_nlp
 from spacy.util import load_config
+from thinc.api import Config
 from wasabi import msg
 
 from ..training.checkpoints import list_checkpoints
 from ..training.loop import train
-from ..training.resume import DIR_CHECKPOINTS, find_resumption, restore_output
-from .app import app
+from ..training.resume import DIR_CHECKPOINTS, Resumption, find_resumption, restore_output
+from .app import app, exit_on_error
 
 
 @app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def train_cli(
     ctx: typer.Context,
-    config_path: Annotated[Path, typer.Argument(metavar="CONFIG", help="Config file")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pipelines and the checkpoints")],
-    every: Annotated[int, typer.Option("--checkpoint-every", min=1, help="Steps from checkpoint to checkpoint")] = 500,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one")] = False,
-    code_path: Annotated[Optional[Path], typer.Option("--code", "-c", help="Python file to be imported")] = None,
-    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="GPU to use; -1 for the CPU")] = -1,
+    config_path: Annotated[Path, typer.Argument(metavar="CONFIG", help="Training config")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the trained pipelines and the checkpoints")
+    ],
+    every: Annotated[
+        int, typer.Option("--checkpoint-every", min=1, help="Number of steps between two checkpoints")
+    ] = 500,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint, if there is one")] = False,
+    code_path: Annotated[
+        Optional[Path], typer.Option("--code", "-c", help="Python file with functions to register, imported first")
+    ] = None,
+    gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="ID of the GPU to use; -1 for the CPU")] = -1,
 ) -> None:
-    """Train like `spacy train`, with checkpoints to go on from.
+    """Train a pipeline with checkpoints to resume from.
 
-    A run that was stopped, in whatever way, and is resumed gives the pipeline that it would have given without the
-    interruption: on the CPU and with one thread, to the last bit. Settings of the config can be given as options, such
-    as --paths.train.
+    Runs the training loop of `spacy train` with the same configs, writes checkpoints, and keeps the last two of them.
+    If the run is interrupted, start the command again with --resume. The pipeline is then the same as without the
+    interruption; on the CPU and with one thread, it is the same to the last bit. Override settings of the config with
+    options such as --paths.train corpus/train.spacy.
     """
     overrides = parse_config_overrides(ctx.args)
     import_code(code_path)
@@ -39,23 +48,28 @@ def train_cli(
     if list_checkpoints(output / DIR_CHECKPOINTS) and not resume:
         msg.fail(
             f"{output} has checkpoints of an earlier run",
-            f"Go on from the last one with --resume, or remove {output / DIR_CHECKPOINTS} to start anew",
+            f"Resume that run with --resume, or remove {output / DIR_CHECKPOINTS} to start again",
             exits=1,
         )
     restore_output(output)
     with show_validation_error(config_path):
         config = load_config(config_path, overrides=overrides, interpolate=False)
-    try:
+    with exit_on_error(f"Cannot train with {config_path}"):
         resumption = find_resumption(output, config, msg.warn) if resume else None
-        if resumption is None:
-            if resume:
-                msg.info(f"No checkpoint in {output}: training starts")
-            with show_validation_error(config_path, hint_fill=False):
-                nlp = init_nlp(config, use_gpu=gpu_id)
-        else:
-            nlp = resumption.nlp
-            msg.info(f"Going on after {resumption.progress['steps']} steps, from {resumption.path}")
+        if resume:
+            _print_start(output, resumption)
+        nlp = _new_pipeline(config_path, config, gpu_id) if resumption is None else resumption.nlp
         train(nlp, output, config, every=every, resumption=resumption, use_gpu=gpu_id)
-    except (ValueError, OSError) as error:
-        msg.fail(f"Cannot train with {config_path}", error, exits=1)
     msg.good(f"Saved pipelines to {output}")
+
+
+def _print_start(output: Path, resumption: Optional[Resumption]) -> None:
+    if resumption is None:
+        msg.info(f"No checkpoint in {output}: training starts from the beginning")
+    else:
+        msg.info(f"Resuming after {resumption.progress['steps']} steps, from {resumption.path}")
+
+
+def _new_pipeline(config_path: Path, config: Config, gpu_id: int) -> Language:
+    with show_validation_error(config_path, hint_fill=False):
+        return init_nlp(config, use_gpu=gpu_id)

@@ -13,7 +13,7 @@ from ..files import write_atomically
 from ..pipeline.component import find_component
 from ..pipeline.predict import Uncertainty
 from ..pipeline.uncertainty import as_task, rank_by_uncertainty
-from .app import app
+from .app import app, exit_on_error
 
 
 @app.command("uncertainty")
@@ -34,11 +34,9 @@ def uncertainty_cli(
     """
     if by not in Uncertainty._fields:
         msg.fail(f"--by is {by!r}, but must be one of {', '.join(Uncertainty._fields)}", exits=1)
-    try:
+    with exit_on_error(f"Cannot sort {input_path}"):
         nlp = load_model(model)
         ranked = rank_by_uncertainty(nlp, find_component(nlp, pipe), read_texts(input_path), by)
-    except (ValueError, OSError) as error:
-        msg.fail(f"Cannot sort {input_path}", error, exits=1)
     kept = ranked[: limit or None]
     lines = [json.dumps(as_task(doc, uncertainty), ensure_ascii=False) for doc, uncertainty in kept]
     write_atomically(output_path, "".join(line + "\n" for line in lines).encode("utf-8"))

@@ -1,0 +1,1 @@
+"""Data: annotated text, corpora, plain texts, word vectors, augmentation, and reports on data."""

@@ -1,4 +1,4 @@
-"""Training data made from training data: entities replaced by others of their type."""
+"""Augmentation of training data: entities are replaced by other entities with the same label."""
 
 import random
 from collections.abc import Iterator
@@ -12,17 +12,29 @@ Augmenter = Callable[[Language, Example], Iterator[Example]]
 
 
 class Mention(NamedTuple):
-    """An entity as it stood in a text: its words, and whether a space follows each."""
+    """The words of an entity in a text.
+
+    Attributes:
+        words (tuple[str, ...]): The words, at least one.
+        spaces (tuple[bool, ...]): Whether a space follows each word.
+    """
 
     words: tuple[str, ...]
     spaces: tuple[bool, ...]
 
 
 def create_entity_swap_augmenter(level: float, share: float = 0.5) -> "EntitySwap":
-    """The augmenter ``spacy-lstm-ner.EntitySwap.v1``: entities replaced by others of their type.
+    """Create the augmenter `spacy-lstm-ner.EntitySwap.v1`, which replaces entities by others with the same label.
 
-    level: share of the examples that are changed. share: share of the entities replaced in those.
-    Raises ValueError if one is not within 0 and 1.
+    Args:
+        level (float): The share of the examples that are changed, from 0 to 1.
+        share (float): The share of the entities of such an example that are replaced, from 0 to 1.
+
+    Returns:
+        EntitySwap: The augmenter.
+
+    Raises:
+        ValueError: If a share is not from 0 to 1.
     """
     for name, value in (("level", level), ("share", share)):
         if not 0.0 <= value <= 1.0:
@@ -31,21 +43,35 @@ def create_entity_swap_augmenter(level: float, share: float = 0.5) -> "EntitySwa
 
 
 class EntitySwap:
-    """Replaces entities by ones that earlier examples had under the same label, so after one pass by any of the corpus.
+    """Replaces entities by entities of earlier examples with the same label.
 
-    Random numbers are those of `random`, which spaCy seeds with `training.seed`.
+    After one pass, it can choose from all entities of the corpus. Random numbers come from Python's `random`, which
+    spaCy seeds with `training.seed`.
     """
 
     def __init__(self, level: float, share: float) -> None:
+        """Start without any entities; they are collected from the examples.
+
+        Args:
+            level (float): The share of the examples that are changed.
+            share (float): The share of the entities of such an example that are replaced.
+        """
         self.level, self.share = level, share
         self._seen: dict[str, dict[Mention, None]] = {}
         self._drawn: dict[str, list[Mention]] = {}
 
     def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
-        """Give the example, or one with other entities in its place.
+        """Give the example itself, or a copy of it with other entities.
 
-        nlp: tokenizes the new text, unless the example marks its spaces as unknown. Of the annotation, entities
-        (missing and blocked ones too) and the starts of sentences are kept.
+        The copy has the annotation of entities, including missing and blocked tokens, and of sentence starts. It has no
+        other annotation.
+
+        Args:
+            nlp (Language): The pipeline. It tokenizes the new text, unless the spaces of the example are unknown.
+            example (Example): The example.
+
+        Yields:
+            Example: One example.
         """
         reference = example.reference
         self._learn(reference)
@@ -69,16 +95,23 @@ class EntitySwap:
                 self._drawn.setdefault(ent.label_, []).append(mention)
 
     def _draw(self, ent: Span) -> Optional[Mention]:
-        """Another entity of the same label; None if what was drawn is the entity itself."""
+        """Draw an entity with the same label; None if it is the entity itself."""
         drawn = random.choice(self._drawn[ent.label_])
         return None if drawn == _mention(ent) else drawn
 
 
 def swap_entities(reference: Doc, mentions: dict[int, Mention]) -> Doc:
-    """A copy of an annotated doc with some entities in other words.
+    """Copy an annotated doc and replace the words of some entities.
 
-    mentions: the new words of the entity that starts at each of these tokens; the space behind an entity stays as it
-        was. Missing and blocked annotation and the starts of sentences go with the tokens that are kept.
+    Tokens that are kept also keep their missing or blocked annotation and their sentence starts.
+
+    Args:
+        reference (Doc): The annotated doc.
+        mentions (dict[int, Mention]): The new words by the first token of the entity that they replace. The space after
+            the entity stays as it was.
+
+    Returns:
+        Doc: The copy.
     """
     ends = {ent.start: ent.end for ent in reference.ents}
     words: list[str] = []
@@ -99,7 +132,7 @@ def swap_entities(reference: Doc, mentions: dict[int, Mention]) -> Doc:
             ents.append((first, len(words), token.ent_type_))
         elif token.ent_iob == 0:
             missing.append(first)
-        elif token.ent_iob == 3:  # the beginning of no entity: blocked
+        elif token.ent_iob == 3:  # a beginning without a label: blocked
             blocked.append(first)
         at = end
     doc = Doc(reference.vocab, words, None if reference.has_unknown_spaces else spaces, sent_starts=sent_starts)

@@ -1,4 +1,4 @@
-"""What is in annotated data, and what may be wrong with it, before anything is trained on it."""
+"""A report on annotated data before training: counts, errors and warnings."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,23 +15,28 @@ from ..annotation.gold_report import Finding, GoldReport
 from ..tags import MISSING
 
 FEW_EXAMPLES = 50
-"""A label with fewer entities is named."""
+"""A label with fewer entities in the training data gets a warning."""
 
 
 @dataclass
 class PartReport:
-    """What one part of the data holds.
+    """Counts of one part of the data: the training data or the dev data.
 
-    labels             entities by label
-    gold               what is wrong with gold entities, as training sees them
-    tokens             of the predicted docs; tokens_missing: those of them without annotation, in docs that have some
-    without_entities   docs that are annotated and have no entity
-    across_sentences   entities that go on across the start of a sentence
-    presets            entities that overlap with, and differ from, those that earlier components set
-    contradictions     entities that doc.spans says are wrong
-    texts              how often each text occurs
-    skipped            docs or sentences that the reader leaves out, being of max_length tokens or more
-    warnings, errors   what the reader warned of, and what made it stop
+    Attributes:
+        docs (int): Docs.
+        tokens (int): Tokens of the predicted docs.
+        tokens_missing (int): Tokens without annotation in docs that have some.
+        without_entities (int): Docs that are annotated and have no entity.
+        labels (Counter[str]): Entities by label.
+        gold (GoldReport): Problems of gold entities, as training finds them.
+        across_sentences (Finding): Entities that cross the start of a sentence.
+        presets (Finding): Entities that overlap with, and differ from, entities that earlier components set.
+        contradictions (Finding): Entities that are marked as incorrect in `doc.spans`.
+        texts (Counter[int]): Docs by the hash of their text.
+        skipped (Finding): Docs or sentences that the reader skips because they have `max_length` tokens or more.
+        max_length (int): The reader's setting; 0 for no limit.
+        warnings (list[str]): The reader's warnings.
+        errors (list[str]): The error that stopped the reader, if any.
     """
 
     docs: int = 0
@@ -51,11 +56,15 @@ class PartReport:
 
     @property
     def repeated(self) -> int:
-        """Docs whose text was there before."""
+        """The number of docs with the text of an earlier doc."""
         return self.docs - len(self.texts)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for a JSON file; of the texts only how many were there before."""
+        """Convert the report to what a JSON file can hold. Of the texts, it has only the number of repeated ones.
+
+        Returns:
+            dict[str, Any]: The counts by name.
+        """
         findings = {
             **{kind: getattr(self.gold, kind) for kind in ("trimmed", "blank", "misaligned")},
             "across_sentences": self.across_sentences,
@@ -80,7 +89,14 @@ class PartReport:
 
 @dataclass
 class DataReport:
-    """Both parts, and what follows from them: problems that training cannot get over, and others."""
+    """The reports on both parts, and the problems found.
+
+    Attributes:
+        parts (dict[str, PartReport]): The reports on "train" and "dev".
+        overlap (int): Docs of the dev data with a text of the training data.
+        errors (list[str]): Problems that make training fail, or make it useless.
+        warnings (list[str]): Other problems.
+    """
 
     parts: dict[str, PartReport]
     overlap: int
@@ -88,7 +104,11 @@ class DataReport:
     warnings: list[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for a JSON file."""
+        """Convert the report to what a JSON file can hold.
+
+        Returns:
+            dict[str, Any]: Errors, warnings, the overlap, and the reports on the parts.
+        """
         return {
             "errors": self.errors,
             "warnings": self.warnings,
@@ -103,11 +123,18 @@ def examine(
     annotate: Optional[Callable[[Doc], Doc]] = None,
     report: Optional[PartReport] = None,
 ) -> PartReport:
-    """Go through examples once; they are not kept.
+    """Count what is in examples. They are read once and not kept.
 
-    incorrect_spans_key: group of spans of the reference that are known to be wrong.
-    annotate: does to a predicted doc what the components before the recognizer do.
-    report: where to count; it has what was read so far if the examples end in an error. None: a new one.
+    Args:
+        examples (Iterable[Example]): The examples.
+        incorrect_spans_key (Optional[str]): The group of the reference's `doc.spans` with spans that are known to be
+            wrong.
+        annotate (Optional[Callable[[Doc], Doc]]): Applies the components before the recognizer to a predicted doc.
+        report (Optional[PartReport]): Where to count; it keeps what was counted if the examples end with an error. None
+            for a new report.
+
+    Returns:
+        PartReport: The report.
     """
     report = PartReport() if report is None else report
     for example in examples:
@@ -137,6 +164,7 @@ def _bounds(span: Any) -> tuple[int, int, str]:
 
 
 def _note_sentences(doc: Doc, found: Finding) -> None:
+    """Count entities that cross the start of a sentence."""
     begun = np.cumsum(doc.to_array(SENT_START) == 1)
     for ent in doc.ents:
         if begun[ent.end - 1] > begun[ent.start]:
@@ -144,7 +172,7 @@ def _note_sentences(doc: Doc, found: Finding) -> None:
 
 
 def _note_presets(example: Example, annotated: Doc, found: Finding) -> None:
-    """Entities of the reference that meet others in the annotated doc, by characters."""
+    """Count entities of the reference that overlap, by characters, with other entities of the annotated doc."""
     presets = [(ent.start_char, ent.end_char, ent.label_) for ent in annotated.ents]
     for ent in example.reference.ents:
         own = (ent.start_char, ent.end_char, ent.label_)
@@ -153,9 +181,14 @@ def _note_presets(example: Example, annotated: Doc, found: Finding) -> None:
 
 
 def skipped_by_corpus(corpus: Corpus, docs: Iterable[Doc]) -> Finding:
-    """What spaCy's reader leaves out because of its max_length, without a word.
+    """Count what spaCy's reader skips silently because of its `max_length`.
 
-    docs: those of its files.
+    Args:
+        corpus (Corpus): The reader.
+        docs (Iterable[Doc]): The docs of its files.
+
+    Returns:
+        Finding: Docs without sentences, and sentences, of `max_length` tokens or more.
     """
     found, limit = Finding(), corpus.max_length
     for doc in docs if limit else ():
@@ -175,9 +208,15 @@ def _quote(text: Any) -> str:
 
 
 def compare(train: PartReport, dev: PartReport, given: Optional[Iterable[str]] = None) -> DataReport:
-    """Draw conclusions from both parts.
+    """Find problems in the training data, in the dev data, and between them.
 
-    given: the labels that training is told to start with, if it is told any.
+    Args:
+        train (PartReport): The report on the training data.
+        dev (PartReport): The report on the dev data.
+        given (Optional[Iterable[str]]): The labels that `initialize` is given; None if they come from the data.
+
+    Returns:
+        DataReport: Both reports, with errors and warnings.
     """
     parts = {"train": train, "dev": dev}
     overlap = sum(count for text, count in dev.texts.items() if text in train.texts)
@@ -185,8 +224,8 @@ def compare(train: PartReport, dev: PartReport, given: Optional[Iterable[str]] =
     warnings = [message for name, part in parts.items() for message in _warnings(name, part)]
     if overlap:
         warnings.append(
-            f"{overlap} of {dev.docs} docs of dev have a text that is in train too: scores will be better than they "
-            "are on new text"
+            f"{overlap} of {dev.docs} docs of dev have a text that is also in train: scores will be better than on new "
+            "text"
         )
     warnings += _label_warnings(train.labels, dev.labels, given)
     return DataReport(parts, overlap, errors, warnings)
@@ -203,26 +242,27 @@ def _errors(name: str, part: PartReport, given: Optional[Iterable[str]]) -> Iter
         yield f"{name}: no entities in {part.docs} docs, and no labels given: nothing can be learned"
     bad = sorted(label for label in part.labels if label == "O" or label.startswith("!"))
     if bad:
-        yield f"{name}: labels that cannot be used: {', '.join(bad)} (O means no entity; !X is not supported anymore)"
+        yield f"{name}: labels that cannot be used: {', '.join(bad)} (O means no entity, and !X is no longer supported)"
     if part.contradictions.count:
-        yield f"{name}: {part.contradictions.count} entities are named as wrong in doc.spans: {part.contradictions}"
+        found = part.contradictions
+        yield f"{name}: {found.count} entities are marked as incorrect in doc.spans: {found}"
 
 
 def _warnings(name: str, part: PartReport) -> Iterator[str]:
     for _, message in part.gold.messages():
         yield f"{name}: {message}"
     findings = {
-        "entities go on across the start of a sentence": part.across_sentences,
-        "entities overlap with other ones of earlier components, which stay": part.presets,
-        f"docs or sentences are skipped, being max_length or longer ({part.max_length} tokens)": part.skipped,
+        "entities cross the start of a sentence": part.across_sentences,
+        "entities overlap with entities of earlier components, which are kept": part.presets,
+        f"docs or sentences are skipped, because they have max_length ({part.max_length}) tokens or more": part.skipped,
     }
     for text, found in findings.items():
         if found.count:
             yield f"{name}: {found.count} {text}: {found}"
     if part.tokens_missing:
-        yield f"{name}: {part.tokens_missing} of {part.tokens} tokens of annotated docs carry no annotation"
+        yield f"{name}: {part.tokens_missing} of {part.tokens} tokens of annotated docs have no annotation"
     if part.repeated:
-        yield f"{name}: {part.repeated} of {part.docs} docs have the text of another doc"
+        yield f"{name}: {part.repeated} of {part.docs} docs repeat the text of another doc"
     for message in part.warnings:
         yield f"{name}: {message}"
 
@@ -238,7 +278,7 @@ def _label_warnings(train: Mapping[str, int], dev: Mapping[str, int], given: Opt
     if given is not None:
         known = set(given)
         checks["labels that are not among those given to initialize"] = sorted({*train, *dev} - known)
-        checks["labels given to initialize, without an entity in train"] = sorted(known - set(train))
+        checks["labels given to initialize that have no entity in train"] = sorted(known - set(train))
     for text, names in checks.items():
         if names:
             yield f"{text}: {', '.join(names)}"

@@ -1,26 +1,31 @@
-"""Inline annotation: ``[Sharon](per) flew to [Miami](geo).`` ↔ plain text with spans.
+r"""Inline annotation: `[Sharon](per) flew to [Miami](geo).` as plain text with spans.
 
-A label in round brackets follows the entity in square ones; ``\\[`` and ``\\]`` are literal brackets.
-Entities do not nest.
+The entity is in square brackets, its label in round ones. `\[` and `\]` are literal brackets. Entities do not nest.
 """
 
 import re
 
-from .tag_schemes import Span
+from .tag_schemes import LabelSpan
 
 _MARK = re.compile(r"\\[\[\]]|\[|\]\(")
 _ENTITY = re.compile(r"\[(?P<text>(?:\\[\[\]]|[^\[\]])*)\]\((?P<label>[^()\[\]]*)\)")
 _ESCAPED = re.compile(r"\\([\[\]])")
 
 
-def parse_inline(line: str) -> tuple[str, list[Span]]:
-    """Plain text of an annotated line, and its entities as character offsets into that text.
+def parse_inline(line: str) -> tuple[str, list[LabelSpan]]:
+    """Separate the text of a line from its annotation.
 
-    line: one sentence with its annotation.
-    Raises ValueError for an entity that is left open, nested, empty, without label or with space at its ends.
+    Args:
+        line (str): One sentence with its annotation.
+
+    Returns:
+        tuple[str, list[LabelSpan]]: The plain text, and the entities as character offsets into it.
+
+    Raises:
+        ValueError: If an entity is not closed, nested or empty, has no label, or has white space at its ends.
     """
     parts: list[str] = []
-    spans: list[Span] = []
+    spans: list[LabelSpan] = []
     length = position = 0
     while mark := _MARK.search(line, position):
         plain, position = line[position : mark.start()], mark.end()
@@ -34,9 +39,9 @@ def parse_inline(line: str) -> tuple[str, list[Span]]:
             if not label:
                 raise ValueError(f"expected a label for [{inner}], found none")
             if not inner or inner != inner.strip():
-                raise ValueError(f"expected an entity without space at its ends, found [{inner}]")
+                raise ValueError(f"expected an entity without white space at its ends, found [{inner}]")
             start = length + len(plain)
-            spans.append(Span(start, start + len(inner), label))
+            spans.append(LabelSpan(start, start + len(inner), label))
             plain, position = plain + inner, entity.end()
         else:
             plain += mark[0][1]
@@ -46,7 +51,7 @@ def parse_inline(line: str) -> tuple[str, list[Span]]:
 
 
 def _problem(rest: str) -> str:
-    """What is wrong with an entity, by the rest of the line behind its opening bracket."""
+    """Say why no entity starts at an opening bracket, from the rest of the line after it."""
     brackets = re.findall(r"[\[\]]", _ESCAPED.sub("", rest))
     if not brackets:
         return "expected ] at the end of an entity, found the end of the line"

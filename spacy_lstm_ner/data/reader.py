@@ -1,7 +1,6 @@
-"""Annotated text as spaCy Docs and Examples, with a report of what was read.
+"""Annotated text as spaCy `Doc` and `Example` objects, with a report of what was read.
 
-Nothing is dropped silently: tags that break their scheme and entities that do not end where tokens end are
-counted with their places, in a `ReadReport`.
+Nothing is dropped silently: a `ReadReport` counts tags that break their scheme and entities that do not fit the tokens.
 """
 
 import warnings
@@ -16,24 +15,28 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
+from ..annotation.gold_report import Finding
 from .formats import AnnotatedFile, Sentence, read_file
-
-_PLACES_SHOWN = 3
 
 
 @dataclass
 class ReadReport:
-    """What was read, in numbers; the fields add up over the files that share a report.
+    """Counts of what was read. They add up over all files that are read with the same report.
 
-    documents             documents marked in the files; each sentence where a file marks none
-    docs                  the Docs made
-    entities              entities per label
-    schemes               files per scheme of tags, or "none" for inline annotation
-    encodings, formats    files per encoding and per format
-    comments              comment lines left out
-    repaired              tags that broke their scheme, with the places of the first three
-    misaligned            entities that do not end where tokens end and so became missing annotation, likewise
-    docs_without_entities Docs without any entity
+    Attributes:
+        files (int): Files.
+        documents (int): Documents that the files mark. In a file that marks none, each sentence counts.
+        docs (int): `Doc` objects made.
+        sentences (int): Sentences.
+        tokens (int): Tokens of the `Doc` objects.
+        entities (Counter[str]): Entities by label.
+        schemes (Counter[str]): Files by tag scheme; "none" for inline annotation.
+        encodings (Counter[str]): Files by encoding.
+        formats (Counter[str]): Files by format.
+        comments (int): Comment lines, which are skipped.
+        repaired (Finding): Tags that broke their scheme.
+        misaligned (Finding): Entities that do not start and end where tokens do, and so became missing annotation.
+        docs_without_entities (int): `Doc` objects without any entity.
     """
 
     files: int = 0
@@ -46,14 +49,17 @@ class ReadReport:
     encodings: Counter[str] = field(default_factory=Counter)
     formats: Counter[str] = field(default_factory=Counter)
     comments: int = 0
-    repaired: int = 0
-    repaired_places: list[str] = field(default_factory=list)
-    misaligned: int = 0
-    misaligned_places: list[str] = field(default_factory=list)
+    repaired: Finding = field(default_factory=Finding)
+    misaligned: Finding = field(default_factory=Finding)
     docs_without_entities: int = 0
 
     def add_file(self, file: AnnotatedFile, sentences: Sequence[Sentence]) -> None:
-        """Count a file and the sentences taken from it."""
+        """Count a file.
+
+        Args:
+            file (AnnotatedFile): The file.
+            sentences (Sequence[Sentence]): Those of its sentences that are used.
+        """
         self.files += 1
         self.formats[file.format] += 1
         self.encodings[file.encoding] += 1
@@ -62,20 +68,19 @@ class ReadReport:
         self.sentences += len(sentences)
         self.documents += len(_documents(file, sentences))
         for sentence in sentences:
-            self.repaired += len(sentence.repairs)
-            self.repaired_places = (self.repaired_places + sentence.repairs)[:_PLACES_SHOWN]
+            for place in sentence.repairs:
+                self.repaired.add(place)
 
     def add_doc(self, doc: Doc) -> None:
-        """Count a Doc with its tokens and entities."""
+        """Count a `Doc` with its tokens and entities.
+
+        Args:
+            doc (Doc): The `Doc`.
+        """
         self.docs += 1
         self.tokens += len(doc)
         self.entities.update(entity.label_ for entity in doc.ents)
         self.docs_without_entities += not doc.ents
-
-    def add_misaligned(self, place: str) -> None:
-        """Count an entity that does not end where tokens end."""
-        self.misaligned += 1
-        self.misaligned_places = [*self.misaligned_places, place][:_PLACES_SHOWN]
 
 
 def read_docs(
@@ -86,24 +91,31 @@ def read_docs(
     part: tuple[float, float] = (0.0, 1.0),
     report: Optional[ReadReport] = None,
 ) -> Iterator[Doc]:
-    """Docs of an annotated file, or of every file of a folder in the order of their names.
+    """Read the docs of an annotated file, or of every file of a folder in the order of their names.
 
-    path: the file or folder; hidden files of a folder are left out.
-    nlp: gives the vocabulary, and the tokenizer for files without tokens of their own.
-    format: "conll", "csv", "inline" or "auto".
-    n_sents: sentences per Doc, never beyond the end of a document that the file marks. 0 makes a Doc of each
-        document, or of each sentence where the file marks no documents.
-    part: where to begin and to stop in each file, as fractions of its sentences.
-    report: counts what is read, while the Docs are taken.
+    Args:
+        path (Path): The file or the folder. Hidden files of a folder are skipped.
+        nlp (Language): The pipeline, for its vocabulary, and for its tokenizer if a file does not give tokens.
+        format (str): "conll", "csv", "inline" or "auto".
+        n_sents (int): Sentences per doc. A doc never crosses the end of a document that the file marks. 0 makes one doc
+            of each document, or of each sentence if the file marks no documents.
+        part (tuple[float, float]): Where to start and stop in each file, as fractions of its sentences.
+        report (Optional[ReadReport]): Counts what is read while the docs are consumed.
 
-    Raises CorpusError for a file that breaks its format, FileNotFoundError for a missing file or an empty
-    folder, ValueError for arguments out of range.
+    Yields:
+        Doc: The next doc, with sentence starts and entities.
+
+    Raises:
+        CorpusError: If a file breaks its format.
+        FileNotFoundError: If the file is missing or the folder is empty.
+        ValueError: If an argument is out of range, or the part has no sentences.
     """
     if n_sents < 0:
         raise ValueError(f"expected n_sents of 0 or more, found {n_sents}")
     if not 0.0 <= part[0] < part[1] <= 1.0:
         raise ValueError(f"expected fractions with 0 <= from < to <= 1, found from {part[0]} to {part[1]}")
     report = ReadReport() if report is None else report
+    is_empty = True
     for name in _files(path):
         file = read_file(name, format)
         first, last = (round(fraction * len(file.sentences)) for fraction in part)
@@ -115,16 +127,25 @@ def read_docs(
             for start in range(0, len(document), size):
                 doc = _make_doc(nlp, file, document[start : start + size], report)
                 report.add_doc(doc)
+                is_empty = False
                 yield doc
+    if is_empty:
+        raise ValueError(f"{path}: expected sentences from {part[0]} to {part[1]}, found none")
 
 
 def create_annotated_text_reader(path: Optional[Path], format: str = "auto", n_sents: int = 0) -> "AnnotatedText":
-    """The reader ``spacy-lstm-ner.AnnotatedText.v1``: trains on annotated text without converting it first.
+    """Create the reader `spacy-lstm-ner.AnnotatedText.v1`, which trains on annotated text without converting it.
 
-    path: a file or a folder of files.
-    format: "conll", "csv", "inline" or "auto".
-    n_sents: sentences per Doc, 0 for whole documents; see `read_docs`.
-    Raises ValueError if no path is given, as happens when a config's path is left at null.
+    Args:
+        path (Optional[Path]): A file or a folder of files.
+        format (str): "conll", "csv", "inline" or "auto".
+        n_sents (int): Sentences per doc; 0 for whole documents, see `read_docs`.
+
+    Returns:
+        AnnotatedText: The reader.
+
+    Raises:
+        ValueError: If there is no path, because the config leaves it at null.
     """
     if path is None:
         raise ValueError("spacy-lstm-ner.AnnotatedText.v1: expected the path of annotated text, found none")
@@ -132,16 +153,28 @@ def create_annotated_text_reader(path: Optional[Path], format: str = "auto", n_s
 
 
 class AnnotatedText:
-    """Examples from annotated text; a call reads the text anew."""
+    """Examples from annotated text. Each call reads the text again."""
 
     def __init__(self, path: Path, format: str, n_sents: int) -> None:
+        """Keep where and how to read; nothing is read yet.
+
+        Args:
+            path (Path): A file or a folder of files.
+            format (str): "conll", "csv", "inline" or "auto".
+            n_sents (int): Sentences per doc; 0 for whole documents.
+        """
         self.path, self.format, self.n_sents = path, format, n_sents
 
     def __call__(self, nlp: Language) -> Iterator[Example]:
-        """Examples whose predicted side is tokenized by `nlp`, as those of spaCy's own corpus reader.
+        """Read the examples. Like spaCy's own reader, it tokenizes the predicted side with `nlp`.
 
-        nlp: the pipeline to be trained or evaluated.
-        Warns at the end if tags were repaired or entities became missing annotation.
+        Warns at the end if tags were repaired or if entities became missing annotation.
+
+        Args:
+            nlp (Language): The pipeline to train or to evaluate.
+
+        Yields:
+            Example: The next example.
         """
         report = ReadReport()
         for reference in read_docs(self.path, nlp, self.format, self.n_sents, report=report):
@@ -149,22 +182,22 @@ class AnnotatedText:
             words = [token.text for token in reference]
             predicted = Doc(nlp.vocab, words=words) if unknown_spaces else nlp.make_doc(reference.text)
             yield Example(predicted, reference)
-        if report.repaired:
+        if report.repaired.count:
             warnings.warn(
-                f"{self.path}: {report.repaired} tags broke the scheme and were repaired, the first at "
-                f"{report.repaired_places[0]}",
+                f"{self.path}: {report.repaired.count} tags broke the scheme and were repaired, the first at "
+                f"{report.repaired.examples[0]}",
                 stacklevel=2,
             )
-        if report.misaligned:
+        if report.misaligned.count:
             warnings.warn(
-                f"{self.path}: {report.misaligned} entities do not end where tokens end and are missing, "
-                f"the first at {report.misaligned_places[0]}",
+                f"{self.path}: {report.misaligned.count} entities do not end where tokens end and are missing, "
+                f"the first at {report.misaligned.examples[0]}",
                 stacklevel=2,
             )
 
 
 def _files(path: Path) -> list[Path]:
-    """The files to read at `path`."""
+    """The files to read."""
     if not path.is_dir():
         return [path]
     files = sorted(name for name in path.iterdir() if name.is_file() and not name.name.startswith("."))
@@ -174,10 +207,10 @@ def _files(path: Path) -> list[Path]:
 
 
 def _documents(file: AnnotatedFile, sentences: Sequence[Sentence]) -> list[list[Sentence]]:
-    """Sentences by document; each for itself if the file marks no documents."""
+    """Group sentences by document; one sentence each if the file marks no documents."""
     documents: list[list[Sentence]] = []
     for sentence in sentences:
-        # A part of a file may begin amid a document.
+        # A part of a file may start in the middle of a document.
         if sentence.starts_doc or not file.marks_documents or not documents:
             documents.append([])
         documents[-1].append(sentence)
@@ -185,7 +218,7 @@ def _documents(file: AnnotatedFile, sentences: Sequence[Sentence]) -> list[list[
 
 
 def _make_doc(nlp: Language, file: AnnotatedFile, sentences: Sequence[Sentence], report: ReadReport) -> Doc:
-    """A Doc of some sentences, with their starts and entities; a token of no entity counts as outside."""
+    """Make a doc of sentences, with their starts and entities. Tokens outside of entities are annotated as O."""
     offsets = [0]
     for sentence in sentences:
         offsets.append(offsets[-1] + len(sentence.text) + 1)
@@ -193,8 +226,8 @@ def _make_doc(nlp: Language, file: AnnotatedFile, sentences: Sequence[Sentence],
         doc = nlp.tokenizer(" ".join(sentence.text for sentence in sentences))
     else:
         words = [word for sentence in sentences for word in sentence.words or ()]
-        # The file does not say where the spaces were. A doc that is marked so keeps its words when it is read by
-        # spacy.Corpus, as after `spacy convert`, instead of being tokenized again.
+        # The file does not say where the spaces were. A doc without known spaces keeps its words when spacy.Corpus
+        # reads it, as after `spacy convert`, instead of being tokenized again.
         doc = Doc(nlp.vocab, words=words)
     token_offsets = [token.idx for token in doc]
     starts = {bisect_left(token_offsets, offset) for offset in offsets[:-1]}
@@ -208,8 +241,7 @@ def _make_doc(nlp: Language, file: AnnotatedFile, sentences: Sequence[Sentence],
             entity = doc.char_span(offset + start, offset + end, label=label)
             if entity is None:
                 missing.update(_overlapped(doc, offset + start, offset + end))
-                text = sentence.text[start:end]
-                report.add_misaligned(f"{file.path}:{sentence.line}: {label} {text!r}")
+                report.misaligned.add(f"{file.path}:{sentence.line}: {label} {sentence.text[start:end]!r}")
             else:
                 entities.append(entity)
     doc.set_ents(entities, missing=[doc[i : i + 1] for i in sorted(missing)], default="outside")
@@ -217,5 +249,5 @@ def _make_doc(nlp: Language, file: AnnotatedFile, sentences: Sequence[Sentence],
 
 
 def _overlapped(doc: Doc, start: int, end: int) -> Iterable[int]:
-    """Tokens that share a character with the text from `start` to `end`."""
+    """The tokens that share a character with the text from `start` to `end`."""
     return (token.i for token in doc if token.idx < end and token.idx + len(token) > start)

@@ -1,7 +1,7 @@
-"""Word vectors from the files they come in, as a pipeline folder that ``[initialize] vectors`` takes.
+"""Word vectors: read from the usual file formats, written as a pipeline folder for `[initialize] vectors`.
 
-Nothing is dropped silently: a line that breaks the form is an error that names file and line, and words that come
-twice are counted.
+Nothing is dropped silently: a line that breaks the format is an error with file and line, and repeated words are
+counted.
 """
 
 import gzip
@@ -28,22 +28,25 @@ from spacy.vocab import Vocab
 from ..files import save_pipeline
 
 LONGEST_LINE = 2**24
-"""Bytes of a line; a packed file may claim any length with a few of them."""
+"""Bytes of a line. A few bytes of a compressed file can stand for a line of any length."""
 _LARGEST_HEADER = 9
-"""Digits of a number of vectors or dimensions."""
+"""Digits of the number of vectors or of dimensions."""
 _DAMAGED = (EOFError, OSError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile, lzma.LZMAError, struct.error)
 
 
 class VectorFileError(ValueError):
-    """A file of vectors that cannot be read as it is; the message names file, line and remedy."""
+    """A file of vectors that cannot be read. The message names the file, the line and the remedy."""
 
 
 @dataclass(frozen=True)
 class VectorTable:
     """Words and their vectors.
 
-    words (n,): no word twice. rows (n,): the row of each word. data (n_rows, M): the vectors, float32.
-    duplicates: words left out because they came again.
+    Attributes:
+        words (list[str]): The words, each once.
+        rows (NDArray[np.int64]): The row of `data` for each word, shape (n_words,).
+        data (NDArray[np.float32]): The vectors, shape (n_rows, width).
+        duplicates (int): The number of repeated words, which were skipped.
     """
 
     words: list[str]
@@ -52,23 +55,40 @@ class VectorTable:
     duplicates: int = 0
 
     def pruned(self, size: int) -> "VectorTable":
-        """The first `size` vectors and the words that use them."""
+        """Keep only the first vectors.
+
+        Args:
+            size (int): The number of vectors to keep.
+
+        Returns:
+            VectorTable: These vectors and the words that use them.
+        """
         kept = [k for k, row in enumerate(self.rows.tolist()) if row < size]
         return replace(self, words=[self.words[k] for k in kept], rows=self.rows[kept], data=self.data[:size])
 
 
 def read_vectors(source: str, index: Optional[Path] = None, size: Optional[int] = None) -> VectorTable:
-    """Read vectors.
+    """Read word vectors from a text file, a matrix or a pipeline.
 
-    source: a file of one word and its numbers a line, with or without a header of two numbers (GloVe, word2vec and
-        fastText text; also .gz, or .zip with one file in it); or a matrix in NumPy's format (.npy); or a pipeline,
-        by its folder or the name of its package.
-    index: the words of a .npy file, in the order of its rows: a text file of one word a line, or a .parquet file with
-        one column of texts, for which pyarrow or pandas must be installed.
-    size: the number of vectors to keep, the first ones (files list frequent words first); None: all.
+    A text file has a word and its numbers on each line, and may have a header of two numbers (the text format of GloVe,
+    word2vec and fastText). It may be compressed: `.gz`, or `.zip` with one file in it.
 
-    Raises VectorFileError (a ValueError) for a file that breaks its form, FileNotFoundError for a missing one,
-    ValueError for arguments that do not fit, ImportError if a .parquet file cannot be read.
+    Args:
+        source (str): A text file; a matrix in NumPy's format (`.npy`); or a pipeline, as a folder or the name of a
+            package.
+        index (Optional[Path]): The words of a `.npy` matrix, in the order of its rows: a text file with one word a
+            line, or a `.parquet` file with one column of texts (needs pyarrow or pandas).
+        size (Optional[int]): The number of vectors to keep, from the start: files usually list frequent words first.
+            None keeps all.
+
+    Returns:
+        VectorTable: The words and their vectors.
+
+    Raises:
+        VectorFileError: If the file breaks its format. It is a ValueError.
+        FileNotFoundError: If a file is missing.
+        ValueError: If the arguments do not fit together.
+        ImportError: If nothing is installed that reads the `.parquet` file.
     """
     path = Path(source)
     if size is not None and size < 1:
@@ -87,13 +107,18 @@ def read_vectors(source: str, index: Optional[Path] = None, size: Optional[int] 
 
 
 def write_vectors(table: VectorTable, folder: Path, lang: str = "en") -> None:
-    """Write a pipeline without components that has the vectors.
+    """Write a pipeline that has the vectors and no components.
 
-    folder: replaces an older pipeline of this name only when all of it is written. lang: the pipeline's language.
-    Raises FileExistsError if the folder is there and no pipeline.
+    Args:
+        table (VectorTable): The vectors.
+        folder (Path): The folder. An existing pipeline there is replaced when the new one is complete.
+        lang (str): The language of the pipeline.
+
+    Raises:
+        FileExistsError: If the folder exists and contains something other than a pipeline.
     """
     nlp = spacy.blank(lang)
-    # Row by row, as they are read; a .npy file may have them column by column.
+    # Row by row, as rows are looked up; a .npy file may store them column by column.
     data = np.ascontiguousarray(table.data)
     vectors = Vectors(strings=nlp.vocab.strings, data=data, name=f"{lang}_{folder.name}.vectors")
     for word, row in zip(table.words, table.rows.tolist(), strict=True):
@@ -122,7 +147,7 @@ def _read_text(path: Path, size: Optional[int]) -> VectorTable:
                 promised, width = _header(fields, path, line_number)
                 continue
             width = len(fields) - 1
-        # From the right, since words may contain spaces.
+        # Split from the right, since words may contain spaces.
         word, *fields = line.rsplit(separator, width)
         row = _numbers(fields, width, word, f"{path}:{line_number}")
         if word in words:
@@ -136,7 +161,7 @@ def _read_text(path: Path, size: Optional[int]) -> VectorTable:
     if promised is not None and complete and len(words) + duplicates != promised:
         raise VectorFileError(
             f"{path}:1: the header promises {promised} vectors, but the file has {len(words) + duplicates}, the last "
-            f"in line {line_number}. It may be cut off: fetch it again, or delete the header"
+            f"in line {line_number}. It may be incomplete: download it again, or delete the header"
         )
     data = np.frombuffer(numbers, dtype=np.float32).reshape(len(words), width)
     _require_finite(data, list(words), path)
@@ -147,7 +172,7 @@ def _header(fields: list[str], path: Path, line_number: int) -> tuple[int, int]:
     if max(map(len, fields)) > _LARGEST_HEADER:
         raise VectorFileError(
             f"{path}:{line_number}: expected the numbers of vectors and of dimensions, found "
-            f"{' '.join(fields)[:40]}, which no file holds. Correct or delete the line"
+            f"{' '.join(fields)[:40]}, which is too large. Correct or delete the line"
         )
     n_vectors, width = map(int, fields)
     return n_vectors, width
@@ -157,7 +182,8 @@ def _require_finite(data: NDArray[np.float32], words: list[str], path: Path) -> 
     if not np.isfinite(data).all():
         row = int(np.flatnonzero(~np.isfinite(data).all(axis=1))[0])
         raise VectorFileError(
-            f"{path}: row {row} ({words[row][:40]!r}) has a number that is not finite, or too large for 32 bits"
+            f"{path}: row {row} ({words[row][:40]!r}) has a number that is not finite, or too large for 32 bits. "
+            "Correct or delete it"
         )
 
 
@@ -189,12 +215,13 @@ def _decode(raw: bytes, path: Path, line_number: int) -> str:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, packed or not. Raises VectorFileError for a damaged one, and for a line without end."""
+    """The lines of a file, compressed or not. Raises VectorFileError if it is damaged or a line is too long."""
     lines = _unpacked(path) if path.suffix in (".gz", ".zip") else _bounded(path)
     for number, line in enumerate(lines, start=1):
         if len(line) > LONGEST_LINE:
             raise VectorFileError(
-                f"{path}:{number}: expected lines of at most {LONGEST_LINE} bytes, found a longer one. Is it text?"
+                f"{path}:{number}: expected lines of at most {LONGEST_LINE} bytes, found a longer one. "
+                "Check that it is a text file"
             )
         yield line
 
@@ -206,8 +233,8 @@ def _unpacked(path: Path) -> Iterator[bytes]:
         raise
     except _DAMAGED as error:
         raise VectorFileError(
-            f"{path}: cannot be unpacked ({error or type(error).__name__}). It may be cut off, damaged or encrypted: "
-            "fetch it again, or unpack it"
+            f"{path}: cannot be unpacked ({error or type(error).__name__}). It may be incomplete, damaged or "
+            "encrypted: download it again, or unpack it yourself"
         ) from None
 
 
@@ -239,15 +266,15 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
 
 def _read_matrix(path: Path, index: Optional[Path], size: Optional[int]) -> VectorTable:
     if index is None:
-        raise ValueError(f"{path}: a .npy file has no words; name the file that lists them with --index")
+        raise ValueError(f"{path}: a .npy file has no words; name the file that lists them as the index (--index)")
     try:
-        # Mapped, so that the size that it claims costs nothing, and is compared with that of the file.
+        # A memory map needs no memory for the size that the header claims, and compares it with that of the file.
         with np.errstate(over="ignore"):
             matrix = np.lib.format.open_memmap(path, mode="r")
     except OSError:
         raise
     except Exception as error:
-        # What stands in a header can go wrong in more ways than NumPy says.
+        # A damaged header can raise more kinds of errors than NumPy documents.
         raise VectorFileError(f"{path}: expected a matrix in NumPy's format, found something else ({error})") from None
     if matrix.ndim != 2 or matrix.dtype.kind != "f" or not matrix.size:
         raise VectorFileError(
@@ -299,7 +326,7 @@ def _parquet_columns(index: Path) -> dict[str, list[Any]]:
     except ImportError:
         raise ImportError(
             f"{index}: a .parquet file needs pyarrow (pip install pyarrow). Or write the words into a text file, one a "
-            "line, and name that with --index"
+            "line, and use that as the index (--index)"
         ) from None
 
 
@@ -312,7 +339,7 @@ def _read_vocab(folder: Path) -> Vocab:
     except OSError:
         raise
     except Exception as error:
-        # spaCy's readers raise whatever the libraries below them say.
+        # spaCy's readers pass on the errors of several libraries.
         raise VectorFileError(
             f"{folder}: its vocabulary cannot be read ({type(error).__name__}: {str(error)[:80]}); it may be damaged"
         ) from None
@@ -322,13 +349,13 @@ def _pipeline_table(source: str, vocab: Vocab) -> VectorTable:
     vectors = vocab.vectors
     if vectors.mode == Mode.floret:
         raise VectorFileError(
-            f"{source}: its vectors are of floret's kind, which has no words to convert. Name the pipeline itself in "
+            f"{source}: its vectors are in floret mode, which has no words to convert. Use the pipeline itself as "
             "[initialize] vectors"
         )
     if not vectors.shape[1] or not vectors.n_keys:
         raise VectorFileError(f"{source}: this pipeline has no vectors")
     entries = sorted((row, vocab.strings[key]) for key, row in vectors.key2row.items())
-    # Rows that no word uses go.
+    # Drop the rows that no word uses.
     used, rows = np.unique(np.array([row for row, _ in entries]), return_inverse=True)
     if used[-1] >= len(vectors.data):
         raise VectorFileError(

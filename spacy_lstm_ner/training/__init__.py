@@ -1,0 +1,1 @@
+"""Training with checkpoints, and the data that a config trains on."""

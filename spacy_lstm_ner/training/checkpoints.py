@@ -1,12 +1,12 @@
-"""Checkpoints of training: all that a later process needs to go on as if nothing had happened.
+"""Checkpoints: everything that another process needs to continue a run of training.
 
-A checkpoint is a folder ``step-N``, for N steps done, that appears when all of it is written.
+A checkpoint is a folder `step-N`, where N is the number of completed steps. It appears when all of it is written.
 
-pipeline/          the pipeline with the weights themselves; `model-last` has their averages
-optimizer.msgpack  moments, averages and counts of updates, by component, layer and parameter
-progress.json      steps, losses, results of evaluations, states of the random number generators
-config.cfg         the config that training was started with
-manifest.json      the SHA-256 of every other file
+pipeline/          The pipeline with the current weights (`model-last` has averaged weights).
+optimizer.msgpack  Moments, averages and numbers of updates, by component, layer and parameter.
+progress.json      Steps, losses, results of evaluations, and states of the random number generators.
+config.cfg         The config that training was started with.
+manifest.json      The SHA-256 of every other file.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import random
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -29,23 +29,28 @@ from ..files import replaced_folder, restore
 from ..pipeline.weights import unpack
 
 KEPT = 2
-"""So many checkpoints are kept: were the last one damaged, there is the one before."""
-
+"""The number of checkpoints to keep. If the last one is damaged, training resumes from the one before."""
 
 _NAME = re.compile(r"step-(\d+)")
 _MOMENTS = ("mom1", "mom2", "averages")
 _COUNTS = ("nr_update", "last_seen")
 Key = Tuple[int, str]
+"""The optimizer's key of a parameter: the ID of its node or shim, and its name."""
 State = Dict[str, Any]
+"""A record that JSON or MessagePack can hold."""
 
 
 # Random numbers
 
 
 def random_state(frameworks: bool = True) -> State:
-    """The states of the global random number generators, in what JSON can hold.
+    """Read the states of the global random number generators of Python and NumPy.
 
-    frameworks: PyTorch's too, if it is in use.
+    Args:
+        frameworks (bool): Whether to include PyTorch's, if it is loaded.
+
+    Returns:
+        State: The states, in a form that JSON can hold.
     """
     version, numbers, gauss = random.getstate()
     state = np.random.get_state(legacy=False)
@@ -60,7 +65,11 @@ def random_state(frameworks: bool = True) -> State:
 
 
 def set_random_state(state: State) -> None:
-    """Put the global random number generators into a state that `random_state` gave."""
+    """Set the states of the global random number generators.
+
+    Args:
+        state (State): What `random_state` returned.
+    """
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
     numpy_state = state["numpy"]
@@ -75,7 +84,15 @@ def set_random_state(state: State) -> None:
 
 
 def pack_optimizer(nlp: Language, optimizer: Optimizer) -> bytes:
-    """What an optimizer remembers of the parameters of a pipeline. Schedules are not part of it."""
+    """Serialize what an optimizer remembers of the parameters of a pipeline. Schedules are not part of it.
+
+    Args:
+        nlp (Language): The pipeline.
+        optimizer (Optimizer): The optimizer.
+
+    Returns:
+        bytes: Moments, averages and counts, by names that another process can find again.
+    """
     names = _names(nlp)
     found: State = {}
     for field in _MOMENTS:
@@ -84,7 +101,7 @@ def pack_optimizer(nlp: Language, optimizer: Optimizer) -> bytes:
     for field in _COUNTS:
         kept = getattr(optimizer, field)
         found[field] = {names(key): int(count) for key, count in kept.items() if names(key) is not None}
-    # A parameter without a gradient is left alone by an update, one with a gradient of zero is not.
+    # An update skips a parameter without a gradient, but not one with a gradient of zero.
     found["gradients"] = [
         names((node.id, name)) for _, _, node in _layers(nlp) for name in node.param_names if node.has_grad(name)
     ]
@@ -92,9 +109,18 @@ def pack_optimizer(nlp: Language, optimizer: Optimizer) -> bytes:
 
 
 def unpack_optimizer(data: bytes, nlp: Language, optimizer: Optimizer) -> List[str]:
-    """Give an optimizer what `pack_optimizer` kept. RETURNS: names of the parameters that have a gradient.
+    """Give an optimizer what `pack_optimizer` serialized.
 
-    Raises ValueError if it does not fit the pipeline.
+    Args:
+        data (bytes): The serialized memory.
+        nlp (Language): The pipeline.
+        optimizer (Optimizer): The optimizer.
+
+    Returns:
+        List[str]: The names of the parameters that have a gradient, for `allocate_gradients`.
+
+    Raises:
+        ValueError: If the memory does not fit the pipeline.
     """
     found, keys = unpack(data), _keys(nlp)
     for field in _MOMENTS:
@@ -112,7 +138,12 @@ def unpack_optimizer(data: bytes, nlp: Language, optimizer: Optimizer) -> List[s
 
 
 def allocate_gradients(nlp: Language, names: List[str]) -> None:
-    """Give parameters a gradient of zero, as they have after an update."""
+    """Give parameters a gradient of zero, as after an update.
+
+    Args:
+        nlp (Language): The pipeline.
+        names (List[str]): The parameters, as `unpack_optimizer` returned them.
+    """
     chosen = set(names)
     name_of = _names(nlp)
     for _, _, node in _layers(nlp):
@@ -122,7 +153,7 @@ def allocate_gradients(nlp: Language, names: List[str]) -> None:
 
 
 def _layers(nlp: Language) -> Iterator[Tuple[str, int, Model[Any, Any]]]:
-    """Component, number and layer of all models of a pipeline."""
+    """The layers of all models of a pipeline, each with the name of its component and its number there."""
     for pipe, component in nlp.components:
         model = getattr(component, "model", None)
         if isinstance(model, Model):
@@ -130,8 +161,8 @@ def _layers(nlp: Language) -> Iterator[Tuple[str, int, Model[Any, Any]]]:
                 yield pipe, k, node
 
 
-def _names(nlp: Language) -> Any:
-    """key of an optimizer -> name that a process which loads the pipeline can find again, or None."""
+def _names(nlp: Language) -> Callable[[Key], Optional[str]]:
+    """Map a key of the optimizer to a name that another process can find again, or to None."""
     places: Dict[Any, List[Any]] = {}
     for pipe, k, node in _layers(nlp):
         for name in node.param_names:
@@ -140,15 +171,15 @@ def _names(nlp: Language) -> Any:
             places.setdefault(shim.id, [pipe, k, j])
 
     def name_of(key: Key) -> Optional[str]:
-        # What the layers of other frameworks call their parameters, only they know.
+        # A shim wraps a model of another framework, which alone knows its parameters.
         place = places.get(key, places.get(key[0]))
         return None if place is None else json.dumps([*place, key[1]])
 
     return name_of
 
 
-def _keys(nlp: Language) -> Any:
-    """The way back: name -> key, and the parameter if it is one of Thinc's."""
+def _keys(nlp: Language) -> Callable[[str], Tuple[Key, Any]]:
+    """Map such a name to the key of the optimizer, and to the parameter if it is one of Thinc's."""
     nodes = {(pipe, k): node for pipe, k, node in _layers(nlp)}
 
     def key_of(text: str) -> Tuple[Key, Any]:
@@ -168,7 +199,7 @@ def _numpy(array: Any) -> Any:
 
 
 def _like(parameter: Any, array: Any) -> Any:
-    """A copy of an array where the parameter is."""
+    """Copy an array to the device of a parameter."""
     like = np.empty_like if isinstance(parameter, np.ndarray) else sys.modules["cupy"].empty_like
     copy = like(parameter, shape=array.shape, dtype=array.dtype)
     copy[...] = array if isinstance(parameter, np.ndarray) else sys.modules["cupy"].asarray(array)
@@ -179,10 +210,17 @@ def _like(parameter: Any, array: Any) -> Any:
 
 
 def write_checkpoint(folder: Path, nlp: Language, optimizer: Optimizer, config: Config, progress: State) -> Path:
-    """Write a checkpoint into a folder of them, and remove all but the last ones there.
+    """Write a checkpoint, and remove old checkpoints.
 
-    progress: has the number of steps done as "steps"; see `training`.
-    RETURNS: the checkpoint.
+    Args:
+        folder (Path): The folder of the checkpoints.
+        nlp (Language): The pipeline.
+        optimizer (Optimizer): The optimizer.
+        config (Config): The config that training was started with.
+        progress (State): The record of the training so far, with the number of completed steps as "steps".
+
+    Returns:
+        Path: The new checkpoint.
     """
     path = folder / f"step-{progress['steps']}"
     with replaced_folder(path) as new:
@@ -192,7 +230,7 @@ def write_checkpoint(folder: Path, nlp: Language, optimizer: Optimizer, config: 
         config.to_disk(new / "config.cfg")
         (new / "manifest.json").write_text(json.dumps({"sha256": _hashes(new)}, indent=2), encoding="utf-8")
     for older in list_checkpoints(folder)[KEPT:]:
-        # The name goes first: while it is being removed it is none.
+        # It is renamed first, so that a half-removed folder is not taken for a checkpoint.
         gone = older.with_name(f".{older.name}.gone")
         older.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
@@ -200,7 +238,14 @@ def write_checkpoint(folder: Path, nlp: Language, optimizer: Optimizer, config: 
 
 
 def list_checkpoints(folder: Path) -> List[Path]:
-    """The checkpoints of a folder, the last one first."""
+    """List checkpoints, and clean up after a run that was killed while it wrote or removed one.
+
+    Args:
+        folder (Path): The folder of the checkpoints.
+
+    Returns:
+        List[Path]: The checkpoints, the last one first.
+    """
     if not folder.is_dir():
         return []
     for left in list(folder.glob(".step-*")):
@@ -214,7 +259,14 @@ def list_checkpoints(folder: Path) -> List[Path]:
 
 
 def check_checkpoint(path: Path) -> None:
-    """Raise ValueError, naming the file, if a checkpoint is not as it was written."""
+    """Compare a checkpoint with its manifest.
+
+    Args:
+        path (Path): The checkpoint.
+
+    Raises:
+        ValueError: If a file is missing, added or changed. The message names it.
+    """
     try:
         expected = json.loads((path / "manifest.json").read_bytes())["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -222,11 +274,18 @@ def check_checkpoint(path: Path) -> None:
     found = _hashes(path)
     changed = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
     if changed:
-        raise ValueError(f"{path}: {', '.join(changed[:3])} is not as it was written; the checkpoint is damaged")
+        raise ValueError(f"{path}: {', '.join(changed[:3])} differs from the manifest; the checkpoint is damaged")
 
 
 def read_progress(path: Path) -> State:
-    """What a checkpoint says of how far training was."""
+    """Read the record of the training up to a checkpoint.
+
+    Args:
+        path (Path): The checkpoint.
+
+    Returns:
+        State: Steps, losses, results of evaluations, and states of the random number generators.
+    """
     return dict(json.loads((path / "progress.json").read_bytes()))
 
 
@@ -238,4 +297,4 @@ def _hashes(folder: Path) -> Dict[str, str]:
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{type(value).__name__} cannot be kept in a checkpoint: {value!r}")
+    raise TypeError(f"{type(value).__name__} cannot be stored in a checkpoint: {value!r}")

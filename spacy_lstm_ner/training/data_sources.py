@@ -1,4 +1,4 @@
-"""Where the data of a report comes from: the corpora of a config, or files; read with what their readers say."""
+"""The data that a config trains on, or files in its place, read for a report as training reads them."""
 
 import warnings
 from collections.abc import Callable, Iterable
@@ -11,25 +11,30 @@ import spacy
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
 from spacy.tokens import Doc
-from spacy.training import Corpus, Example
+from spacy.training import Corpus
 from spacy.training.corpus import FILE_TYPE, walk_corpus
 from spacy.util import get_sourced_components, load_config, load_model_from_config, registry, resolve_dot_names
 from thinc.api import Config
 
 from ..annotation.label_data import read_label_data
+from ..data.corpora import Reader, open_corpus
 from ..data.data_report import DataReport, PartReport, compare, examine, skipped_by_corpus
-from ..data.reader import AnnotatedText
 from ..pipeline.component import find_component
-
-Reader = Callable[[Language], Iterable[Example]]
 
 
 @dataclass
-class Sources:
-    """Two readers, and what their data is for.
+class DataSources:
+    """Training and dev data, with the settings that decide what is right in them.
 
-    nlp: the pipeline, or a blank one of the language. incorrect_spans_key: see the component. labels: those given to
-    `initialize`, if any. annotate: what earlier components do to a predicted doc, if they do anything in training.
+    Attributes:
+        nlp (Language): The pipeline of the config, or a blank one.
+        train (Reader): The reader of the training data.
+        dev (Reader): The reader of the dev data.
+        incorrect_spans_key (Optional[str]): The component's setting: the group of `doc.spans` with spans that are known
+            to be wrong.
+        labels (Optional[list[str]]): The labels that the config gives to `initialize`; None if it gives none.
+        annotate (Optional[Callable[[Doc], Doc]]): Applies the components that annotate docs in training before the
+            recognizer does; None if there are none.
     """
 
     nlp: Language
@@ -40,23 +45,38 @@ class Sources:
     annotate: Optional[Callable[[Doc], Doc]] = None
 
 
-def from_files(train: Path, dev: Path, lang: str) -> Sources:
-    """Files in spaCy's binary format or annotated text, or folders of them. lang: the language of the tokenizer."""
-    return Sources(spacy.blank(lang), _reader(train), _reader(dev))
+def sources_from_files(train: Path, dev: Path, lang: str) -> DataSources:
+    """Use files or folders as training and dev data.
+
+    Args:
+        train (Path): Training data in spaCy's binary format, or annotated text.
+        dev (Path): Dev data, likewise.
+        lang (str): The language of the tokenizer.
+
+    Returns:
+        DataSources: The data.
+
+    Raises:
+        FileNotFoundError: If there is no such file or folder.
+    """
+    return DataSources(spacy.blank(lang), open_corpus(train), open_corpus(dev))
 
 
-def _reader(path: Path) -> Reader:
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file or folder")
-    binary = next(path.rglob(f"*{FILE_TYPE}"), None) is not None if path.is_dir() else path.suffix == FILE_TYPE
-    return Corpus(path) if binary else AnnotatedText(path, "auto", 0)
+def sources_from_config(path: Path, overrides: dict[str, Any], component: Optional[str] = None) -> DataSources:
+    """Use the corpora that a config trains and evaluates on.
 
+    Args:
+        path (Path): The config.
+        overrides (dict[str, Any]): Settings that replace those of the config, by dotted name.
+        component (Optional[str]): The name of the recognizer to check the data for; None for the first one of the
+            pipeline.
 
-def from_config(path: Path, overrides: dict[str, Any], component: Optional[str] = None) -> Sources:
-    """The corpora that a config trains and evaluates on.
+    Returns:
+        DataSources: The data.
 
-    overrides: settings by dotted name. component: the recognizer that they are for; None: the first of the pipeline.
-    Raises ValueError if the config is not valid or has no such component, OSError if a file is missing.
+    Raises:
+        ValueError: If the config is not valid, or has no such component.
+        OSError: If a file is missing.
     """
     raw = load_config(path, overrides=overrides)
     nlp = load_model_from_config(raw, auto_fill=True)
@@ -65,27 +85,27 @@ def from_config(path: Path, overrides: dict[str, Any], component: Optional[str] 
     train, dev = resolve_dot_names(config, [training["train_corpus"], training["dev_corpus"]])
     pipe = find_component(nlp, component)
     name = pipe.name
-    labels = _settings(config, name).get("labels")
-    return Sources(
+    labels = _initialize_settings(config, name).get("labels")
+    return DataSources(
         nlp,
         train,
         dev,
         pipe.cfg["incorrect_spans_key"],
         None if labels is None else read_label_data(name, labels),
-        _annotate(nlp, config, name, training["annotating_components"], get_sourced_components(raw)),
+        _annotating(nlp, config, name, training["annotating_components"], get_sourced_components(raw)),
     )
 
 
-def _settings(config: Config, name: str) -> dict[str, Any]:
+def _initialize_settings(config: Config, name: str) -> dict[str, Any]:
     """The settings of a component in [initialize.components]."""
     settings = config["initialize"]["components"].get(name, {})
     return dict(registry.resolve({"settings": settings})["settings"])
 
 
-def _annotate(
+def _annotating(
     nlp: Language, config: Config, name: str, annotating: Iterable[str], sourced: Iterable[str]
 ) -> Optional[Callable[[Doc], Doc]]:
-    """What the annotating components before the recognizer do, as far as they work without being trained first."""
+    """Apply the annotating components before the recognizer, except those that have to be trained first."""
     pipes = []
     for other in nlp.pipe_names[: nlp.pipe_names.index(name)]:
         pipe: Any = nlp.get_pipe(other)
@@ -93,18 +113,27 @@ def _annotate(
         if other not in annotating or (trainable and other not in sourced):
             continue
         if hasattr(pipe, "initialize") and other not in sourced:
-            pipe.initialize(lambda: [], nlp=nlp, **_settings(config, other))
+            pipe.initialize(lambda: [], nlp=nlp, **_initialize_settings(config, other))
         pipes.append(pipe)
     return (lambda doc: reduce(lambda done, pipe: pipe(done), pipes, doc)) if pipes else None
 
 
-def report(sources: Sources) -> DataReport:
-    """Read both parts once, and say what they hold. What stops a reader is an error of the report."""
+def report_data(sources: DataSources) -> DataReport:
+    """Read the training and the dev data once, and report what is in them.
+
+    An error that stops a reader does not stop the report: it is one of the report's errors.
+
+    Args:
+        sources (DataSources): The data.
+
+    Returns:
+        DataReport: The counts, errors and warnings.
+    """
     train, dev = _part(sources, sources.train), _part(sources, sources.dev)
     return compare(train, dev, sources.labels)
 
 
-def _part(sources: Sources, reader: Reader) -> PartReport:
+def _part(sources: DataSources, reader: Reader) -> PartReport:
     part = PartReport()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -113,7 +142,7 @@ def _part(sources: Sources, reader: Reader) -> PartReport:
                 files = walk_corpus(reader.path, FILE_TYPE)
                 part.max_length = reader.max_length
                 part.skipped = skipped_by_corpus(reader, reader.read_docbin(sources.nlp.vocab, files))
-                # Else a warning about the files would come twice.
+                # The files are read again below, with the same warnings.
                 caught.clear()
             examine(reader(sources.nlp), sources.incorrect_spans_key, sources.annotate, part)
         except (ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Going on with a run of training: which checkpoint, and whether it is one of the same run."""
+"""Resuming a run of training: which checkpoint to take, and whether it belongs to the same run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,18 +13,28 @@ from .checkpoints import check_checkpoint, list_checkpoints, read_progress, unpa
 
 DIR_CHECKPOINTS = "checkpoints"
 
-
 _MAY_CHANGE = ("paths.", "initialize.", "training.max_steps", "training.patience", "training.logger")
-"""Settings that a resumed run may have otherwise; so may the paths of corpora, since their content is compared."""
+"""Settings that a resumed run may change. The paths of corpora may change too, since their content is compared."""
 
 
 class Resumption:
-    """A checkpoint to go on from: its pipeline, and the record of how far training was."""
+    """A checkpoint to resume from.
+
+    Attributes:
+        path (Path): The folder of the checkpoint.
+        progress (Dict[str, Any]): The record of the training so far, see `read_progress`.
+        nlp (Language): The pipeline of the checkpoint, with the changes of the new config.
+    """
 
     def __init__(self, path: Path, config: Config) -> None:
-        """Load a checkpoint. config: of the run that goes on.
+        """Load a checkpoint.
 
-        Raises ValueError if the checkpoint is damaged or the config says something else than that of the checkpoint.
+        Args:
+            path (Path): The folder of the checkpoint.
+            config (Config): The config of the resumed run.
+
+        Raises:
+            ValueError: If the checkpoint is damaged, or settings differ that must not change.
         """
         check_checkpoint(path)
         self.path, self.progress = path, read_progress(path)
@@ -34,36 +44,59 @@ class Resumption:
             _adopt(self.nlp.config[name], config.get(name, {}))
 
     def restore_optimizer(self, optimizer: Optimizer) -> List[str]:
-        """Fill the optimizer. RETURNS: names of the parameters that have a gradient."""
+        """Give the optimizer the moments, averages and counts of the checkpoint.
+
+        Args:
+            optimizer (Optimizer): The optimizer.
+
+        Returns:
+            List[str]: The names of the parameters that have a gradient, for `allocate_gradients`.
+
+        Raises:
+            ValueError: If the optimizer's memory does not fit the pipeline.
+        """
         return unpack_optimizer((self.path / "optimizer.msgpack").read_bytes(), self.nlp, optimizer)
 
 
 def find_resumption(output: Path, config: Config, warn: Callable[[str], None]) -> Optional[Resumption]:
-    """The last checkpoint of a run that is whole; None if there is none at all.
+    """Load the last undamaged checkpoint of a run.
 
-    output: the run's output folder. warn: is told of checkpoints that were damaged.
-    Raises ValueError if all of them are damaged, or the config is another.
+    Args:
+        output (Path): The output folder of the run.
+        config (Config): The config of the resumed run.
+        warn (Callable[[str], None]): Called with a message for each damaged checkpoint.
+
+    Returns:
+        Optional[Resumption]: The checkpoint; None if the run has none.
+
+    Raises:
+        ValueError: If all checkpoints are damaged, or settings differ that must not change.
     """
     paths = list_checkpoints(output / DIR_CHECKPOINTS)
     for path in paths:
         try:
             check_checkpoint(path)
         except ValueError as error:
-            warn(f"{error}. Trying the one before")
+            warn(f"{error}. Trying the previous one")
             continue
         return Resumption(path, config)
     if paths:
-        raise ValueError(f"{output / DIR_CHECKPOINTS}: no checkpoint is whole; remove the folder to start anew")
+        raise ValueError(f"{output / DIR_CHECKPOINTS}: all checkpoints are damaged; remove the folder to start again")
     return None
 
 
 def restore_output(output: Path) -> None:
-    """Undo what a run that was killed left in its output folder."""
+    """Restore the pipelines in an output folder if a run was killed while it replaced them.
+
+    Args:
+        output (Path): The output folder of the run.
+    """
     for name in (DIR_MODEL_BEST, DIR_MODEL_LAST):
         restore(output / name)
 
 
 def _compare_configs(old: Config, new: Config, path: Path) -> None:
+    """Raise ValueError if settings differ that must not change."""
     before, after = _flat(old.interpolate()), _flat(new.interpolate())
     changed = [
         name
@@ -76,13 +109,13 @@ def _compare_configs(old: Config, new: Config, path: Path) -> None:
         name = changed[0]
         raise ValueError(
             f"{path}: training was started with another config: {', '.join(changed[:5])} differ ({name} was "
-            f"{before.get(name)}, and is {after.get(name)}). Resume with the same config, or start anew in another "
+            f"{before.get(name)}, and is {after.get(name)}). Resume with the same config, or start again in another "
             "folder"
         )
 
 
 def _adopt(old: Dict[str, Any], new: Dict[str, Any]) -> None:
-    """Change what is otherwise in a new config, and leave the rest in its order."""
+    """Change the settings that differ in a new config, and keep the others in their order."""
     for key, value in new.items():
         if isinstance(value, dict) and isinstance(old.get(key), dict):
             _adopt(old[key], value)
@@ -91,6 +124,7 @@ def _adopt(old: Dict[str, Any], new: Dict[str, Any]) -> None:
 
 
 def _flat(config: Any, prefix: str = "") -> Dict[str, Any]:
+    """The settings by dotted name."""
     found: Dict[str, Any] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"

@@ -36,11 +36,11 @@ def convert(path):
 def test_inside_without_begin(tmp_path):
     iob1, report = read(written(tmp_path, "Ann I-per\nBell I-per\nBo B-per\nYork I-geo\nran O\n"))
     assert [(ent.text, ent.label_) for ent in iob1[0].ents] == [("Ann Bell", "per"), ("Bo", "per"), ("York", "geo")]
-    assert report.schemes == {"IOB1": 1} and not report.repaired
+    assert report.schemes == {"IOB1": 1} and not report.repaired.count
     path = written(tmp_path, "Ann B-per\nBell I-per\nran O\n\nYork I-geo\nBo B-per\nCy B-per\nran O\n")
     iob2, report = read(path)
     assert [(ent.text, ent.label_) for ent in iob2[1].ents] == [("York", "geo"), ("Bo", "per"), ("Cy", "per")]
-    assert report.repaired_places == [f"{path}:5: I-geo"]
+    assert report.repaired.examples == [f"{path}:5: I-geo"]
     said, code = convert(path)
     assert code == 0 and "Repaired tags 1" in said and ":5: I-geo" in said
 
@@ -54,7 +54,7 @@ def test_last_without_begin(tmp_path):
     path = written(tmp_path, "Ann U-per\nso O\nBell E-per\n".replace("E-", "L-"))
     docs, report = read(path)
     assert [ent.text for ent in docs[0].ents] == ["Ann", "Bell"]
-    assert report.repaired_places == [f"{path}:3: L-per"]
+    assert report.repaired.examples == [f"{path}:3: L-per"]
 
 
 def test_mixed_schemes(tmp_path):
@@ -108,7 +108,7 @@ def test_what_max_length_leaves_out(tmp_path):
     arguments = ["debug-data", str(config), "--paths.train", str(path), "--paths.dev", str(path)]
     result = CliRunner().invoke(cli.app, [*arguments, "--corpora.train.max_length", "5"])
     said = " ".join(result.output.split())
-    assert "train: 2 docs or sentences are skipped, being max_length or longer (5 tokens)" in said
+    assert "train: 2 docs or sentences are skipped, because they have max_length (5) tokens or more" in said
     assert "doc of 7 tokens without sentences, 'a b c d e f g'; sentence of 5 tokens, 'one two three four.'" in said
 
 
@@ -117,7 +117,7 @@ BROKEN = {
     "tabs and spaces": ("Ann Bell\tB-per\nran off O\n", 2, "expected 2 columns as in line 1, found 3: 'ran off O'"),
     "one column": ("Ann\nran\n", 1, "expected a word and a tag, found 1 column: 'Ann'"),
     "no tag": ("Ann B-per\nran VBD\n", 2, "expected the tag O, or one of B- I- L- U- E- S- with a label, found 'VBD'"),
-    "empty label": ("Ann B-\n", 1, "expected a label behind the prefix of a tag, found 'B-'"),
+    "empty label": ("Ann B-\n", 1, "expected a label after the prefix of a tag, found 'B-'"),
     "tag alone": ("Ann\tB-per\n\tO\n", 2, "expected a word in the first column, found none"),
     "nothing": ("\n\n", 1, "expected at least one sentence, found none"),
 }

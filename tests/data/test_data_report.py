@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from spacy_lstm_ner import cli
 from spacy_lstm_ner.data.data_report import PartReport, compare, examine
-from spacy_lstm_ner.training.data_sources import from_config, from_files, report
+from spacy_lstm_ner.training.data_sources import report_data, sources_from_config, sources_from_files
 
 DATA = os.environ.get("LSTM_NER_DATA")
 GOOD = [(f"Ann met Bob {k} times", [(0, 3, "per"), (8, 11, "per")]) for k in range(25)]
@@ -78,9 +78,9 @@ def test_entities_across_sentences_presets_and_contradictions():
     assert part.across_sentences.examples == ["'AnnBell' (per) in 'AnnBellran'"]
     assert part.presets.count == part.contradictions.count == 1
     found = compare(part, part)
-    assert any("1 entities are named as wrong in doc.spans" in error for error in found.errors)
-    assert any("go on across the start of a sentence" in warning for warning in found.warnings)
-    assert any("overlap with other ones of earlier components" in warning for warning in found.warnings)
+    assert any("1 entities are marked as incorrect in doc.spans" in error for error in found.errors)
+    assert any("cross the start of a sentence" in warning for warning in found.warnings)
+    assert any("overlap with entities of earlier components, which are kept" in warning for warning in found.warnings)
 
 
 def test_what_follows_from_labels():
@@ -90,12 +90,12 @@ def test_what_follows_from_labels():
     found = compare(train, dev, ["per", "misc"])
     assert not found.errors and found.overlap == 1
     assert found.warnings == [
-        "1 of 2 docs of dev have a text that is in train too: scores will be better than they are on new text",
+        "1 of 2 docs of dev have a text that is also in train: scores will be better than on new text",
         "labels only in dev, which cannot be learned: org",
         "labels only in train, which dev does not score: geo",
         "labels with fewer than 50 entities in train: geo (1)",
         "labels that are not among those given to initialize: geo, org",
-        "labels given to initialize, without an entity in train: misc",
+        "labels given to initialize that have no entity in train: misc",
     ]
 
 
@@ -113,7 +113,7 @@ def test_what_nothing_can_be_learned_from():
 
 def test_the_command_on_the_same_data_twice(good):
     said, code = debug_data(good[0], good[0])
-    assert code == 0 and "25 of 25 docs of dev have a text that is in train too" in said
+    assert code == 0 and "25 of 25 docs of dev have a text that is also in train" in said
     assert "0 errors, 1 warnings" in said
 
 
@@ -124,7 +124,7 @@ def test_the_command_on_an_empty_dev_set(tmp_path, good):
 
 def test_good_data(tmp_path, good):
     said, code = debug_data(*good, "--json", tmp_path / "report.json")
-    assert code == 0 and "Nothing wrong was found" in said
+    assert code == 0 and "No problems found" in said
     found = json.loads((tmp_path / "report.json").read_text("utf-8"))
     assert found["errors"] == found["warnings"] == [] and found["dev_docs_in_train"] == 0
     assert found["train"]["labels"] == {"per": 50} and found["dev"]["docs"] == 1
@@ -133,7 +133,7 @@ def test_good_data(tmp_path, good):
 def test_annotated_text_and_its_schemes(tmp_path, good):
     path = tmp_path / "train.conll"
     path.write_text("Ann B-per\nBell I-per\n\nYork I-geo\n\nCy B-per\nran O\n", "utf-8")
-    found = report(from_files(path, good[1], "en"))
+    found = report_data(sources_from_files(path, good[1], "en"))
     assert any("1 tags broke the scheme and were repaired, the first at" in warning for warning in found.warnings)
     path.write_text("Ann S-per\n\nBo U-per\n", "utf-8")
     said, code = debug_data(path, good[1])
@@ -143,7 +143,7 @@ def test_annotated_text_and_its_schemes(tmp_path, good):
 def test_what_the_reader_warns_of_is_in_the_report(tmp_path, good):
     path = tmp_path / "train.txt"
     path.write_text("[Ann](per) is hap[py](x)ish.\n" * 2, "utf-8")
-    found = report(from_files(path, good[1], "en"))
+    found = report_data(sources_from_files(path, good[1], "en"))
     assert any("entities do not end where tokens end and are missing" in warning for warning in found.warnings)
 
 
@@ -161,7 +161,7 @@ def test_the_command_on_data_that_is_not_there(tmp_path, good):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["TRAIN"], "expected a config, a file ending in .cfg, with settings; or training data and dev data"),
+        (["TRAIN"], "expected a config (a file ending in .cfg) with settings, or training data and dev data"),
         (["TRAIN", "DEV", "--paths.train", "x"], "expected a config"),
         (["CONFIG", "DEV"], "a config names its own dev data"),
         (["CONFIG", "--nonsense"], "No such option '--nonsense'"),
@@ -189,22 +189,22 @@ def test_a_config_with_labels_and_a_ruler(tmp_path):
     docs[0].spans["wrong"] = [Span(docs[0], 0, 1, label="per")]
     path = write_docs(tmp_path / "train.spacy", docs)
     overrides = {"paths.train": str(path), "paths.dev": str(path)}
-    found = report(from_config(tmp_path / "config.cfg", overrides))
+    found = report_data(sources_from_config(tmp_path / "config.cfg", overrides))
     assert found.parts["train"].presets.count == 25
-    assert found.errors[0].startswith("train: 1 entities are named as wrong in doc.spans: 'Ann' (per)")
-    assert "labels given to initialize, without an entity in train: geo" in found.warnings
+    assert found.errors[0].startswith("train: 1 entities are marked as incorrect in doc.spans: 'Ann' (per)")
+    assert "labels given to initialize that have no entity in train: geo" in found.warnings
     without = spacy.blank("en")
     without.add_pipe("ner")
     without.config.to_disk(tmp_path / "other.cfg")
     with pytest.raises(ValueError, match="no lstm_ner component in the pipeline, which has ner"):
-        from_config(tmp_path / "other.cfg", overrides)
+        sources_from_config(tmp_path / "other.cfg", overrides)
 
 
 def test_the_command_is_mounted_in_spacy(good):
     from spacy.cli._util import app
 
     result = CliRunner().invoke(app, ["lstm-ner", "debug-data", *map(str, good)])
-    assert result.exit_code == 0 and "Nothing wrong was found" in " ".join(result.output.split())
+    assert result.exit_code == 0 and "No problems found" in " ".join(result.output.split())
 
 
 @pytest.mark.slow
@@ -217,7 +217,7 @@ def test_the_command_is_mounted_in_spacy(good):
     ],
 )
 def test_real_corpora(train, dev, entities):
-    found = report(from_files(Path(DATA) / train, Path(DATA) / dev, "en"))
+    found = report_data(sources_from_files(Path(DATA) / train, Path(DATA) / dev, "en"))
     assert not found.errors
     part = found.parts["dev"]
     assert part.gold.entities == part.labels.total() == entities

@@ -17,7 +17,7 @@ from spacy.util import registry
 from spacy_lstm_ner.data.formats import CorpusError, guess_format, read_file
 from spacy_lstm_ner.data.inline import parse_inline
 from spacy_lstm_ner.data.reader import ReadReport, create_annotated_text_reader, read_docs
-from spacy_lstm_ner.data.tag_schemes import Span
+from spacy_lstm_ner.data.tag_schemes import LabelSpan
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "assets" / "embedded"
@@ -120,7 +120,7 @@ def test_conll_latin_1(tmp_path: Path) -> None:
         ("a\nb\n", 1, "expected a word and a tag, found 1 column: 'a'"),
         ("a O\nb X-PER\n", 2, "expected the tag O, or one of B- I- L- U- E- S- with a label, found 'X-PER'"),
         ("a O\nb PER\n", 2, "found 'PER': 'b PER'"),
-        ("a O\nb B-\n", 2, "expected a label behind the prefix of a tag, found 'B-': 'b B-'"),
+        ("a O\nb B-\n", 2, "expected a label after the prefix of a tag, found 'B-': 'b B-'"),
         ("a\tO\nb\t\n", 2, "with a label, found ''"),
         ("a\tO\n\tO\n", 2, r"expected a word in the first column, found none: '\tO'"),
         ("a B-x\nb E-x\n\nc U-x\n", 2, "found those of IOBES (E-) and of BILUO (U-): 'b E-x'"),
@@ -142,8 +142,8 @@ def test_repaired_tags_are_counted_with_their_places(tmp_path: Path, nlp: Langua
     docs, report = read(path, nlp)
     assert [entities(doc) for doc in docs[:2]] == [[("a", "x"), ("c", "x")], [("d", "y"), ("f", "x"), ("g", "y")]]
     assert report.schemes == Counter(IOB2=1)
-    assert report.repaired == 4
-    assert report.repaired_places == [f"{path}:3: I-x", f"{path}:5: I-y", f"{path}:7: I-x"]
+    assert report.repaired.count == 4
+    assert report.repaired.examples == [f"{path}:3: I-x", f"{path}:5: I-y", f"{path}:7: I-x"]
 
 
 # ner_dataset.csv
@@ -177,7 +177,7 @@ def test_csv_encodings(tmp_path: Path, nlp: Language, encoding: str) -> None:
         (HEADER + "1,a,X,O\n,b,O\n", 3, "expected 4 columns as in the header, found 3: ',b,O'"),
         (HEADER + ",a,X,O\n", 2, "expected a sentence number in the first row"),
         (HEADER + "1,,X,O\n", 2, "expected a word in the first column, found none"),
-        (HEADER + "1,a,X,B-\n", 2, "expected a label behind the prefix of a tag, found 'B-'"),
+        (HEADER + "1,a,X,B-\n", 2, "expected a label after the prefix of a tag, found 'B-'"),
         (HEADER + '1,a,X,O\n,"b,X,O\n,c,X,O\n', 3, "expected a row of CSV, found: unexpected end of data"),
         (HEADER + '1,"a\nb",X,O\n', 2, "expected a row in one line, found a quote left open"),
         (
@@ -215,8 +215,8 @@ def test_inline_without_blank_lines_gives_a_doc_per_sentence(tmp_path: Path, nlp
 
 
 def test_inline_brackets_within_an_entity() -> None:
-    assert parse_inline(r"the [\[REC\]](art) tape ]") == ("the [REC] tape ]", [Span(4, 9, "art")])
-    assert parse_inline("[a](x)[b](y)") == ("ab", [Span(0, 1, "x"), Span(1, 2, "y")])
+    assert parse_inline(r"the [\[REC\]](art) tape ]") == ("the [REC] tape ]", [LabelSpan(4, 9, "art")])
+    assert parse_inline("[a](x)[b](y)") == ("ab", [LabelSpan(0, 1, "x"), LabelSpan(1, 2, "y")])
 
 
 PIECES = st.text(st.sampled_from("ab.[]"), min_size=1, max_size=4)
@@ -229,7 +229,7 @@ def test_inline_round_trip(pieces: list[tuple[str, str]]) -> None:
         escaped = piece.replace("[", r"\[").replace("]", r"\]")
         line += f"[{escaped}]({label})" if label else escaped
         if label:
-            spans.append(Span(len(text), len(text) + len(piece), label))
+            spans.append(LabelSpan(len(text), len(text) + len(piece), label))
         text += piece
     assert parse_inline(line) == (text, spans)
 
@@ -249,8 +249,8 @@ def test_inline_round_trip(pieces: list[tuple[str, str]]) -> None:
             "expected ] before the next [, found an entity within an entity",
         ),
         ("fine\nsee Oslo](geo)\n", "expected [ before the ]( of an entity, found none"),
-        ("fine\nsee [](geo)\n", "expected an entity without space at its ends, found []"),
-        ("fine\nsee [Oslo ](geo)\n", "expected an entity without space at its ends, found [Oslo ]"),
+        ("fine\nsee [](geo)\n", "expected an entity without white space at its ends, found []"),
+        ("fine\nsee [Oslo ](geo)\n", "expected an entity without white space at its ends, found [Oslo ]"),
     ],
 )
 def test_bad_markup_is_refused_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
@@ -272,8 +272,8 @@ def test_misaligned_entities_become_missing_and_are_counted(tmp_path: Path, nlp:
     docs, report = read(path, nlp)
     assert entities(docs[0]) == [("Ann", "per")]
     assert [token.ent_iob_ for token in docs[0]] == ["O", "", "O", "B", "O"]
-    assert report.misaligned == 2
-    assert report.misaligned_places == [f"{path}:1: geo 'Lon'", f"{path}:1: geo 'donderry'"]
+    assert report.misaligned.count == 2
+    assert report.misaligned.examples == [f"{path}:1: geo 'Lon'", f"{path}:1: geo 'donderry'"]
 
 
 # Docs and Examples
@@ -397,7 +397,7 @@ def test_embedded_corpus_is_read_without_loss(nlp: Language) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             docs, report = read(ASSETS / f"{split}.txt", nlp)
-        assert report.misaligned == report.repaired == 0
+        assert report.misaligned.count == report.repaired.count == 0
         assert report.documents == report.docs
         assert set(report.entities) == LABELS
         assert sum(len(doc.ents) for doc in docs) == len(mentions(split))
@@ -434,7 +434,7 @@ def test_conll_2003(nlp: Language) -> None:
     docs, report = read(real("conll03/eng.testa"), nlp)
     assert (len(docs), report.documents, report.tokens) == (216, 216, 51_362)
     assert report.entities == Counter(PER=1842, LOC=1837, ORG=1341, MISC=922)
-    assert (report.schemes, report.repaired, report.misaligned) == (Counter(IOB1=1), 0, 0)
+    assert (report.schemes, report.repaired.count, report.misaligned.count) == (Counter(IOB1=1), 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -444,7 +444,7 @@ def test_conll_2003(nlp: Language) -> None:
 def test_wnut_2017(nlp: Language, name: str, posts: int, tokens: int) -> None:
     docs, report = read(real(name), nlp)
     assert (len(docs), report.tokens) == (posts, tokens)
-    assert (report.schemes, report.repaired, report.comments) == (Counter(IOB2=1), 0, 0)
+    assert (report.schemes, report.repaired.count, report.comments) == (Counter(IOB2=1), 0, 0)
 
 
 def test_groningen_meaning_bank(tmp_path: Path, nlp: Language) -> None:
@@ -452,7 +452,7 @@ def test_groningen_meaning_bank(tmp_path: Path, nlp: Language) -> None:
     docs, report = read(path, nlp)
     assert (len(docs), report.tokens, report.entities.total()) == (7470, 163_651, 17_456)
     assert set(report.entities) == LABELS
-    assert (report.schemes, report.repaired) == (Counter(IOB2=1), 0)
+    assert (report.schemes, report.repaired.count) == (Counter(IOB2=1), 0)
     # The copy that people download is latin-1.
     latin = write(tmp_path, path.read_bytes().decode("utf-8").encode("latin-1", "replace") + b",\xe9,NN,O\r\n", "l.csv")
     assert read_file(latin).encoding == "latin-1"

@@ -376,4 +376,4 @@ def test_command_on_bad_input(text, arguments, message, tmp_path):
 def test_command_counts_duplicates(tmp_path):
     path = write(tmp_path / "v.txt", "a 1 2\na 5 5\nb 3 4\n")
     result = CliRunner().invoke(app, ["vectors", path, str(tmp_path / "out")])
-    assert result.exit_code == 0 and "1 words came again" in result.output
+    assert result.exit_code == 0 and "1 repeated words were skipped" in result.output

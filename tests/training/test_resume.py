@@ -198,7 +198,7 @@ def test_other_data(corpus, stopped, tmp_path):
     before = weights(stopped)
     shutil.copy(corpus / "dev.spacy", tmp_path / "other.spacy")
     config = make_config(corpus, {"paths.train": str(tmp_path / "other.spacy")})
-    with pytest.raises(ValueError, match="training data are not those of the checkpoint"):
+    with pytest.raises(ValueError, match="training data is not that of the checkpoint"):
         run(config, stopped, resume=True)
     assert weights(stopped) == before
 
@@ -230,10 +230,10 @@ def test_a_damaged_checkpoint_is_not_taken(name, corpus, stopped, whole):
     shutil.rmtree(before, ignore_errors=True)
 
 
-def test_no_whole_checkpoint(corpus, stopped):
+def test_no_undamaged_checkpoint(corpus, stopped):
     for path in list_checkpoints(stopped / "checkpoints"):
         (path / "progress.json").unlink()
-    with pytest.raises(ValueError, match="no checkpoint is whole"):
+    with pytest.raises(ValueError, match="all checkpoints are damaged"):
         find_resumption(stopped, make_config(corpus), lambda text: None)
 
 
@@ -277,14 +277,16 @@ def test_command(corpus, whole, tmp_path, stopped):
     assert other.exit_code == 1 and "another config" in " ".join(other.output.split())
     result = CliRunner().invoke(app, [*arguments, "--resume"])
     assert result.exit_code == 0, result.output
-    assert "Going on after 20 steps" in " ".join(result.output.split())
+    assert "Resuming after 20 steps" in " ".join(result.output.split())
     assert weights(stopped) == whole("default")[1]
 
 
 def test_a_component_that_rehearses_has_no_checkpoints(corpus, tmp_path):
-    """The model that it keeps to is in no file."""
+    """The teacher is in no file."""
     config = make_config(corpus, {"components.lstm_ner.rehearse_weight": 0.5})
     nlp = init_nlp(config)
-    with pytest.raises(ValueError, match=r"'lstm_ner': rehearse_weight is 0\.5, but the earlier model"):
+    with pytest.raises(
+        ValueError, match=r"'lstm_ner': rehearse_weight is 0\.5, but checkpoints do not have the teacher"
+    ):
         training.train(nlp, tmp_path / "output", config, every=10)
     assert not (tmp_path / "output").exists()
