@@ -42,10 +42,14 @@ TOLERANCE = 1e-9
 class Blocks:
     """Blocks of some chains, in the order of their rows. Together they own every row of these chains once.
 
-    chain (n,): the number of the chain that each block is a piece of.
-    start, end (n,): the first row that each block owns, and the row behind the last.
-    begin, stop (n,): the same with margins.
-    open_start, open_end (n,): whether the chain goes on before `begin`, and behind `stop`.
+    Attributes:
+        chain (Ints): the number of the chain that each block is a piece of (n,).
+        start (Ints): the first row that each block owns (n,).
+        end (Ints): the row behind the last that it owns (n,).
+        begin (Ints): its first row, margins included (n,).
+        stop (Ints): the row behind its last, margins included (n,).
+        open_start (Bools): whether the chain goes on before `begin` (n,).
+        open_end (Bools): whether the chain goes on behind `stop` (n,).
     """
 
     chain: Ints

@@ -21,15 +21,17 @@ from .forward_backward import Lattice, forward_backward
 from .transitions import TransitionParams, Transitions, zero_transitions
 
 FIRST_ROLES = [BILUO.roles.index(role) for role in BILUO.opening]
+"""The numbers of the roles of an entity's first token."""
 
 
 class ExpandedChain(NamedTuple):
     """A chain with copies of labels, and the way back to the labels of the model.
 
-    lattice: the masses of the expanded chain.
-    transitions: the transitions of the model.
-    model_tags (T',): the tag of the model for each tag of the expanded chain.
-    model_labels (L',): the label of the model for each label of the expanded chain.
+    Attributes:
+        lattice (Lattice): the masses of the expanded chain.
+        transitions (Transitions): the transitions of the model.
+        model_tags (Ints): the tag of the model for each tag of the expanded chain (T',).
+        model_labels (Ints): the label of the model for each label of the expanded chain (L',).
     """
 
     lattice: Lattice
@@ -80,10 +82,12 @@ def without_spans(
     Returns:
         ExpandedChain: the sums.
     """
-    labels, copies = _copy_labels(lengths, transitions.scheme.n_labels(transitions.n_tags), forbidden)
+    n_labels = transitions.scheme.n_labels(transitions.n_tags)
+    labels, copies = _copy_labels(lengths, n_labels, forbidden)
     expanded, tags = _expand(transitions, labels)
     mask = np.ones((len(emissions), len(tags)), dtype=bool) if allowed is None else allowed[:, tags]
-    for copy in range(transitions.scheme.n_labels(transitions.n_tags), len(labels)):
+    # Copies begin at the first token of their spans alone, where the label itself may not begin.
+    for copy in range(n_labels, len(labels)):
         for role in FIRST_ROLES:
             mask[:, _tag(copy, role)] = False
     for (start, label), copy in copies.items():
@@ -122,9 +126,8 @@ def _expand(transitions: Transitions, labels: Ints) -> tuple[Transitions, Ints]:
     inside = np.stack(
         [t.inside[scheme.continuing.index(_model_role(role, scheme))][:, labels] for role in BILUO.continuing]
     )
-    return Transitions(
-        BILUO, TransitionParams(t.start[tags], t.end[tags], t.enter[:, tags], t.leave[tags], inside)
-    ), tags
+    params = TransitionParams(t.start[tags], t.end[tags], t.enter[:, tags], t.leave[tags], inside)
+    return Transitions(BILUO, params), tags
 
 
 def _model_role(role: str, scheme: Scheme) -> str:

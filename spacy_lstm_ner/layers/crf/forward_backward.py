@@ -49,9 +49,10 @@ SMALLEST_TOTAL = 1e-40
 class Masses(NamedTuple):
     """Both masses by packed row.
 
-    mass (2, P, T): forward and backward mass; not every row is scaled.
-    total (2, P): their sums.
-    log_scale (P,): log of the factor by which the forward mass changes in this step.
+    Attributes:
+        mass (Floats): forward and backward mass, not scaled at every row (2, P, T).
+        total (Floats): their sums (2, P).
+        log_scale (Floats): log of the factor by which the forward mass changes in this step (P,).
     """
 
     mass: Floats

@@ -18,10 +18,11 @@ from .transitions import TransitionParams, Transitions, dot, minus, path_counts,
 class Gold(NamedTuple):
     """The annotation of the N tokens of a batch.
 
-    tags (N,): the gold tag of each token; MISSING where there is no annotation.
-    allowed (N, T): the tags that constraints allow. None: any.
-    forbidden: spans of which is known only that they are not entities of their label. None: none.
-    not_outside: rows of which is known only that they are in some entity. None: none.
+    Attributes:
+        tags (Ints): the gold tag of each token (N,); MISSING where there is no annotation.
+        allowed (Optional[Bools]): the tags that constraints allow (N, T). None: any.
+        forbidden (Optional[Spans]): spans that are known not to be entities of their label. None: no span.
+        not_outside (Optional[Ints]): rows of tokens that are known to be in some entity. None: no token.
     """
 
     tags: Ints
@@ -68,9 +69,11 @@ class Gold(NamedTuple):
 class Loss(NamedTuple):
     """A loss with its gradients.
 
-    value: the loss in nats.
-    d_emissions (N, T): its gradient for the emissions.
-    d_transitions: its gradient for the parameters of the transitions; None if the head has none.
+    Attributes:
+        value (float): the loss in nats.
+        d_emissions (Floats): its gradient for the emissions (N, T).
+        d_transitions (Optional[TransitionParams]): its gradient for the parameters of the transitions; None if the head
+            has none.
     """
 
     value: float

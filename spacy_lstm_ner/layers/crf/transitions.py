@@ -26,10 +26,12 @@ DENSE_TAGS = 100
 class TransitionParams(NamedTuple):
     """The parameters of the transitions. Counts and gradients of transitions have the same form.
 
-    start (T,), end (T,): score of a tag at the first and at the last token.
-    enter (2, T): score of O or of the first tag of an entity; row 0 after O, row 1 after an entity.
-    leave (T,): added to row 1 of `enter` by the last tag of the entity.
-    inside (C, 2, L): score of each role that continues an entity, after B (0) and after I (1) of the same label.
+    Attributes:
+        start (Floats): score of each tag at the first token (T,).
+        end (Floats): score of each tag at the last token (T,).
+        enter (Floats): score of O or of the first tag of an entity, after O (0) and after an entity (1) (2, T).
+        leave (Floats): added to row 1 of `enter` by the last tag of the entity (T,).
+        inside (Floats): score of each role that continues an entity, after B (0) and I (1) of its label (C, 2, L).
     """
 
     start: Floats
@@ -80,7 +82,7 @@ class Transitions:
         n_tags (int): T.
         opening (Bools): the tags that may be first in a sequence: O and the first tags of entities (T,).
         ending (Bools): the tags that may be the last of an entity (T,).
-        start, end, enter, leave, inside (Floats): exponentials of the parameters of these names.
+        start (Floats): exponential of the parameter (T,); so are `end`, `enter`, `leave` and `inside`.
     """
 
     def __init__(self, scheme: Scheme, params: TransitionParams) -> None:

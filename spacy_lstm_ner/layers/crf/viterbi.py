@@ -139,8 +139,8 @@ def _surely_outside(e: Floats, lengths: Ints, transitions: Transitions) -> Bools
     Take any legal sequence with an entity that covers the token, and make all tokens of the entity O: the sequence
     stays legal. The emissions gain at least the sum, over these tokens, of the lead of O over the best other tag; the
     transitions lose no more than a bound. So the token is O if this sum is above the bound for each span of tokens of
-    the sequence that covers it. The smallest such sum is that of the best span that ends at the token plus that of the
-    best span that begins there.
+    the sequence that covers it. The smallest such sum is the smallest over spans that end at the token, plus the
+    smallest over spans that begin there, minus the token's own lead, which both contain.
     """
     t, opening, ending = transitions.params, transitions.opening, transitions.ending
     entering = np.maximum(t.start - t.start[0], (t.enter - t.enter[:, :1]).max(axis=0))[1:][opening[1:]].max()
