@@ -1,9 +1,7 @@
-"""Files of word vectors, and the command that converts them."""
+"""Files of word vectors."""
 
 import gzip
 import os
-import subprocess
-import sys
 import tracemalloc
 import zipfile
 from importlib import import_module
@@ -15,9 +13,7 @@ import pytest
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from spacy_lstm_ner.cli import app
 from spacy_lstm_ner.data import vector_files
 from spacy_lstm_ner.data.vector_files import VectorFileError, VectorTable, read_vectors, write_vectors
 
@@ -340,40 +336,3 @@ def test_failure_leaves_the_old_one(tmp_path, monkeypatch):
     monkeypatch.undo()
     check(read_vectors(str(out)))
     assert os.listdir(tmp_path) == ["out"]
-
-
-# The command
-
-
-def test_command(tmp_path, run_env):
-    source, out = write(tmp_path / "glove.txt", GLOVE), tmp_path / "out"
-    command = [sys.executable, "-m", "spacy", "lstm-ner", "vectors", source, str(out), "--prune", "3"]
-    result = subprocess.run(command, capture_output=True, text=True, env=run_env)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "3 words with 3 vectors of 3 dimensions" in result.stdout
-    assert f"--paths.vectors {out}" in " ".join(result.stdout.split())
-    check(read_vectors(str(out)), WORDS[:3], DATA[:3])
-
-
-@pytest.mark.parametrize(
-    "text, arguments, message",
-    [
-        ("a 1 2\nb 1\n", [], "bad.txt:2: expected a word and 2 numbers"),
-        ("a 1 2\n", ["--prune", "0"], "at least 1"),
-        (None, [], "Cannot find the input"),
-    ],
-)
-def test_command_on_bad_input(text, arguments, message, tmp_path):
-    path = tmp_path / "bad.txt"
-    if text is not None:
-        write(path, text)
-    result = CliRunner().invoke(app, ["vectors", str(path), str(tmp_path / "out"), *arguments])
-    assert result.exit_code == 1
-    assert message in " ".join(result.output.split())
-    assert not (tmp_path / "out").exists()
-
-
-def test_command_counts_duplicates(tmp_path):
-    path = write(tmp_path / "v.txt", "a 1 2\na 5 5\nb 3 4\n")
-    result = CliRunner().invoke(app, ["vectors", path, str(tmp_path / "out")])
-    assert result.exit_code == 0 and "1 repeated words were skipped" in result.output

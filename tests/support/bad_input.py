@@ -1,4 +1,4 @@
-"""What the tests of bad input share. Their names have the number of the case, which test_bad_input_all.py counts."""
+"""Helpers of the tests of bad input. Their names have the number of the case, which test_all_cases.py counts."""
 
 import warnings
 from contextlib import contextmanager

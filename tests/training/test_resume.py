@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as spacy_train
+from support.commands import run_command
 from support.training_runs import make_config, run, weights
 from thinc.api import Config
-from typer.testing import CliRunner
 
 import spacy_lstm_ner.training.loop as training
-from spacy_lstm_ner.cli import app
 from spacy_lstm_ner.training.checkpoints import list_checkpoints, random_state, set_random_state
 from spacy_lstm_ner.training.resume import find_resumption
 
@@ -270,14 +269,14 @@ def test_random_state_comes_back():
 def test_command(corpus, whole, tmp_path, stopped):
     path = tmp_path / "config.cfg"
     make_config(corpus).to_disk(path)
-    arguments = ["train", str(path), "-o", str(stopped), "--checkpoint-every", "10"]
-    fresh = CliRunner().invoke(app, arguments)
-    assert fresh.exit_code == 1 and "--resume" in fresh.output
-    other = CliRunner().invoke(app, [*arguments, "--resume", "--training.dropout", "0.5"])
-    assert other.exit_code == 1 and "another config" in " ".join(other.output.split())
-    result = CliRunner().invoke(app, [*arguments, "--resume"])
-    assert result.exit_code == 0, result.output
-    assert "Resuming after 20 steps" in " ".join(result.output.split())
+    arguments = ["train", path, "-o", stopped, "--checkpoint-every", 10]
+    said, code = run_command(*arguments)
+    assert code == 1 and "--resume" in said
+    said, code = run_command(*arguments, "--resume", "--training.dropout", 0.5)
+    assert code == 1 and "another config" in said
+    said, code = run_command(*arguments, "--resume")
+    assert code == 0, said
+    assert "Resuming after 20 steps" in said
     assert weights(stopped) == whole("default")[1]
 
 
