@@ -148,14 +148,14 @@ def examine(
         if reference.has_annotation("ENT_IOB"):
             report.tokens_missing += int((tags == MISSING).sum())
             report.without_entities += not labels
-        _note_sentences(reference, report.across_sentences)
+        _count_across_sentences(reference, report.across_sentences)
         if incorrect_spans_key is not None:
             wrong = {_bounds(span) for span in reference.spans.get(incorrect_spans_key, [])}
             for ent in reference.ents:
                 if _bounds(ent) in wrong:
                     report.contradictions.add_entity(reference, ent.text, ent.label_)
         if annotate is not None:
-            _note_presets(example, annotate(predicted), report.presets)
+            _count_presets(example, annotate(predicted), report.presets)
     return report
 
 
@@ -163,7 +163,7 @@ def _bounds(span: Any) -> tuple[int, int, str]:
     return span.start, span.end, span.label_
 
 
-def _note_sentences(doc: Doc, found: Finding) -> None:
+def _count_across_sentences(doc: Doc, found: Finding) -> None:
     """Count entities that cross the start of a sentence."""
     begun = np.cumsum(doc.to_array(SENT_START) == 1)
     for ent in doc.ents:
@@ -171,7 +171,7 @@ def _note_sentences(doc: Doc, found: Finding) -> None:
             found.add_entity(doc, ent.text, ent.label_)
 
 
-def _note_presets(example: Example, annotated: Doc, found: Finding) -> None:
+def _count_presets(example: Example, annotated: Doc, found: Finding) -> None:
     """Count entities of the reference that overlap, by characters, with other entities of the annotated doc."""
     presets = [(ent.start_char, ent.end_char, ent.label_) for ent in annotated.ents]
     for ent in example.reference.ents:

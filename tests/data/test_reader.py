@@ -1,4 +1,4 @@
-"""Reading annotated text: the three formats, their errors, the Docs made of them, and the embedded corpus."""
+"""Reading annotated text: the formats, their errors, the docs, and the embedded corpus."""
 
 import pickle
 import warnings

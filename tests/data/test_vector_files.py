@@ -105,7 +105,7 @@ WORD = st.text(st.characters(exclude_characters="\t\r\n", exclude_categories=["C
 
 @given(st.lists(WORD.filter(str.strip), min_size=1, unique=True), st.integers(2, 5), st.booleans())
 def test_any_words_come_back(words, width, header):
-    """Whatever Unicode calls white space or a line end is part of the word."""
+    """Unicode white space and line ends are parts of a word."""
     words = ["first", *(word for word in words if word != "first")]
     data = np.arange(len(words) * width, dtype="f").reshape(-1, width)
     lines = [f"{len(words)} {width}"] if header else []
@@ -180,7 +180,7 @@ def test_parquet_without_its_readers(tmp_path, monkeypatch):
         read_vectors(path, index)
 
 
-# Sizes and forms that are not what they say
+# Files that are not what they claim to be
 
 
 @pytest.mark.parametrize("header", ["1000000000000 1000000000000", "1 " + "9" * 5000, "9999999999 3"])
@@ -240,7 +240,7 @@ def test_damaged_archive(suffix, damage, tmp_path):
 
 
 def test_a_line_without_end(tmp_path, monkeypatch):
-    """A few bytes of an archive can claim any length."""
+    """A few bytes of an archive can stand for a line of any length."""
     monkeypatch.setattr(vector_files, "LONGEST_LINE", 2**16)
     (tmp_path / "v.txt.gz").write_bytes(gzip.compress(b"a" * 10**8))
     tracemalloc.start()
