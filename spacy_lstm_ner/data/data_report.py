@@ -10,7 +10,7 @@ from spacy.attrs import SENT_START
 from spacy.tokens import Doc
 from spacy.training import Corpus, Example
 
-from ..annotation.gold import gold_labels, gold_tags
+from ..annotation.gold import inspect_gold
 from ..annotation.gold_report import Finding, GoldReport
 from ..tags import MISSING
 
@@ -27,8 +27,7 @@ class PartReport:
         tokens (int): Tokens of the predicted docs.
         tokens_missing (int): Tokens without annotation in docs that have some.
         without_entities (int): Docs that are annotated and have no entity.
-        labels (Counter[str]): Entities by label.
-        gold (GoldReport): Problems of gold entities, as training finds them.
+        gold (GoldReport): The gold entities and their problems, as training finds them.
         across_sentences (Finding): Entities that cross the start of a sentence.
         presets (Finding): Entities that overlap with, and differ from, entities that earlier components set.
         contradictions (Finding): Entities that are marked as incorrect in `doc.spans`.
@@ -43,7 +42,6 @@ class PartReport:
     tokens: int = 0
     tokens_missing: int = 0
     without_entities: int = 0
-    labels: Counter[str] = field(default_factory=Counter)
     gold: GoldReport = field(default_factory=GoldReport)
     across_sentences: Finding = field(default_factory=Finding)
     presets: Finding = field(default_factory=Finding)
@@ -53,6 +51,11 @@ class PartReport:
     max_length: int = 0
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+
+    @property
+    def labels(self) -> Counter[str]:
+        """Entities by label."""
+        return self.gold.labels
 
     @property
     def repeated(self) -> int:
@@ -142,20 +145,18 @@ def examine(
         report.docs += 1
         report.tokens += len(predicted)
         report.texts[hash(reference.text)] += 1
-        labels = gold_labels(reference)
-        report.labels.update(labels)
-        tags = gold_tags(example, dict.fromkeys(labels, 0), report.gold)
+        tags = inspect_gold(example, report.gold)
         if reference.has_annotation("ENT_IOB"):
             report.tokens_missing += int((tags == MISSING).sum())
-            report.without_entities += not labels
-        _note_sentences(reference, report.across_sentences)
+            report.without_entities += not reference.ents
+        _count_across_sentences(reference, report.across_sentences)
         if incorrect_spans_key is not None:
             wrong = {_bounds(span) for span in reference.spans.get(incorrect_spans_key, [])}
             for ent in reference.ents:
                 if _bounds(ent) in wrong:
                     report.contradictions.add_entity(reference, ent.text, ent.label_)
         if annotate is not None:
-            _note_presets(example, annotate(predicted), report.presets)
+            _count_presets(example, annotate(predicted), report.presets)
     return report
 
 
@@ -163,7 +164,7 @@ def _bounds(span: Any) -> tuple[int, int, str]:
     return span.start, span.end, span.label_
 
 
-def _note_sentences(doc: Doc, found: Finding) -> None:
+def _count_across_sentences(doc: Doc, found: Finding) -> None:
     """Count entities that cross the start of a sentence."""
     begun = np.cumsum(doc.to_array(SENT_START) == 1)
     for ent in doc.ents:
@@ -171,7 +172,7 @@ def _note_sentences(doc: Doc, found: Finding) -> None:
             found.add_entity(doc, ent.text, ent.label_)
 
 
-def _note_presets(example: Example, annotated: Doc, found: Finding) -> None:
+def _count_presets(example: Example, annotated: Doc, found: Finding) -> None:
     """Count entities of the reference that overlap, by characters, with other entities of the annotated doc."""
     presets = [(ent.start_char, ent.end_char, ent.label_) for ent in annotated.ents]
     for ent in example.reference.ents:

@@ -28,9 +28,9 @@ from spacy.vocab import Vocab
 from ..files import save_pipeline
 
 LONGEST_LINE = 2**24
-"""Bytes of a line. A few bytes of a compressed file can stand for a line of any length."""
+"""The most bytes of a line. A few bytes of a compressed file can stand for a line of any length."""
 _LARGEST_HEADER = 9
-"""Digits of the number of vectors or of dimensions."""
+"""The most digits of a number in the header."""
 _DAMAGED = (EOFError, OSError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile, lzma.LZMAError, struct.error)
 
 

@@ -24,7 +24,7 @@ from ..pipeline.component import find_component
 
 @dataclass
 class DataSources:
-    """Training and dev data, with the settings that decide what is right in them.
+    """Training and dev data, with the settings of the config that concern the annotation.
 
     Attributes:
         nlp (Language): The pipeline of the config, or a blank one.

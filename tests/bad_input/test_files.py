@@ -9,9 +9,8 @@ from spacy.training import Corpus, Example
 from spacy.training.batchers import configure_minibatch
 from spacy.training.loop import create_evaluation_callback, create_train_batches
 from support.bad_input import blank, examples_for, trained
-from typer.testing import CliRunner
+from support.commands import run_command
 
-from spacy_lstm_ner import cli
 from spacy_lstm_ner.data.formats import CorpusError
 from spacy_lstm_ner.data.reader import ReadReport, read_docs
 
@@ -28,9 +27,7 @@ def read(path):
 
 
 def convert(path):
-    """What the command says of a file, in one line, and its exit code."""
-    result = CliRunner().invoke(cli.app, ["convert", str(path), str(path.with_suffix(".spacy"))])
-    return " ".join(result.output.split()), result.exit_code
+    return run_command("convert", path, path.with_suffix(".spacy"))
 
 
 def test_inside_without_begin(tmp_path):
@@ -105,9 +102,8 @@ def test_what_max_length_leaves_out(tmp_path):
     assert len(list(Corpus(path, max_length=5)(nlp))) == 2
     config = tmp_path / "config.cfg"
     blank().config.to_disk(config)
-    arguments = ["debug-data", str(config), "--paths.train", str(path), "--paths.dev", str(path)]
-    result = CliRunner().invoke(cli.app, [*arguments, "--corpora.train.max_length", "5"])
-    said = " ".join(result.output.split())
+    arguments = ["debug-data", config, "--paths.train", path, "--paths.dev", path]
+    said, _ = run_command(*arguments, "--corpora.train.max_length", 5)
     assert "train: 2 docs or sentences are skipped, because they have max_length (5) tokens or more" in said
     assert "doc of 7 tokens without sentences, 'a b c d e f g'; sentence of 5 tokens, 'one two three four.'" in said
 

@@ -1,6 +1,5 @@
-"""The command ``convert``: what it writes and says, and that a failure leaves no trace."""
+"""The command `convert`: its output and its messages. A failure leaves no trace."""
 
-import json
 import os
 from pathlib import Path
 
@@ -9,20 +8,16 @@ import spacy
 from spacy.cli._util import app as spacy_app
 from spacy.tokens import Doc, DocBin
 from spacy.util import registry
-from typer.testing import CliRunner, Result
+from support.commands import run_command
+from typer.testing import CliRunner
 
 from spacy_lstm_ner import cli
 
 TEXT = "# a trip\n[Sharon](per) flew to [Miami](geo).\nShe waved.\n\nNothing [hap](x)pened.\n"
 
 
-def convert(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.app, ["convert", *map(str, arguments)])
-
-
-def plain(result: Result) -> str:
-    """The output in one line, since messages are wrapped to the terminal's width."""
-    return " ".join(result.output.split())
+def convert(*arguments: object) -> tuple[str, int]:
+    return run_command("convert", *arguments)
 
 
 def load(path: Path) -> list[Doc]:
@@ -38,14 +33,13 @@ def source(tmp_path: Path) -> Path:
 
 def test_convert_writes_docs_and_reports(tmp_path: Path, source: Path) -> None:
     target = tmp_path / "new" / "folder" / "out.spacy"
-    result = convert(source, target)
-    assert result.exit_code == 0
+    said, code = convert(source, target)
+    assert code == 0
     first, second = load(target)
     assert [(entity.text, entity.label_) for entity in first.ents] == [("Sharon", "per"), ("Miami", "geo")]
     assert [sentence.text for sentence in first.sents] == ["Sharon flew to Miami.", "She waved."]
     assert [token.ent_iob_ for token in second] == ["O", "", "O"]
     assert not first.has_unknown_spaces
-    said = plain(result)
     for row in ("Format inline", "Encoding utf-8", "Scheme none", "Documents 2", "Sentences 3", "Entities 2"):
         assert row in said
     assert "Misaligned entities 1" in said
@@ -68,8 +62,8 @@ def test_convert_takes_a_part_of_a_file(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     rows = "".join(f"{i},w{i},X,O\n" for i in range(20))
     source.write_text("Sentence #,Word,POS,Tag\n" + rows, "utf-8")
-    assert convert(source, tmp_path / "train.spacy", "--to", 0.9).exit_code == 0
-    assert convert(source, tmp_path / "dev.spacy", "--from", 0.9, "--n-sents", 2).exit_code == 0
+    assert convert(source, tmp_path / "train.spacy", "--to", 0.9)[1] == 0
+    assert convert(source, tmp_path / "dev.spacy", "--from", 0.9, "--n-sents", 2)[1] == 0
     assert len(load(tmp_path / "train.spacy")) == 18
     assert [doc.text for doc in load(tmp_path / "dev.spacy")] == ["w18 w19 "]
 
@@ -92,10 +86,10 @@ def test_failure_is_one_message_and_keeps_the_old_file(
     source, target = tmp_path / "in.txt", tmp_path / "out.spacy"
     source.write_text(text, "utf-8")
     target.write_bytes(b"old")
-    result = convert(source, target, *options)
-    assert result.exit_code == 1
-    assert message in plain(result)
-    assert "Traceback" not in result.output
+    said, code = convert(source, target, *options)
+    assert code == 1
+    assert message in said
+    assert "Traceback" not in said
     assert target.read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "out.spacy"]
 
@@ -108,56 +102,20 @@ def test_failed_write_keeps_the_old_file(tmp_path: Path, source: Path, monkeypat
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", fail)
-    result = convert(source, target)
-    assert (result.exit_code, target.read_bytes()) == (1, b"old")
-    assert "disk full" in plain(result)
+    said, code = convert(source, target)
+    assert (code, target.read_bytes()) == (1, b"old")
+    assert "disk full" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "out.spacy"]
 
 
 def test_missing_input(tmp_path: Path) -> None:
-    result = convert(tmp_path / "none.txt", tmp_path / "new" / "out.spacy")
-    assert result.exit_code == 1
-    assert "Cannot find the input" in plain(result)
+    said, code = convert(tmp_path / "none.txt", tmp_path / "new" / "out.spacy")
+    assert code == 1
+    assert "Cannot find the input" in said
     assert not (tmp_path / "new").exists()
 
 
 def test_output_must_be_a_spacy_file(tmp_path: Path, source: Path) -> None:
-    result = convert(source, tmp_path / "out.json")
-    assert result.exit_code == 1
-    assert "Expected an output file that ends in .spacy" in plain(result)
-
-
-def test_evaluate_prints_and_writes_scores(tmp_path: Path, source: Path) -> None:
-    data, model, metrics = tmp_path / "out.spacy", tmp_path / "model", tmp_path / "new" / "metrics.json"
-    assert convert(source, data).exit_code == 0
-    nlp = spacy.blank("en")
-    ruler = nlp.add_pipe("entity_ruler")
-    ruler.add_patterns([{"label": "per", "pattern": "Sharon"}, {"label": "per", "pattern": "Miami"}])  # type: ignore[attr-defined]
-    nlp.to_disk(model)
-    result = CliRunner().invoke(cli.app, ["evaluate", str(model), str(data), "--output", str(metrics)])
-    assert result.exit_code == 0
-    said = plain(result)
-    assert "Entity precision 50.00" in said
-    assert "Token accuracy -" in said
-    assert "geo 0.00 0.00 0.00" in said
-    assert json.loads(metrics.read_text("utf-8"))["ents_f"] == 0.5
-
-
-def test_evaluate_failures(tmp_path: Path, source: Path) -> None:
-    run = CliRunner().invoke
-    assert "Cannot find the data" in plain(run(cli.app, ["evaluate", "model", str(tmp_path / "none.spacy")]))
-    result = run(cli.app, ["evaluate", "no_such_model", str(source)])
-    assert result.exit_code == 1
-    assert "Can't find model 'no_such_model'" in plain(result)
-    spacy.blank("en").to_disk(tmp_path / "model")
-    with pytest.warns(UserWarning, match="W090"):
-        result = run(cli.app, ["evaluate", str(tmp_path / "model"), str(source)])
-    assert result.exit_code == 1
-    assert "expected docs in .spacy files, found none" in plain(result)
-
-
-def test_scores_that_are_absent_or_none_are_dashes() -> None:
-    rows = dict(cli.evaluate.overall_rows({"ents_f": None, "ents_token_acc": 0.9876, "speed": 12345.6}))
-    assert (rows["Entity F"], rows["Token accuracy"]) == ("-", "98.76")
-    assert rows["Token accuracy in entities"] == "-"
-    assert rows["Words per second"] == "12,346"
+    said, code = convert(source, tmp_path / "out.json")
+    assert code == 1
+    assert "Expected an output file that ends in .spacy" in said

@@ -1,4 +1,4 @@
-"""Entities replaced by others of their type."""
+"""Augmentation: entities are replaced by other entities with the same label."""
 
 import random
 

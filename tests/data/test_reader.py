@@ -1,6 +1,5 @@
-"""Reading annotated text: the three formats, their errors, the Docs made of them, and the embedded corpus."""
+"""Reading annotated text: the formats, their errors, the docs, and the embedded corpus."""
 
-import os
 import pickle
 import warnings
 from collections import Counter
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import registry
+from support.data_files import real_corpus
 
 from spacy_lstm_ner.data.formats import CorpusError, guess_format, read_file
 from spacy_lstm_ner.data.inline import parse_inline
@@ -21,7 +21,6 @@ from spacy_lstm_ner.data.tag_schemes import LabelSpan
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "assets" / "embedded"
-REAL_DATA = os.environ.get("LSTM_NER_DATA")
 LABELS = {"per", "org", "geo", "gpe", "tim", "art", "eve", "nat"}
 HEADER = "Sentence #,Word,POS,Tag\r\n"
 
@@ -48,12 +47,6 @@ def words(path: Path, format: str = "auto") -> list[list[str] | None]:
 def read(path: Path, nlp: Language, **options: object) -> tuple[list[Doc], ReadReport]:
     report = ReadReport()
     return list(read_docs(path, nlp, report=report, **options)), report  # type: ignore[arg-type]
-
-
-def real(name: str) -> Path:
-    if not REAL_DATA or not Path(REAL_DATA, name).exists():
-        pytest.skip(f"needs {name} in the folder that LSTM_NER_DATA names")
-    return Path(REAL_DATA, name)
 
 
 # Columns
@@ -308,6 +301,11 @@ def test_bad_part_is_refused(tmp_path: Path, nlp: Language, part: tuple[float, f
         read(write(tmp_path, "a O\n"), nlp, part=part)
 
 
+def test_part_without_sentences_is_refused(tmp_path: Path, nlp: Language) -> None:
+    with pytest.raises(ValueError, match=r"data\.txt: expected sentences from 0\.0 to 0\.1, found none"):
+        read(write(tmp_path, "a O\n"), nlp, part=(0.0, 0.1))
+
+
 def test_bad_n_sents_and_format_are_refused(tmp_path: Path, nlp: Language) -> None:
     path = write(tmp_path, "a O\n")
     with pytest.raises(ValueError, match="expected n_sents of 0 or more, found -1"):
@@ -431,7 +429,7 @@ def test_data_card_gives_the_counts_of_the_files(nlp: Language) -> None:
 
 
 def test_conll_2003(nlp: Language) -> None:
-    docs, report = read(real("conll03/eng.testa"), nlp)
+    docs, report = read(real_corpus("conll03/eng.testa"), nlp)
     assert (len(docs), report.documents, report.tokens) == (216, 216, 51_362)
     assert report.entities == Counter(PER=1842, LOC=1837, ORG=1341, MISC=922)
     assert (report.schemes, report.repaired.count, report.misaligned.count) == (Counter(IOB1=1), 0, 0)
@@ -442,13 +440,13 @@ def test_conll_2003(nlp: Language) -> None:
     [("wnut17/wnut17train.conll", 3394, 62_730), ("wnut17/emerging.dev.conll", 1009, 15_733)],
 )
 def test_wnut_2017(nlp: Language, name: str, posts: int, tokens: int) -> None:
-    docs, report = read(real(name), nlp)
+    docs, report = read(real_corpus(name), nlp)
     assert (len(docs), report.tokens) == (posts, tokens)
     assert (report.schemes, report.repaired.count, report.comments) == (Counter(IOB2=1), 0, 0)
 
 
 def test_groningen_meaning_bank(tmp_path: Path, nlp: Language) -> None:
-    path = real("gmb/ner_dataset.csv")
+    path = real_corpus("gmb/ner_dataset.csv")
     docs, report = read(path, nlp)
     assert (len(docs), report.tokens, report.entities.total()) == (7470, 163_651, 17_456)
     assert set(report.entities) == LABELS

@@ -1,9 +1,7 @@
-"""Files of word vectors, and the command that converts them."""
+"""Files of word vectors."""
 
 import gzip
 import os
-import subprocess
-import sys
 import tracemalloc
 import zipfile
 from importlib import import_module
@@ -15,9 +13,7 @@ import pytest
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from spacy_lstm_ner.cli import app
 from spacy_lstm_ner.data import vector_files
 from spacy_lstm_ner.data.vector_files import VectorFileError, VectorTable, read_vectors, write_vectors
 
@@ -109,7 +105,7 @@ WORD = st.text(st.characters(exclude_characters="\t\r\n", exclude_categories=["C
 
 @given(st.lists(WORD.filter(str.strip), min_size=1, unique=True), st.integers(2, 5), st.booleans())
 def test_any_words_come_back(words, width, header):
-    """Whatever Unicode calls white space or a line end is part of the word."""
+    """Unicode white space and line ends are parts of a word."""
     words = ["first", *(word for word in words if word != "first")]
     data = np.arange(len(words) * width, dtype="f").reshape(-1, width)
     lines = [f"{len(words)} {width}"] if header else []
@@ -184,7 +180,7 @@ def test_parquet_without_its_readers(tmp_path, monkeypatch):
         read_vectors(path, index)
 
 
-# Sizes and forms that are not what they say
+# Files that are not what they claim to be
 
 
 @pytest.mark.parametrize("header", ["1000000000000 1000000000000", "1 " + "9" * 5000, "9999999999 3"])
@@ -244,7 +240,7 @@ def test_damaged_archive(suffix, damage, tmp_path):
 
 
 def test_a_line_without_end(tmp_path, monkeypatch):
-    """A few bytes of an archive can claim any length."""
+    """A few bytes of an archive can stand for a line of any length."""
     monkeypatch.setattr(vector_files, "LONGEST_LINE", 2**16)
     (tmp_path / "v.txt.gz").write_bytes(gzip.compress(b"a" * 10**8))
     tracemalloc.start()
@@ -340,40 +336,3 @@ def test_failure_leaves_the_old_one(tmp_path, monkeypatch):
     monkeypatch.undo()
     check(read_vectors(str(out)))
     assert os.listdir(tmp_path) == ["out"]
-
-
-# The command
-
-
-def test_command(tmp_path, run_env):
-    source, out = write(tmp_path / "glove.txt", GLOVE), tmp_path / "out"
-    command = [sys.executable, "-m", "spacy", "lstm-ner", "vectors", source, str(out), "--prune", "3"]
-    result = subprocess.run(command, capture_output=True, text=True, env=run_env)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "3 words with 3 vectors of 3 dimensions" in result.stdout
-    assert f"--paths.vectors {out}" in " ".join(result.stdout.split())
-    check(read_vectors(str(out)), WORDS[:3], DATA[:3])
-
-
-@pytest.mark.parametrize(
-    "text, arguments, message",
-    [
-        ("a 1 2\nb 1\n", [], "bad.txt:2: expected a word and 2 numbers"),
-        ("a 1 2\n", ["--prune", "0"], "at least 1"),
-        (None, [], "Cannot find the input"),
-    ],
-)
-def test_command_on_bad_input(text, arguments, message, tmp_path):
-    path = tmp_path / "bad.txt"
-    if text is not None:
-        write(path, text)
-    result = CliRunner().invoke(app, ["vectors", str(path), str(tmp_path / "out"), *arguments])
-    assert result.exit_code == 1
-    assert message in " ".join(result.output.split())
-    assert not (tmp_path / "out").exists()
-
-
-def test_command_counts_duplicates(tmp_path):
-    path = write(tmp_path / "v.txt", "a 1 2\na 5 5\nb 3 4\n")
-    result = CliRunner().invoke(app, ["vectors", path, str(tmp_path / "out")])
-    assert result.exit_code == 0 and "1 repeated words were skipped" in result.output

@@ -1,6 +1,6 @@
-"""Fuzz a target with Atheris: ``python tests/fuzz/run.py loader|annotated|vectors SECONDS``.
+"""Fuzz a target with Atheris: `python tests/fuzz/run.py loader|annotated|vectors SECONDS`.
 
-It stops at the first input that a target does not refuse clearly, and says in which file it has left that.
+It stops at the first input that a target neither takes nor clearly refuses, and prints the file with that input.
 """
 
 import sys

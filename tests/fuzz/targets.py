@@ -1,4 +1,4 @@
-"""What is fuzzed: each target takes any bytes, and may raise nothing; a clear ValueError is the only right refusal."""
+"""The fuzz targets. Each takes any bytes, and catches only a clear ValueError, by which bad input must be refused."""
 
 import gzip
 import io
@@ -41,7 +41,7 @@ SUFFIXES = (".txt", ".gz", ".zip", ".npy", ".index")
 
 
 def component(labels=("A", "B")):
-    """A tiny trained component, as far as loading can see."""
+    """A tiny component, initialized, which loading cannot tell from a trained one."""
     made = LSTMEntityRecognizer(Vocab(), registry.resolve(Config().from_str(CONFIG))["model"])
     for label in labels:
         made.add_label(label)
@@ -55,7 +55,7 @@ ODD += [np.zeros((2, 2), dtype="f"), np.zeros(0), np.zeros(3, dtype="uint64"), {
 
 
 def mutated(value, chance):
-    """A copy of a message in which something, somewhere, is something else."""
+    """A copy of a message with one random change."""
     if not isinstance(value, (dict, list)) or not value or chance.random() < 0.15:
         if isinstance(value, bytes) and value and chance.random() < 0.7:
             return srsly.msgpack_dumps(chance.choice(ODD))
@@ -72,7 +72,7 @@ def mutated(value, chance):
 
 
 class Loader:
-    """`from_bytes`. The first byte says what the rest is: all of it, the model, the settings, or how to change them."""
+    """`from_bytes`. The first byte tells what the rest is: all data, the model, the settings, or a seed for changes."""
 
     def __init__(self):
         self.component = component()
@@ -112,7 +112,7 @@ class Loader:
             assert self._state() == before
             return
         self.loaded += 1
-        # What was taken can be written and read again; then all is as before.
+        # A component that was loaded can be saved and loaded again. Afterwards, everything is as before.
         again = self.component.to_bytes(exclude=["vocab"])
         self.component.from_bytes(again, exclude=["vocab"])
         assert self.component.to_bytes(exclude=["vocab"]) == again
@@ -148,7 +148,7 @@ class Annotated:
         self.path.write_bytes(data[1:])
         try:
             for doc in read_docs(self.path, self.nlp, FORMATS[(data or b"\0")[0] % 4], (data or b"\0")[0] // 4 % 3):
-                # Iterating over entities reads all that was set.
+                # Iterating over the entities reads all annotation.
                 list(doc.ents)
             self.loaded += 1
         except ValueError as error:

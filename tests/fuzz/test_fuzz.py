@@ -1,4 +1,4 @@
-"""The targets of tests/fuzz on inputs changed at random; with --slow, ten minutes of each under Atheris."""
+"""The fuzz targets with randomly changed inputs. With --slow, they run under Atheris for five or ten minutes each."""
 
 import base64
 import random
@@ -16,11 +16,11 @@ from targets import TARGETS  # noqa: E402
 
 FOUND = {
     "loader": [
-        # An attribute that was a whole number took the place of a rate, which then was refused.
+        # A whole number was accepted in place of a rate. Afterwards, the right rate was refused.
         "AyAICAgICAgICAgICAgICAgICAgIaQgICAgICAgICAgICAgICAgICAgIKAhnCAgICAgICAgICAgICAgICAgIY2hhbmdl",
-        # An attribute that the model does not have was kept for good.
+        # An attribute that the model does not have was accepted, and never removed.
         "AyACCGX///////////////8BAAAaAAAnAAAM/2M=",
-        # A size that a layer does not know was kept when a file said that it is not known.
+        # A size from a damaged file stayed when a good file was loaded, in which it is unknown.
         "A///////mv////8I//+8//8I",
     ],
     "annotated": [],
@@ -53,7 +53,7 @@ def test_seeds_are_taken(target):
     _, call = target
     for seed in call.seeds():
         call(seed)
-    # Of the loader's, two have labels or weights of another size, and one is changed at random.
+    # Three of the loader's seeds need not load: two have labels or weights of another size, one is changed at random.
     assert call.loaded >= len(call.seeds()) - 3
 
 

@@ -94,7 +94,7 @@ def make_config(corpus, changes=()):
 
 
 def run(config, output, every=10, resume=False):
-    """Train; the log."""
+    """Train a pipeline. Returns the log."""
     resumption = find_resumption(output, config, pytest.fail) if resume else None
     nlp = init_nlp(config) if resumption is None else resumption.nlp
     log = io.StringIO()
@@ -103,7 +103,7 @@ def run(config, output, every=10, resume=False):
 
 
 def weights(output):
-    """Bytes of all that training is to give, but for the times in it."""
+    """The content of all files of the trained pipelines."""
     found = {}
     for name in ("model-best", "model-last"):
         for path in sorted((output / name).rglob("*")):

@@ -1,4 +1,4 @@
-"""Processes that are killed at random moments leave what was there, or what is new, and nothing in between."""
+"""Processes that are killed at random moments leave the old files or the new ones, and nothing in between."""
 
 import io
 import os
@@ -29,9 +29,9 @@ MOMENTS = [pytest.param(3, id="3 moments"), pytest.param(50, id="50 moments", ma
 
 
 def killed_while(work, seconds):
-    """Do some work in a process of its own, and kill that after so many seconds. RETURNS whether it had ended."""
+    """Run a function in its own process and kill that after some seconds. Returns whether it had ended before."""
     with warnings.catch_warnings():
-        # The child uses one thread.
+        # fork warns if there are several threads; the child uses only one.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:
@@ -106,8 +106,8 @@ def test_killed_while_converting(moments, tmp_path):
 
 @pytest.mark.parametrize("moments", MOMENTS)
 def test_killed_while_training(moments, corpus, tmp_path):
-    """Run after run goes on where the one before was killed; what they come to is what one run comes to."""
-    # A short run where few moments are tried, so that they fall into its work.
+    """Each run resumes where the one before was killed. Together they give the weights of one uninterrupted run."""
+    # With few moments, the run is short, so that they fall into its work.
     changes = {"training.max_steps": 19 if moments > 3 else 7, "training.eval_frequency": 5}
     chance, config = random.Random(3), make_config(corpus, changes)
     seconds = timed(lambda: run(config, tmp_path / "whole", every=2))
@@ -115,7 +115,7 @@ def test_killed_while_training(moments, corpus, tmp_path):
     kills = 0
     while kills < moments or not finished:
         output = tmp_path / str(number)
-        # Killed as often as asked for, it may end.
+        # After enough kills, the run may end.
         left = seconds * chance.random() if kills < moments else 600.0
         if killed_while(lambda output=output: run(config, output, every=2, resume=True), left):
             assert weights(output) == expected
@@ -137,9 +137,9 @@ def test_killed_while_training(moments, corpus, tmp_path):
 
 
 def command(output, *arguments):
-    """Start a command in a process of its own, and wait for its training to begin. RETURNS the process."""
+    """Start a command in its own process, and wait until training begins. Returns the process."""
     line = [sys.executable, "-m", "spacy", *map(str, arguments), "-o", str(output)]
-    # In meta.json, spaCy's scores by label are in the order of a set of strings.
+    # The order of spaCy's scores by label in meta.json is that of a set of strings.
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
     child = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     log = ""
@@ -151,7 +151,7 @@ def command(output, *arguments):
 
 
 def killed_after(child, seconds):
-    """Kill a command after so many seconds. RETURNS whether it had ended."""
+    """Kill a command after some seconds. Returns whether it had ended before."""
     try:
         child.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -167,7 +167,7 @@ def weights_in(folder):
 
 @pytest.mark.slow
 def test_spacy_train_killed(corpus, tmp_path, monkeypatch):
-    """What `spacy train` leaves is refused, or is what it saved at some moment."""
+    """What `spacy train` leaves is either refused or complete."""
     chance, path, saved = random.Random(4), tmp_path / "config.cfg", set()
     make_config(corpus, {"training.eval_frequency": 1, "training.max_steps": 60}).to_disk(path)
     with monkeypatch.context() as patch:
@@ -199,7 +199,7 @@ def test_spacy_train_killed(corpus, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_lstm_ner_train_killed(corpus, tmp_path):
-    """A checkpoint that is there is whole, and so are the pipelines; what goes on comes to what one run comes to."""
+    """Checkpoints and pipelines are complete or absent, and a resumed run gives the weights of one run."""
     chance, path, output = random.Random(5), tmp_path / "config.cfg", tmp_path / "killed"
     make_config(corpus, {"training.eval_frequency": 4, "training.max_steps": 60}).to_disk(path)
     arguments = ["lstm-ner", "train", path, "--checkpoint-every", 3]

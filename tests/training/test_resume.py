@@ -1,4 +1,4 @@
-"""Checkpoints: a run that is interrupted and resumed gives what one run gives, to the last bit."""
+"""Checkpoints: an interrupted and resumed run gives the result of an uninterrupted one, to the last bit."""
 
 import io
 import json
@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as spacy_train
+from support.commands import run_command
 from support.training_runs import make_config, run, weights
 from thinc.api import Config
-from typer.testing import CliRunner
 
 import spacy_lstm_ner.training.loop as training
-from spacy_lstm_ner.cli import app
 from spacy_lstm_ner.training.checkpoints import list_checkpoints, random_state, set_random_state
 from spacy_lstm_ner.training.resume import find_resumption
 
@@ -34,7 +33,7 @@ class Stopped(BaseException):
 
 
 def run_until(config, output, step, monkeypatch, every=10, resume=False):
-    """Train and stop after so many steps as a process stops that is killed: nothing is done after that."""
+    """Train and stop after some steps like a process that is killed, which saves nothing more."""
     real = training.train_while_improving
 
     def steps(*args, **kwargs):
@@ -60,7 +59,7 @@ def saving_before(save):
 
 @pytest.fixture(scope="module")
 def whole(corpus, tmp_path_factory):
-    """Runs without interruption, each made once."""
+    """Runs without interruption, by variant; each is run once."""
     made = {}
 
     def run_whole(variant):
@@ -90,7 +89,7 @@ def test_resumed_is_uninterrupted(variant, corpus, whole, tmp_path, monkeypatch)
 @pytest.mark.slow
 @pytest.mark.parametrize("every, stops", [(1, [1, 2, 11]), (7, [8, 23]), (20, [20, 39])])
 def test_checkpoints_at_any_step(every, stops, corpus, whole, tmp_path, monkeypatch):
-    """Amid an interval between evaluations, where losses add up, and several times in a row."""
+    """Between two evaluations, while losses add up, and several times in one run."""
     config = make_config(corpus)
     log, expected = whole("default")
     for stop in stops:
@@ -134,7 +133,7 @@ def test_a_run_that_is_done_goes_on_with_more_steps(corpus, whole, tmp_path):
 
 @pytest.mark.slow
 def test_labels_that_turn_up_in_training(corpus, tmp_path, monkeypatch):
-    """The layers that grew have new nodes, and an optimizer of their own memory."""
+    """Layers that grew are new nodes, with entries of their own in the memory of the optimizer."""
     labels = {"initialize": {"components": {"lstm_ner": {"labels": ["per"]}}}}
     config = make_config(corpus, labels)
     with pytest.warns(UserWarning, match="were added when update first met them"):
@@ -270,19 +269,19 @@ def test_random_state_comes_back():
 def test_command(corpus, whole, tmp_path, stopped):
     path = tmp_path / "config.cfg"
     make_config(corpus).to_disk(path)
-    arguments = ["train", str(path), "-o", str(stopped), "--checkpoint-every", "10"]
-    fresh = CliRunner().invoke(app, arguments)
-    assert fresh.exit_code == 1 and "--resume" in fresh.output
-    other = CliRunner().invoke(app, [*arguments, "--resume", "--training.dropout", "0.5"])
-    assert other.exit_code == 1 and "another config" in " ".join(other.output.split())
-    result = CliRunner().invoke(app, [*arguments, "--resume"])
-    assert result.exit_code == 0, result.output
-    assert "Resuming after 20 steps" in " ".join(result.output.split())
+    arguments = ["train", path, "-o", stopped, "--checkpoint-every", 10]
+    said, code = run_command(*arguments)
+    assert code == 1 and "--resume" in said
+    said, code = run_command(*arguments, "--resume", "--training.dropout", 0.5)
+    assert code == 1 and "another config" in said
+    said, code = run_command(*arguments, "--resume")
+    assert code == 0, said
+    assert "Resuming after 20 steps" in said
     assert weights(stopped) == whole("default")[1]
 
 
 def test_a_component_that_rehearses_has_no_checkpoints(corpus, tmp_path):
-    """The teacher is in no file."""
+    """Checkpoints do not have the teacher."""
     config = make_config(corpus, {"components.lstm_ner.rehearse_weight": 0.5})
     nlp = init_nlp(config)
     with pytest.raises(
