@@ -44,8 +44,8 @@ def test_misaligned_gold_is_missing_with_one_warning():
     with own_warnings() as said:
         train(nlp, [lost, *examples_for(nlp)])
     assert said == [
-        "'lstm_ner': 1 of 3 entities do not start and end where tokens do. Their tokens count as not annotated; check "
-        "that the pipeline's tokenizer is that of the annotation: 'London' (geo) in 'Londonbasedfirm'"
+        "'lstm_ner': 1 of 3 entities do not start and end where tokens do. Their tokens count as not annotated. Check "
+        "that the pipeline uses the tokenizer of the annotation: 'London' (geo) in 'Londonbasedfirm'"
     ]
     assert gold_tags(lost, {"geo": 0}, GoldReport()).tolist() == [MISSING, 0]
 
@@ -105,7 +105,7 @@ def test_docs_without_annotation_teach_nothing_with_one_warning():
         train(nlp, [*unannotated, *examples_for(nlp)])
     assert said == [
         "'lstm_ner': 2 of 4 docs have no entity annotation, so nothing is learned from them. "
-        'Give docs without any entity "entities": []'
+        'If a doc has no entities, set "entities": []'
     ]
     assert nlp.update(unannotated)["lstm_ner"] == pytest.approx(0.0, abs=1e-6)
 

@@ -24,7 +24,7 @@ def test_no_labels():
     with own_warnings() as said:
         train(nlp, examples)
     assert said == [
-        "'lstm_ner': it has no labels, and so predicts O for every token. Give it data with entities, or labels"
+        "'lstm_ner': it has no labels, so it predicts O for every token. Give it data with entities, or labels"
     ]
     assert [token.ent_iob_ for token in nlp("a b")] == ["O", "O"]
     dummy = blank()

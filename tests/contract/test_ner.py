@@ -29,7 +29,7 @@ NEL = [
 
 
 def columns(component):
-    """The names of the model's columns: what a transition system calls its transitions."""
+    """The names of the model's columns: what a transition system calls its moves."""
     return head_scheme(component.model.get_ref("head")).tag_names(component.labels)
 
 

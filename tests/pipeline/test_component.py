@@ -153,7 +153,7 @@ def test_tokens_without_annotation(model):
         whole.reference.set_ents([Span(whole.reference, 2, 3, label="LOC")])
         assert loss < component.get_loss([whole], component.model.predict([doc]))[0]
     unannotated = Example(doc, nlp.make_doc(doc.text))
-    with pytest.warns(UserWarning, match="1 of 1 docs carry no entity annotation"):
+    with pytest.warns(UserWarning, match="1 of 1 docs have no entity annotation"):
         loss, gradient = component.get_loss([unannotated], component.model.predict([doc]))
     assert loss == 0.0 and not np.any(gradient[0])
 
@@ -251,11 +251,11 @@ def test_labels_given_to_initialize():
     nlp = spacy.blank("en")
     component = nlp.add_pipe("lstm_ner")
     examples = examples_for(nlp)
-    with pytest.warns(UserWarning, match="6 entities of labels that it does not have"):
+    with pytest.warns(UserWarning, match="6 entities with labels that it does not have"):
         component.initialize(lambda: examples, nlp=nlp, labels=["B", "A-C"])
     assert component.labels == ("B", "A-C") == component.label_data
     other = spacy.blank("en").add_pipe("lstm_ner")
-    with pytest.warns(UserWarning, match="6 entities of labels that it does not have"):
+    with pytest.warns(UserWarning, match="6 entities with labels that it does not have"):
         other.initialize(lambda: examples, labels={"0": {}, "1": {"Y": 1, "X": 2}, "4": {"": 1}})
     assert other.labels == ("X", "Y")
     with pytest.raises(ValueError, match="labels must be a list of strings"):

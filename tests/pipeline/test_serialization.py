@@ -364,7 +364,7 @@ def layer(message, name):
         ("params", "linear", "W", np.zeros((4, 8), dtype="f"), r"shape \(5, 8\), found \(4, 8\)"),
         ("params", "linear", "W", np.zeros((5, 8)), "float32"),
         ("params", "linear", "V", np.zeros(1, dtype="f"), "parameters"),
-        ("params", "lstm", "R", np.zeros((3, 4, 16), dtype="f"), "direction"),
+        ("params", "lstm", "R", np.zeros((3, 4, 16), dtype="f"), r"the shape \(2, 4, 16\)"),
         ("params", "lstm", "R", np.zeros((2, 4, 17), dtype="f"), "shape"),
         ("params", "crf", "enter", np.zeros(5, dtype="f"), "shape"),
         ("params", "lexeme_table", "E", np.zeros((3, 8), dtype="f"), "shape"),

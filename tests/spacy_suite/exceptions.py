@@ -14,7 +14,7 @@ class NotApplicable(NamedTuple):
     match: str
 
 
-NO_MOVES = "'LSTMEntityRecognizer' object has no attribute 'transitions'"
+NO_MOVES = "'LSTMEntityRecognizer' object has no attribute 'moves'"
 LOSS = (
     "asks for a loss below 0.001, a bound chosen for spaCy's parser, whose loss is a sum of squared gradients; "
     "ours is the negative log likelihood in nats, 0.07 for all examples together at that point, where the entities are "
@@ -23,10 +23,10 @@ LOSS = (
 
 EXCEPTIONS = {
     "parser/test_ner.py::test_issue1967[U-JOB-NAME]": NotApplicable(
-        "reads the labels of an example from ner.transitions, the transition system", AttributeError, NO_MOVES
+        "reads the labels of an example from ner.moves, the transition system", AttributeError, NO_MOVES
     ),
     "parser/test_ner.py::test_issue2179": NotApplicable(
-        "takes the size of the output layer from ner.transitions, the transition system", AttributeError, NO_MOVES
+        "takes the size of the output layer from ner.moves, the transition system", AttributeError, NO_MOVES
     ),
     "parser/test_ner.py::test_issue3209": NotApplicable(
         "compares ner.move_names, the actions of the transition system", AttributeError, "no attribute 'move_names'"
@@ -35,10 +35,10 @@ EXCEPTIONS = {
         "compares ner.move_names, the actions of the transition system", AttributeError, "no attribute 'move_names'"
     ),
     "parser/test_ner.py::test_accept_blocked_token": NotApplicable(
-        "asks ner.transitions, the transition system, which actions are valid", AttributeError, NO_MOVES
+        "asks ner.moves, the transition system, which actions are valid", AttributeError, NO_MOVES
     ),
     "parser/test_ner.py::test_overwrite_token": NotApplicable(
-        "asks ner.transitions, the transition system, which actions are valid", AttributeError, NO_MOVES
+        "asks ner.moves, the transition system, which actions are valid", AttributeError, NO_MOVES
     ),
     "parser/test_ner.py::test_overfitting_IO[True]": NotApplicable(
         "sets use_upper, a layer of the transition parser's model", ValueError, "unexpected argument: 'use_upper'"
