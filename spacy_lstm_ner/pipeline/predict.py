@@ -99,13 +99,14 @@ def read_chains(tagger: BoundTagger, docs: List[Doc]) -> Chains:
     Raises:
         ValueError: if the model gives scores that are not numbers.
     """
-    model, size = tagger.model, tagger.n_tags
+    model = tagger.model
     tokens = chain_tokens(docs, tagger.settings.sentence_boundaries, tagger.settings.given)
     if len(tokens.rows):
         flat = model.ops.to_numpy(model.ops.flatten(model.predict(docs)))
         emissions = flat if len(flat) == len(tokens.rows) else flat[tokens.rows]
     else:
-        emissions = np.zeros((0, size), dtype="float32")
+        emissions = np.zeros((0, tagger.n_tags), dtype="float32")
+    size = tagger.n_tags
     transitions = head_transitions(tagger.head, size)
     # The maximum is NaN if any score is. A score of -inf is that of a tag that training has not shown yet.
     if not emissions.max(initial=-np.inf) < np.inf or not transitions.are_finite:

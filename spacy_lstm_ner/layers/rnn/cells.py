@@ -18,7 +18,7 @@ memory, and each matrix product is one of (b, H) and (H, H), which fits the cach
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Dict
 
 import numpy as np
 
@@ -361,3 +361,10 @@ class IdentityRNNCell(Cell):
     def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
         np.multiply(dh, s.h > 0, out=s.work[0])
         _through_products(s.work, R, s.product, dh)
+
+
+CELLS: Dict[str, Cell] = {
+    cell.name: cell
+    for cell in (LSTMCell(), GRUCell(), ResetAfterGRUCell(), SimpleGRUCell(), RNNCell(), IdentityRNNCell())
+}
+"""The cells by name."""

@@ -15,14 +15,8 @@ from ...arrays import add_rows, take_rows
 from ...types import Array, Backprop
 from ..packed import Packed
 from . import cpu, gpu
-from .cells import Cell, GRUCell, IdentityRNNCell, LSTMCell, ResetAfterGRUCell, RNNCell, SimpleGRUCell
+from .cells import CELLS, Cell
 from .options import RecurrentOptions
-
-CELLS: Dict[str, Cell] = {
-    cell.name: cell
-    for cell in (LSTMCell(), GRUCell(), ResetAfterGRUCell(), SimpleGRUCell(), RNNCell(), IdentityRNNCell())
-}
-"""The cells by name."""
 
 
 class Distinct(NamedTuple):

@@ -10,7 +10,7 @@ from support.recurrent_models import assert_same as assert_same_on
 from thinc.api import NumpyOps
 
 from spacy_lstm_ner.layers import document_max as occurrences
-from spacy_lstm_ner.layers.rnn import gpu, single_layer
+from spacy_lstm_ner.layers.rnn import cells, gpu, single_layer
 from spacy_lstm_ner.layers.rnn.gpu_kernels import PREAMBLE, STAGES, wide_weights
 from spacy_lstm_ner.layers.rnn.stack import encode, encode_distinct, project_distinct
 
@@ -169,11 +169,11 @@ def test_index_arrays_go_to_the_device_once_a_batch(device):
 
 
 def test_every_cell_has_its_stages():
-    assert STAGES.keys() == single_layer.CELLS.keys() == CELLS.keys()
+    assert STAGES.keys() == cells.CELLS.keys() == CELLS.keys()
     for name, steps in STAGES.items():
         for stages in steps:
             blocks = [block for stage in stages for block in range(stage.first, stage.last)]
-            assert sorted(blocks) == list(range(len(single_layer.CELLS[name].blocks)))
+            assert sorted(blocks) == list(range(len(cells.CELLS[name].blocks)))
             assert all(stage.blocks == len(blocks) for stage in stages)
 
 
