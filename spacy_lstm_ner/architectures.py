@@ -30,19 +30,19 @@ def build_tagger(
     the emissions of a recurrent network, as in Lample et al. (2016).
 
     Args:
-        tok2vec (Model[List[Doc], List[Floats2d]]): vectors of the tokens, one array (tokens, width) for each doc. Any
+        tok2vec (Model[List[Doc], List[Floats2d]]): Vectors of the tokens, one array (tokens, width) for each doc. Any
             tok2vec model of spaCy fits, a listener included.
-        nO (Optional[int]): the number of tags. With None, the default, the component sets it from its labels.
+        nO (Optional[int]): The number of tags. With None, the default, the component sets it from its labels.
         head (str): "crf" for learned transitions between the tags of neighbours, or "softmax" for a log-softmax of each
             token by itself.
-        scheme (str): the tag scheme, "bio" or "biluo".
+        scheme (str): The tag scheme, "bio" or "biluo".
 
     Returns:
-        Model[List[Doc], List[Floats2d]]: the scores of the tags, one array (tokens, nO) for each doc. With "crf" they
+        Model[List[Doc], List[Floats2d]]: The scores of the tags, one array (tokens, nO) for each doc. With "crf" they
             are emissions, with "softmax" log-probabilities.
 
     Raises:
-        ValueError: if there is no such head or scheme.
+        ValueError: If there is no such head or scheme.
     """
     for name, value, known in (("head", head, HEADS), ("scheme", scheme, SCHEMES)):
         if value not in known:
@@ -56,15 +56,15 @@ def resize_output(model: Model[Any, Any], nO: int) -> Model[Any, Any]:
     """Give a tagger nO tags. New tags have probability zero until they are trained.
 
     Args:
-        model (Model): a tagger, initialized or not.
-        nO (int): the number of tags.
+        model (Model): A tagger, initialized or not.
+        nO (int): The number of tags.
 
     Returns:
-        Model: the same tagger. If it was initialized and has more tags now, its output layer is another node, and so is
+        Model: The same tagger. If it was initialized and has more tags now, its output layer is another node, and so is
             the head of a CRF.
 
     Raises:
-        ValueError: if an initialized tagger has more tags than nO.
+        ValueError: If an initialized tagger has more tags than nO.
     """
     output, head = model.get_ref("output_layer"), model.get_ref("head")
     if not output.has_dim("nO") or not output.has_param("W"):
@@ -94,22 +94,22 @@ def build_lexeme_tok2vec(
     recurrent layer makes of a word from one prediction to the next.
 
     Args:
-        embed (Model[List[Doc], List[Floats2d]]): a LexemeEmbed.
-        encode (Model[List[Floats2d], List[Floats2d]]): an LSTMEncoder, GRUEncoder or RNNEncoder.
-        occurrences (int): the number of tokens in a section of a doc. Every token also gets the largest hidden values
+        embed (Model[List[Doc], List[Floats2d]]): A LexemeEmbed.
+        encode (Model[List[Floats2d], List[Floats2d]]): An LSTMEncoder, GRUEncoder or RNNEncoder.
+        occurrences (int): The number of tokens in a section of a doc. Every token also gets the largest hidden values
             over all tokens of its section with the same lower-cased text, which makes the output twice as wide. Chieu &
             Ng (2002) and Krishnan & Manning (2006) use other occurrences of a word in a similar way. 0, the default,
             turns this off.
-        cache (int): the number of words for which predictions keep the input projection of the first recurrent layer,
+        cache (int): The number of words for which predictions keep the input projection of the first recurrent layer,
             and the embedding if a residual connection adds it. A word takes 4·D·K·H bytes (D directions, K blocks of
             weights, H units in each direction): 2 kB for an LSTM of width 128. A parameter that changes empties the
             cache. With 0, they are computed once for each distinct word of a batch.
 
     Returns:
-        Model[List[Doc], List[Floats2d]]: vectors of the tokens in context, one array (tokens, width) for each doc.
+        Model[List[Doc], List[Floats2d]]: Vectors of the tokens in context, one array (tokens, width) for each doc.
 
     Raises:
-        ValueError: if `embed` or `encode` is a model of another kind, or `occurrences` or `cache` is less than 0.
+        ValueError: If `embed` or `encode` is a model of another kind, or `occurrences` or `cache` is less than 0.
     """
     if "lexeme_layer" not in embed.attrs:
         raise ValueError(
@@ -148,31 +148,31 @@ def build_lexeme_embed(
     static vector, a vector of the training vocabulary, and a vector from the characters, as far as these are asked for.
 
     Args:
-        width (int): the width of the vectors of each feature, and of the output.
-        attrs (List[str]): the features of a word: "orth" (as written), "lower" (lower-cased), "norm" (lower-cased, each
+        width (int): The width of the vectors of each feature, and of the output.
+        attrs (List[str]): The features of a word: "orth" (as written), "lower" (lower-cased), "norm" (lower-cased, each
             digit as 0), "shape" (`Xxxxx` for a capitalised word, `dd` for two digits; runs are cut at four), "prefixN"
             and "suffixN" (the first and the last N characters, each digit as 0), "length" (the number of characters, at
             most 15).
-        rows (List[int]): the number of rows in the hash table of each feature, at least 1.
-        include_static_vectors (bool): whether to add the static vector of the word, from the vectors of the pipeline.
+        rows (List[int]): The number of rows in the hash table of each feature, at least 1.
+        include_static_vectors (bool): Whether to add the static vector of the word, from the vectors of the pipeline.
             A word without a vector is looked up lower-cased, then with its digits as 0 too.
-        maxout_pieces (int): the number of pieces of the maxout layer, at least 1.
-        word_dropout (float): the share of the distinct words of a batch that training hides, at least 0 and less than
+        maxout_pieces (int): The number of pieces of the maxout layer, at least 1.
+        word_dropout (float): The share of the distinct words of a batch that training hides, at least 0 and less than
             1. Hidden words lose "orth", "lower" and "norm", so that the model learns to deal with unknown words.
-        affix_dropout (float): the share of the hidden words that lose their prefixes and suffixes too, from 0 to 1.
-        map_vectors (bool): whether a learned matrix maps the static vectors to `width` before they are mixed.
-        tune_vectors (bool): whether to learn a difference from the static vector for each word of the training data.
-        min_count (int): give a vector of its own to each word that occurs so often in the training data. 0, the
+        affix_dropout (float): The share of the hidden words that lose their prefixes and suffixes too, from 0 to 1.
+        map_vectors (bool): Whether a learned matrix maps the static vectors to `width` before they are mixed.
+        tune_vectors (bool): Whether to learn a difference from the static vector for each word of the training data.
+        min_count (int): Give a vector of its own to each word that occurs so often in the training data. 0, the
             default, gives none. The component sets the vocabulary when it is initialized.
-        singleton_dropout (float): the share of the words that occur only once in the training data which an update
+        singleton_dropout (float): The share of the words that occur only once in the training data which an update
             treats as unknown, at least 0 and less than 1 (Lample et al. 2016). It has an effect with `min_count` = 1.
-        chars (Optional[Model[Lexemes, Floats2d]]): a CharCNN or CharLSTM, which makes a vector from the characters.
+        chars (Optional[Model[Lexemes, Floats2d]]): A CharCNN or CharLSTM, which makes a vector from the characters.
 
     Returns:
-        Model[List[Doc], List[Floats2d]]: the vectors of the tokens, one array (tokens, width) for each doc.
+        Model[List[Doc], List[Floats2d]]: The vectors of the tokens, one array (tokens, width) for each doc.
 
     Raises:
-        ValueError: if a setting is out of range, a feature is unknown, or `attrs` and `rows` differ in length.
+        ValueError: If a setting is out of range, a feature is unknown, or `attrs` and `rows` differ in length.
     """
     if width < 1:
         raise ValueError(f"LexemeEmbed: width is {width}, but must be at least 1")
@@ -217,20 +217,20 @@ def build_char_cnn(
     The row of a character in the table follows from its code point, so there is no vocabulary of characters.
 
     Args:
-        width (int): the number of filters, which is the width of the output.
-        char_width (int): the width of the vector of a character.
-        rows (int): the number of rows in the table of characters, at least 8. Code points below this number have a row
+        width (int): The number of filters, which is the width of the output.
+        char_width (int): The width of the vector of a character.
+        rows (int): The number of rows in the table of characters, at least 8. Code points below this number have a row
             of their own; the others share the rows from 256 on.
-        window (int): the number of characters that a filter sees to each side, at least 1.
-        max_chars (int): a word with more characters is cut to its first and its last half of so many; at least 2.
-        dropout (float): the rate of dropout on the vectors of the characters, at least 0 and less than 1. In training,
+        window (int): The number of characters that a filter sees to each side, at least 1.
+        max_chars (int): A word with more characters is cut to its first and its last half of so many; at least 2.
+        dropout (float): The rate of dropout on the vectors of the characters, at least 0 and less than 1. In training,
             spaCy sets it to `training.dropout`.
 
     Returns:
-        Model[Lexemes, Floats2d]: the vectors (distinct words, width).
+        Model[Lexemes, Floats2d]: The vectors (distinct words, width).
 
     Raises:
-        ValueError: if a setting is out of range.
+        ValueError: If a setting is out of range.
     """
     return char_cnn(width, char_width=char_width, rows=rows, window=window, max_chars=max_chars, dropout=dropout)
 
@@ -245,19 +245,19 @@ def build_char_lstm(
     """Build a bidirectional LSTM over the characters of a word (Lample et al. 2016), as `chars` of LexemeEmbed.
 
     Args:
-        width (int): the width of the last hidden states of both directions together, an even number.
-        char_width (int): the width of the vector of a character.
-        rows (int): the number of rows in the table of characters, as of CharCNN.
-        max_chars (int): a word with more characters is cut to its first and its last half of so many; at least 2.
-        dropout (float): the rate of locked dropout, one mask for all characters of a word (Gal & Ghahramani 2016), on
+        width (int): The width of the last hidden states of both directions together, an even number.
+        char_width (int): The width of the vector of a character.
+        rows (int): The number of rows in the table of characters, as of CharCNN.
+        max_chars (int): A word with more characters is cut to its first and its last half of so many; at least 2.
+        dropout (float): The rate of locked dropout, one mask for all characters of a word (Gal & Ghahramani 2016), on
             the vectors of the characters and on the hidden states, at least 0 and less than 1. In training, spaCy sets
             it to `training.dropout`.
 
     Returns:
-        Model[Lexemes, Floats2d]: the vectors (distinct words, width).
+        Model[Lexemes, Floats2d]: The vectors (distinct words, width).
 
     Raises:
-        ValueError: if a setting is out of range.
+        ValueError: If a setting is out of range.
     """
     return char_lstm(width, char_width=char_width, rows=rows, max_chars=max_chars, dropout=dropout)
 
@@ -268,19 +268,19 @@ def build_token_features(
     """Build an embedding with features of the token, such as its part of speech, as `embed` of spacy.Tok2Vec.v2.
 
     Args:
-        embed (Model[List[Doc], List[Floats2d]]): the embedding of the word, to which the features are appended.
-        attrs (List[str]): attributes of spaCy's tokens ("POS", "TAG", "ENT_TYPE", ...), and extension attributes of
+        embed (Model[List[Doc], List[Floats2d]]): The embedding of the word, to which the features are appended.
+        attrs (List[str]): Attributes of spaCy's tokens ("POS", "TAG", "ENT_TYPE", ...), and extension attributes of
             Token ("_.in_gazetteer"). Texts are hashed; numbers and booleans are taken as they are.
-        rows (List[int]): the number of rows in the hash table of each attribute. A value is the sum of four rows. Give
+        rows (List[int]): The number of rows in the hash table of each attribute. A value is the sum of four rows. Give
             at least 50, even for a boolean, so that two values do not share all of their rows.
-        width (int): the width of the vectors of each attribute. The output is wider than that of `embed` by this width
+        width (int): The width of the vectors of each attribute. The output is wider than that of `embed` by this width
             for each attribute.
 
     Returns:
-        Model[List[Doc], List[Floats2d]]: the vectors of the tokens, one array (tokens, width) for each doc.
+        Model[List[Doc], List[Floats2d]]: The vectors of the tokens, one array (tokens, width) for each doc.
 
     Raises:
-        ValueError: if spaCy has no such attribute, a setting is out of range, or `attrs` and `rows` differ in length.
+        ValueError: If spaCy has no such attribute, a setting is out of range, or `attrs` and `rows` differ in length.
     """
     if len(attrs) != len(rows) or not attrs:
         raise ValueError(
@@ -304,15 +304,15 @@ def build_word_embed(width: int, min_count: int = 1, max_size: int = 100000) -> 
     """Build the embedding of textbooks: a vector for each word of the training data, and one for all other words.
 
     Args:
-        width (int): the width of the vectors.
-        min_count (int): how often a word must occur in the training data to get a vector of its own.
-        max_size (int): the largest number of words, of which the most frequent are kept.
+        width (int): The width of the vectors.
+        min_count (int): How often a word must occur in the training data to get a vector of its own.
+        max_size (int): The largest number of words, of which the most frequent are kept.
 
     Returns:
-        Model[List[Doc], List[Floats2d]]: the vectors of the tokens, one array (tokens, width) for each doc.
+        Model[List[Doc], List[Floats2d]]: The vectors of the tokens, one array (tokens, width) for each doc.
 
     Raises:
-        ValueError: if a setting is less than 1.
+        ValueError: If a setting is less than 1.
     """
     for name, value in (("width", width), ("min_count", min_count), ("max_size", max_size)):
         if value < 1:
@@ -334,21 +334,21 @@ def build_lstm_encoder(
     """Long short-term memory layers as the `encode` of `spacy.Tok2Vec.v2`.
 
     Args:
-        width (int): output width, both directions together.
-        depth (int): number of layers on top of each other.
-        dropout (float): rate of the locked dropout, see `LSTM`. spaCy's trainer sets it to `training.dropout`.
-        recurrent_dropout (float): rate of the dropout on the recurrent weights.
-        bidirectional (bool): read each sequence in both directions.
-        residual (bool): add a layer's input to its output where their widths agree.
-        learn_initial_state (bool): learn the states that sequences start from, instead of zeros.
-        window (int): cut longer sequences into windows of this many tokens and run them side by side (0: never).
-        context (int): tokens in front of each window, in reading direction, that the recurrence runs through first.
+        width (int): Output width, both directions together.
+        depth (int): Number of layers on top of each other.
+        dropout (float): Rate of the locked dropout, see `LSTM`. spaCy's trainer sets it to `training.dropout`.
+        recurrent_dropout (float): Rate of the dropout on the recurrent weights.
+        bidirectional (bool): Read each sequence in both directions.
+        residual (bool): Add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): Learn the states that sequences start from, instead of zeros.
+        window (int): Cut longer sequences into windows of this many tokens and run them side by side (0: never).
+        context (int): Tokens in front of each window, in reading direction, that the recurrence runs through first.
 
     Returns:
-        Model[List[Floats2d], List[Floats2d]]: a layer from sequences (length, I) to sequences (length, width).
+        Model[List[Floats2d], List[Floats2d]]: A layer from sequences (length, I) to sequences (length, width).
 
     Raises:
-        ValueError: if a setting is out of its range.
+        ValueError: If a setting is out of its range.
     """
     options = RecurrentOptions(
         "LSTMEncoder",
@@ -380,23 +380,23 @@ def build_gru_encoder(
     """Gated recurrent units as the `encode` of `spacy.Tok2Vec.v2`.
 
     Args:
-        width (int): output width, both directions together.
-        depth (int): number of layers on top of each other.
-        dropout (float): rate of the locked dropout, see `LSTM`. spaCy's trainer sets it to `training.dropout`.
-        recurrent_dropout (float): rate of the dropout on the recurrent weights.
-        bidirectional (bool): read each sequence in both directions.
-        simple (bool): leave out the reset gate.
-        reset_after (bool): apply the reset gate after the product with the state, as cuDNN and PyTorch do.
-        residual (bool): add a layer's input to its output where their widths agree.
-        learn_initial_state (bool): learn the states that sequences start from, instead of zeros.
-        window (int): cut longer sequences into windows of this many tokens and run them side by side (0: never).
-        context (int): tokens in front of each window, in reading direction, that the recurrence runs through first.
+        width (int): Output width, both directions together.
+        depth (int): Number of layers on top of each other.
+        dropout (float): Rate of the locked dropout, see `LSTM`. spaCy's trainer sets it to `training.dropout`.
+        recurrent_dropout (float): Rate of the dropout on the recurrent weights.
+        bidirectional (bool): Read each sequence in both directions.
+        simple (bool): Leave out the reset gate.
+        reset_after (bool): Apply the reset gate after the product with the state, as cuDNN and PyTorch do.
+        residual (bool): Add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): Learn the states that sequences start from, instead of zeros.
+        window (int): Cut longer sequences into windows of this many tokens and run them side by side (0: never).
+        context (int): Tokens in front of each window, in reading direction, that the recurrence runs through first.
 
     Returns:
-        Model[List[Floats2d], List[Floats2d]]: a layer from sequences (length, I) to sequences (length, width).
+        Model[List[Floats2d], List[Floats2d]]: A layer from sequences (length, I) to sequences (length, width).
 
     Raises:
-        ValueError: if a setting is out of its range, or both `simple` and `reset_after` are set.
+        ValueError: If a setting is out of its range, or both `simple` and `reset_after` are set.
     """
     options = RecurrentOptions(
         "GRUEncoder",
@@ -427,22 +427,22 @@ def build_rnn_encoder(
     """Plain recurrent layers as the `encode` of `spacy.Tok2Vec.v2`.
 
     Args:
-        width (int): output width, both directions together.
-        depth (int): number of layers on top of each other.
-        dropout (float): rate of the locked dropout, see `LSTM`. spaCy's trainer sets it to `training.dropout`.
-        recurrent_dropout (float): rate of the dropout on the recurrent weights.
-        bidirectional (bool): read each sequence in both directions.
-        identity (bool): the identity RNN, with a rectifier in place of tanh.
-        residual (bool): add a layer's input to its output where their widths agree.
-        learn_initial_state (bool): learn the states that sequences start from, instead of zeros.
-        window (int): cut longer sequences into windows of this many tokens and run them side by side (0: never).
-        context (int): tokens in front of each window, in reading direction, that the recurrence runs through first.
+        width (int): Output width, both directions together.
+        depth (int): Number of layers on top of each other.
+        dropout (float): Rate of the locked dropout, see `LSTM`. spaCy's trainer sets it to `training.dropout`.
+        recurrent_dropout (float): Rate of the dropout on the recurrent weights.
+        bidirectional (bool): Read each sequence in both directions.
+        identity (bool): The identity RNN, with a rectifier in place of tanh.
+        residual (bool): Add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): Learn the states that sequences start from, instead of zeros.
+        window (int): Cut longer sequences into windows of this many tokens and run them side by side (0: never).
+        context (int): Tokens in front of each window, in reading direction, that the recurrence runs through first.
 
     Returns:
-        Model[List[Floats2d], List[Floats2d]]: a layer from sequences (length, I) to sequences (length, width).
+        Model[List[Floats2d], List[Floats2d]]: A layer from sequences (length, I) to sequences (length, width).
 
     Raises:
-        ValueError: if a setting is out of its range.
+        ValueError: If a setting is out of its range.
     """
     options = RecurrentOptions(
         "RNNEncoder",

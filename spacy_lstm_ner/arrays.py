@@ -13,11 +13,11 @@ def split_rows(data: Array, lengths: Ints) -> List[Any]:
     """Views of the rows of each sequence.
 
     Args:
-        data (Array): (n, ...) the rows of all sequences, one sequence after the other.
-        lengths (Ints): (n_sequences,) rows of each sequence.
+        data (Array): (n, ...) The rows of all sequences, one sequence after the other.
+        lengths (Ints): (n_sequences,) Rows of each sequence.
 
     Returns:
-        List[Any]: one view (length, ...) for each sequence.
+        List[Any]: One view (length, ...) for each sequence.
     """
     ends = np.cumsum(lengths).tolist()
     return [data[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]
@@ -27,10 +27,10 @@ def take_rows(xp: Any, table: Array, rows: Array, out: Optional[Array] = None) -
     """table[rows], for rows that are known to be in range; they are not checked.
 
     Args:
-        xp (Any): the module of the arrays, NumPy or CuPy.
-        table (Array): (n, ...) the rows to choose from.
-        rows (Array): integers of any shape.
-        out (Optional[Array]): where to write the result; by default, a new array.
+        xp (Any): The module of the arrays, NumPy or CuPy.
+        table (Array): (n, ...) The rows to choose from.
+        rows (Array): Integers of any shape.
+        out (Optional[Array]): Where to write the result; by default, a new array.
 
     Returns:
         Array: rows.shape + table.shape[1:].
@@ -51,11 +51,11 @@ def add_rows(xp: Any, table: Array, rows: Ints, values: Array, may_repeat: bool)
     """table[rows] += values, in place.
 
     Args:
-        xp (Any): the module of `table` and `values`, NumPy or CuPy.
-        table (Array): (n, k) what is added to.
-        rows (Ints): (m,) the row of each value.
-        values (Array): (m, k) what is added.
-        may_repeat (bool): whether a row may occur more than once in `rows`; all of its values are then added.
+        xp (Any): The module of `table` and `values`, NumPy or CuPy.
+        table (Array): (n, k) What is added to.
+        rows (Ints): (m,) The row of each value.
+        values (Array): (m, k) What is added.
+        may_repeat (bool): Whether a row may occur more than once in `rows`; all of its values are then added.
     """
     if xp is not np:
         import cupyx
@@ -82,12 +82,12 @@ def sum_by_row(ops: Ops, d_tokens: Floats2d, rows: Ints, n: int) -> Floats2d:
 
     Args:
         ops (Ops): Thinc's operations for the device of `d_tokens`.
-        d_tokens (Floats2d): (n_tokens, O) the gradient of each token.
-        rows (Ints): (n_tokens,) the row of each token.
-        n (int): the number of rows.
+        d_tokens (Floats2d): (n_tokens, O) The gradient of each token.
+        rows (Ints): (n_tokens,) The row of each token.
+        n (int): The number of rows.
 
     Returns:
-        Floats2d: (n, O) the sums; zeros for a row without tokens.
+        Floats2d: (n, O) The sums; zeros for a row without tokens.
     """
     total = ops.alloc2f(n, d_tokens.shape[1], dtype=d_tokens.dtype)
     if len(rows):

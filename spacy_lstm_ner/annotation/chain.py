@@ -28,10 +28,10 @@ class ChainTokens(NamedTuple):
     """The tokens that get tags, and the constraints on their tags.
 
     Attributes:
-        rows (Ints): (M,) the token of each, as a number from 0 to N - 1.
-        lengths (Ints): (n_docs,) how many of them each doc has.
-        outside (Bools): (M,) tokens that can only be O, since a given entity or a blocked token is there.
-        separate (Bools): (M,) tokens that cannot continue an entity.
+        rows (Ints): (M,) The token of each, as a number from 0 to N - 1.
+        lengths (Ints): (n_docs,) How many of them each doc has.
+        outside (Bools): (M,) Tokens that can only be O, since a given entity or a blocked token is there.
+        separate (Bools): (M,) Tokens that cannot continue an entity.
     """
 
     rows: Ints
@@ -59,12 +59,12 @@ def chain_tokens(docs: Sequence[Doc], sentence_boundaries: bool = False, given: 
     """Find the tokens of the docs that get tags, and their constraints.
 
     Args:
-        docs (Sequence[Doc]): the docs.
-        sentence_boundaries (bool): whether an entity must end where a sentence ends, as far as boundaries are set.
-        given (str): what of `doc.ents` stays as it is: ENTITIES, BLOCKED or NOTHING.
+        docs (Sequence[Doc]): The docs.
+        sentence_boundaries (bool): Whether an entity must end where a sentence ends, as far as boundaries are set.
+        given (str): What of `doc.ents` stays as it is: ENTITIES, BLOCKED or NOTHING.
 
     Returns:
-        ChainTokens: the tokens.
+        ChainTokens: The tokens.
     """
     attrs = [ENT_IOB, IS_SPACE, SENT_START, ENT_TYPE]
     arrays = [doc.to_array(attrs) for doc in docs if len(doc)]

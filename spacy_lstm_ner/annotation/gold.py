@@ -32,8 +32,8 @@ def inspect_gold(example: Example, report: GoldReport) -> Ints:
     """Count what an example is annotated with, and what is wrong with it.
 
     Args:
-        example (Example): the example.
-        report (GoldReport): where to count.
+        example (Example): The example.
+        report (GoldReport): Where to count.
 
     Returns:
         Ints: (tokens,) OUTSIDE, MISSING, or a tag greater than 0, for each token of the predicted doc.
@@ -51,13 +51,13 @@ def gold_tags(
     Entities lose white space at their ends. An entity whose ends are not those of tokens becomes MISSING.
 
     Args:
-        example (Example): the example.
-        label_numbers (Mapping[str, int]): the number of each label. An entity of another label is MISSING.
-        own_labels (Optional[Sequence[str]]): if given, an entity of a label that is not among these is OUTSIDE.
-        report (GoldReport): counts the docs and entities, and what is wrong with them.
+        example (Example): The example.
+        label_numbers (Mapping[str, int]): The number of each label. An entity of another label is MISSING.
+        own_labels (Optional[Sequence[str]]): If given, an entity of a label that is not among these is OUTSIDE.
+        report (GoldReport): Counts the docs and entities, and what is wrong with them.
 
     Returns:
-        Ints: (tokens,) the BIO tags; MISSING where there is no annotation.
+        Ints: (tokens,) The BIO tags; MISSING where there is no annotation.
     """
     report.docs += 1
     predicted, reference = example.predicted, example.reference
@@ -134,13 +134,13 @@ def chain_gold(
 
     Args:
         tags (Ints): (N,) BIO tags of all tokens, from `gold_tags`.
-        tokens (ChainTokens): the tokens of the chain.
-        scheme (Scheme): the tag scheme of the result.
-        docs (Sequence[Doc]): the docs of the tokens; needed for the report only.
-        report (Optional[GoldReport]): counts the entities that are not allowed.
+        tokens (ChainTokens): The tokens of the chain.
+        scheme (Scheme): The tag scheme of the result.
+        docs (Sequence[Doc]): The docs of the tokens; needed for the report only.
+        report (Optional[GoldReport]): Counts the entities that are not allowed.
 
     Returns:
-        Ints: (M,) the gold tags.
+        Ints: (M,) The gold tags.
     """
     own = tags[tokens.rows]
     spans = tags_to_spans(own, tokens.starts, BIO)
@@ -172,18 +172,18 @@ def incorrect_spans(
     """Read the spans that the annotation says are wrong.
 
     Args:
-        examples (Sequence[Example]): the examples.
-        key (str): the place of these spans in `doc.spans` of the references. A span of the label "O" says that its
+        examples (Sequence[Example]): The examples.
+        key (str): The place of these spans in `doc.spans` of the references. A span of the label "O" says that its
             tokens are in some entity. Spans of labels that the component does not have are ignored.
-        label_numbers (Mapping[str, int]): the number of each label.
-        tokens (ChainTokens): the tokens of the chain.
-        gold (Spans): the gold entities, by rows of the chain.
+        label_numbers (Mapping[str, int]): The number of each label.
+        tokens (ChainTokens): The tokens of the chain.
+        gold (Spans): The gold entities, by rows of the chain.
 
     Returns:
-        Tuple[Spans, Ints]: the wrong spans, and the tokens that are in some entity, both by rows of the chain.
+        Tuple[Spans, Ints]: The wrong spans, and the tokens that are in some entity, both by rows of the chain.
 
     Raises:
-        ValueError: if a wrong span is a gold entity as well (spaCy's E868).
+        ValueError: If a wrong span is a gold entity as well (spaCy's E868).
     """
     found: list[tuple[int, int, int]] = []
     not_outside: list[int] = []

@@ -15,8 +15,8 @@ class Finding:
     """How often something was found, and the first few examples.
 
     Attributes:
-        count (int): how often.
-        examples (list[str]): at most EXAMPLES_SHOWN of them.
+        count (int): How often.
+        examples (list[str]): At most EXAMPLES_SHOWN of them.
     """
 
     count: int = 0
@@ -48,15 +48,15 @@ class GoldReport:
     Trimmed entities lose white space. All others that are listed here become missing annotation.
 
     Attributes:
-        docs (int): docs read.
-        docs_without_annotation (int): docs with tokens, but without any entity annotation.
-        entities (int): entities of the references.
-        labels (Counter[str]): entities by label, where `inspect_gold` counted them.
-        trimmed (Finding): entities with white space at their ends.
-        blank (Finding): entities that consist of white space.
-        misaligned (Finding): entities whose ends are not those of tokens of the predicted doc.
-        across_sentences (Finding): entities that cross the start of a sentence where the component forbids it.
-        overlapping (Finding): entities that overlap with those of earlier components.
+        docs (int): Docs read.
+        docs_without_annotation (int): Docs with tokens, but without any entity annotation.
+        entities (int): Entities of the references.
+        labels (Counter[str]): Entities by label, where `inspect_gold` counted them.
+        trimmed (Finding): Entities with white space at their ends.
+        blank (Finding): Entities that consist of white space.
+        misaligned (Finding): Entities whose ends are not those of tokens of the predicted doc.
+        across_sentences (Finding): Entities that cross the start of a sentence where the component forbids it.
+        overlapping (Finding): Entities that overlap with those of earlier components.
     """
 
     docs: int = 0

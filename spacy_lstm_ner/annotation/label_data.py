@@ -7,14 +7,14 @@ def read_label_data(name: str, labels: Any) -> list[str]:
     """Read labels from a list, or from the mapping {action: {label: count}} that spaCy's `ner` writes.
 
     Args:
-        name (str): the component's name, for the error.
-        labels (Any): the list or mapping.
+        name (str): The component's name, for the error.
+        labels (Any): The list or mapping.
 
     Returns:
-        list[str]: the labels.
+        list[str]: The labels.
 
     Raises:
-        ValueError: if it is neither.
+        ValueError: If it is neither.
     """
     found = labels
     if isinstance(labels, dict) and all(isinstance(value, dict) for value in labels.values()):

@@ -34,11 +34,11 @@ class Level(NamedTuple):
     Rows are numbered as in the level before. The rows of this level are the pairs, followed by the odd ones.
 
     Attributes:
-        finished (Ints): the groups that have a single row left.
-        alone (Ints): these rows, which are the results of the groups.
-        left (Ints): the first row of each pair.
-        right (Ints): the second row of each pair.
-        odd (Ints): the last row of each other group with an odd number of rows.
+        finished (Ints): The groups that have a single row left.
+        alone (Ints): These rows, which are the results of the groups.
+        left (Ints): The first row of each pair.
+        right (Ints): The second row of each pair.
+        odd (Ints): The last row of each other group with an odd number of rows.
     """
 
     finished: Ints
@@ -53,9 +53,9 @@ class Groups:
     """The groups of a batch.
 
     Attributes:
-        of_token (Ints): (n_tokens,) the group of each token.
-        order (Ints): (n_tokens,) the tokens, group by group.
-        starts (Ints): (G,) where each group begins in that order.
+        of_token (Ints): (n_tokens,) The group of each token.
+        order (Ints): (n_tokens,) The tokens, group by group.
+        starts (Ints): (G,) Where each group begins in that order.
     """
 
     of_token: Ints
@@ -86,10 +86,10 @@ def group_occurrences(lexemes: Lexemes) -> Groups:
     """Find the groups of a batch.
 
     Args:
-        lexemes (Lexemes): the words of the batch; its `lengths` are those of the sections.
+        lexemes (Lexemes): The words of the batch; its `lengths` are those of the sections.
 
     Returns:
-        Groups: the groups.
+        Groups: The groups.
     """
     n_tokens, n_sections = len(lexemes.rows), len(lexemes.lengths)
     word = np.unique(lexemes.lowers, return_inverse=True)[1].reshape(-1)[lexemes.rows]
@@ -109,9 +109,9 @@ class StatesAndMaxima(NamedTuple):
     The maxima are stored once for each group.
 
     Attributes:
-        H (Floats2d): (n_tokens, O) the hidden states.
-        M (Floats2d): (G, O) the maxima.
-        of_token (Array): (n_tokens,) the group of each token, on the device of H.
+        H (Floats2d): (n_tokens, O) The hidden states.
+        M (Floats2d): (G, O) The maxima.
+        of_token (Array): (n_tokens,) The group of each token, on the device of H.
     """
 
     H: Floats2d
@@ -143,12 +143,12 @@ def backprop_maxima(output: StatesAndMaxima, dY: Floats2d, groups: Groups) -> Fl
     The gradient of a maximum goes to the tokens that have this value, in equal shares.
 
     Args:
-        output (StatesAndMaxima): what `with_maxima` gave.
-        dY (Floats2d): (n_tokens, 2·O) the gradient of `output.to_array()`.
-        groups (Groups): the groups of the batch.
+        output (StatesAndMaxima): What `with_maxima` gave.
+        dY (Floats2d): (n_tokens, 2·O) The gradient of `output.to_array()`.
+        groups (Groups): The groups of the batch.
 
     Returns:
-        Floats2d: (n_tokens, O) the gradient of H.
+        Floats2d: (n_tokens, O) The gradient of H.
     """
     H, M, of_token = output
     xp, width = get_array_module(dY), dY.shape[1] // 2

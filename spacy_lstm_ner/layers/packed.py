@@ -32,11 +32,11 @@ class Packed:
     """The index arrays of one batch, made by `pack`.
 
     Attributes:
-        lengths (Ints): (n_sequences,) tokens of each sequence.
-        batch_sizes (Ints): (T,) the b_t.
-        source (Ints): (D, N) the token that each packed row reads.
-        target (Ints): (D, n_tokens) the packed row that holds the result of each token.
-        group_starts (Ints): (n_groups,) the first step of each group.
+        lengths (Ints): (n_sequences,) Tokens of each sequence.
+        batch_sizes (Ints): (T,) The b_t.
+        source (Ints): (D, N) The token that each packed row reads.
+        target (Ints): (D, n_tokens) The packed row that holds the result of each token.
+        group_starts (Ints): (n_groups,) The first step of each group.
     """
 
     lengths: Ints
@@ -115,11 +115,11 @@ class Packed:
         """An attribute as an array of a module: the attribute itself for NumPy, for CuPy a copy that is made once.
 
         Args:
-            xp (Any): the module, NumPy or CuPy.
-            name (str): the attribute, such as "source".
+            xp (Any): The module, NumPy or CuPy.
+            name (str): The attribute, such as "source".
 
         Returns:
-            Array: the array, or None if the attribute is None.
+            Array: The array, or None if the attribute is None.
         """
         array = getattr(self, name)
         if xp is np or array is None:
@@ -133,14 +133,14 @@ def pack(lengths: Array, *, n_directions: int = 2, window: int = 0, context: int
     """Order the tokens of a batch by time step.
 
     Args:
-        lengths (Array): (n_sequences,) tokens of each sequence; zeros are allowed.
+        lengths (Array): (n_sequences,) Tokens of each sequence; zeros are allowed.
         n_directions (int): 1 or 2.
-        window (int): longer sequences are cut into windows of this many tokens (0: never).
-        context (int): tokens in front of a window, in reading direction, that the recurrence runs through first.
-        group (int): the most windows that run together (0: all).
+        window (int): Longer sequences are cut into windows of this many tokens (0: never).
+        context (int): Tokens in front of a window, in reading direction, that the recurrence runs through first.
+        group (int): The most windows that run together (0: all).
 
     Returns:
-        Packed: the index arrays of the batch.
+        Packed: The index arrays of the batch.
     """
     lengths = np.asarray(lengths, dtype=np.int64)
     first_token = np.cumsum(lengths) - lengths

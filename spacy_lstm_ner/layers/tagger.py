@@ -24,12 +24,12 @@ def tagger(
     the next, so that the vectors of a long doc are never in memory all at once.
 
     Args:
-        tok2vec (Model[List[Doc], List[Floats2d]]): vectors of the tokens, one array (tokens, nI) for each doc.
-        output (Model[Floats2d, Floats2d]): the dense layer, (tokens, nI) → (tokens, T), for T tags.
-        head (Model[Floats2d, Floats2d]): one of `crf.head.HEADS`, (tokens, T) → (tokens, T).
+        tok2vec (Model[List[Doc], List[Floats2d]]): Vectors of the tokens, one array (tokens, nI) for each doc.
+        output (Model[Floats2d, Floats2d]): The dense layer, (tokens, nI) → (tokens, T), for T tags.
+        head (Model[Floats2d, Floats2d]): One of `crf.head.HEADS`, (tokens, T) → (tokens, T).
 
     Returns:
-        Model[List[Doc], List[Floats2d]]: the emissions, one array (tokens, T) for each doc.
+        Model[List[Doc], List[Floats2d]]: The emissions, one array (tokens, T) for each doc.
     """
     scores: Model[List[Floats2d], List[Floats2d]] = with_array(chain(output, head))
     return Model(
@@ -73,11 +73,11 @@ def product(X: Union[Floats2d, StatesAndMaxima], W: Floats2d) -> Floats2d:
     """Multiply the vectors of a batch of tokens by a matrix.
 
     Args:
-        X (Union[Floats2d, StatesAndMaxima]): the vectors (n, nI).
-        W (Floats2d): the matrix (nI, T).
+        X (Union[Floats2d, StatesAndMaxima]): The vectors (n, nI).
+        W (Floats2d): The matrix (nI, T).
 
     Returns:
-        Floats2d: the product (n, T).
+        Floats2d: The product (n, T).
     """
     return X.times(W) if isinstance(X, StatesAndMaxima) else X @ W
 

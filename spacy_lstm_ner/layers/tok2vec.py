@@ -41,15 +41,15 @@ def lexeme_tok2vec(
     The model has references to its two parts, "embed" and "encode", and `predict_in_batches` among its attributes.
 
     Args:
-        embed (Model[List[Doc], List[Floats2d]]): from `per_lexeme`.
-        encoder (Model[List[Floats2d], List[Floats2d]]): from `LSTM`, `GRU` or `RNN`.
-        occurrences (int): the tokens of a section within which occurrences of a word see each other, see
+        embed (Model[List[Doc], List[Floats2d]]): From `per_lexeme`.
+        encoder (Model[List[Floats2d], List[Floats2d]]): From `LSTM`, `GRU` or `RNN`.
+        occurrences (int): The tokens of a section within which occurrences of a word see each other, see
             `document_max`. The output is then twice as wide as that of the encoder. 0: off.
-        cache (int): the number of words for which predictions keep what the first recurrent layer makes of them, see
+        cache (int): The number of words for which predictions keep what the first recurrent layer makes of them, see
             `project_distinct`. 0: it is computed once for each distinct word of a batch, and not kept.
 
     Returns:
-        Model[List[Doc], List[Floats2d]]: the vectors of the tokens, one array (tokens, O) for each doc.
+        Model[List[Doc], List[Floats2d]]: The vectors of the tokens, one array (tokens, O) for each doc.
     """
     return Model(
         "lexeme_tok2vec",
@@ -126,11 +126,11 @@ def predict_in_batches(
     """Predict the vectors of the tokens batch by batch, so that not all of them need to be in memory at once.
 
     Args:
-        model (Model[List[Doc], List[Floats2d]]): from `lexeme_tok2vec`.
-        docs (List[Doc]): the docs.
+        model (Model[List[Doc], List[Floats2d]]): From `lexeme_tok2vec`.
+        docs (List[Doc]): The docs.
 
     Yields:
-        Union[Floats2d, StatesAndMaxima]: the vectors (n, O) of the next n tokens. A batch may hold a part of a doc, or
+        Union[Floats2d, StatesAndMaxima]: The vectors (n, O) of the next n tokens. A batch may hold a part of a doc, or
             several docs.
     """
     tokens, cache = read_tokens(docs), model.attrs["cache"]

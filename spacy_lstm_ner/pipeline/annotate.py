@@ -19,10 +19,10 @@ def write_predictions(docs: Iterable[Doc], predictions: Sequence[Prediction], se
     """Write the predicted entities of each doc where the settings say.
 
     Args:
-        docs (Iterable[Doc]): the docs, which are changed.
-        predictions (Sequence[Prediction]): the entities of each.
-        settings (Settings): the component's settings.
-        name (str): the component's name, which is kept with the scores.
+        docs (Iterable[Doc]): The docs, which are changed.
+        predictions (Sequence[Prediction]): The entities of each.
+        settings (Settings): The component's settings.
+        name (str): The component's name, which is kept with the scores.
     """
     key, in_ents = settings.spans_key if settings.writes_spans else None, settings.annotate != "spans"
     if key is not None and settings.score_attr and not Span.has_extension(settings.score_attr):

@@ -35,9 +35,9 @@ class Bin(NamedTuple):
     """Entities of similar scores.
 
     Attributes:
-        confidence (float): the mean score.
-        precision (float): the share of entities that are right.
-        entities (int): how many there are.
+        confidence (float): The mean score.
+        precision (float): The share of entities that are right.
+        entities (int): How many there are.
     """
 
     confidence: float
@@ -49,10 +49,10 @@ class Reliability(NamedTuple):
     """How far scores can be trusted.
 
     Attributes:
-        ece (float): expected calibration error: the mean difference between confidence and precision over the bins,
+        ece (float): Expected calibration error: the mean difference between confidence and precision over the bins,
             weighted by size.
-        brier (float): the mean squared difference between the score and 1 (right) or 0 (wrong).
-        bins (List[Bin]): the bins, by increasing confidence.
+        brier (float): The mean squared difference between the score and 1 (right) or 0 (wrong).
+        bins (List[Bin]): The bins, by increasing confidence.
     """
 
     ece: float
@@ -64,10 +64,10 @@ class Scored(NamedTuple):
     """Predicted entities of annotated docs.
 
     Attributes:
-        scores (Floats): (n,) their probabilities.
-        labels (Ints): (n,) their label numbers.
-        right (Bools): (n,) whether each is right.
-        docs (Ints): (n,) the number of each one's doc.
+        scores (Floats): (n,) Their probabilities.
+        labels (Ints): (n,) Their label numbers.
+        right (Bools): (n,) Whether each is right.
+        docs (Ints): (n,) The number of each one's doc.
     """
 
     scores: Floats
@@ -80,12 +80,12 @@ def reliability(scores: Floats, right: Bools, n_bins: int = 10) -> Reliability:
     """Compare scores with outcomes, in bins of equally many entities.
 
     Args:
-        scores (Floats): (n,) the probability of each entity.
-        right (Bools): (n,) whether each entity is right.
-        n_bins (int): the number of bins.
+        scores (Floats): (n,) The probability of each entity.
+        right (Bools): (n,) Whether each entity is right.
+        n_bins (int): The number of bins.
 
     Returns:
-        Reliability: the figures.
+        Reliability: The figures.
     """
     order = np.argsort(scores, kind="stable")
     bins = []
@@ -102,16 +102,16 @@ def calibrate(tagger: BoundTagger, examples: Sequence[Example]) -> Tuple[Reliabi
     """Fit the temperatures to annotated examples, and measure what that improves.
 
     Args:
-        tagger (BoundTagger): the model; its head keeps the temperatures.
-        examples (Sequence[Example]): examples that the model was not trained on. Their predicted docs hold what earlier
+        tagger (BoundTagger): The model; its head keeps the temperatures.
+        examples (Sequence[Example]): Examples that the model was not trained on. Their predicted docs hold what earlier
             components have set. Examples without entity annotation are left out.
 
     Returns:
-        Tuple[Reliability, Reliability]: before calibration, and after. "After" is cross-fitted: each half of the
-        examples is scored with temperatures fitted to the other half. The temperatures that are kept come from all.
+        Tuple[Reliability, Reliability]: Before calibration, and after. "After" is cross-fitted: each half of the
+            examples is scored with temperatures fitted to the other half. The temperatures that are kept come from all.
 
     Raises:
-        ValueError: if there are not enough examples or entities.
+        ValueError: If there are not enough examples or entities.
     """
     examples = [example for example in examples if example.reference.has_annotation("ENT_IOB")]
     if len(examples) < 2:
@@ -136,11 +136,11 @@ def fit(tagger: BoundTagger, examples: Sequence[Example]) -> None:
     """Fit the temperatures to annotated examples, and keep them in the head of the model.
 
     Args:
-        tagger (BoundTagger): the model.
-        examples (Sequence[Example]): their predicted docs hold what earlier components have set.
+        tagger (BoundTagger): The model.
+        examples (Sequence[Example]): Their predicted docs hold what earlier components have set.
 
     Raises:
-        ValueError: if the examples have no entity. Fitted to tokens outside entities only, the temperature is always
+        ValueError: If the examples have no entity. Fitted to tokens outside entities only, the temperature is always
             the lowest that is tried.
     """
     head = tagger.head

@@ -12,12 +12,12 @@ def create_settings_callback(component: str, settings: Dict[str, Any]) -> Callab
     """Create the callback "spacy-lstm-ner.ComponentSettings.v1", which changes settings of a sourced component.
 
     Args:
-        component (str): the component's name in the pipeline.
-        settings (Dict[str, Any]): the settings that change, by name.
+        component (str): The component's name in the pipeline.
+        settings (Dict[str, Any]): The settings that change, by name.
 
     Returns:
-        Callable[[Language], Language]: the callback. It raises ValueError if the pipeline has no such component, or a
-        setting is unknown or out of range.
+        Callable[[Language], Language]: The callback. It raises ValueError if the pipeline has no such component, or a
+            setting is unknown or out of range.
     """
 
     def change(nlp: Language) -> Language:

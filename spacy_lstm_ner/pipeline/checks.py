@@ -32,12 +32,12 @@ class Survey:
     """What the examples for `initialize` hold.
 
     Attributes:
-        words (Counter[int]): the tokens of each word (orth), if they were asked for.
-        sample (list[Example]): the first few examples.
-        report (GoldReport): the gold entities, and what is wrong with them.
-        with_key (int): docs of the reference that have the group of spans that was asked for.
-        for_others (int): docs of the reference with annotation for components of another kind.
-        is_trial (bool): whether the model was told its number of tags from outside, as `spacy debug model` does.
+        words (Counter[int]): The tokens of each word (orth), if they were asked for.
+        sample (list[Example]): The first few examples.
+        report (GoldReport): The gold entities, and what is wrong with them.
+        with_key (int): Docs of the reference that have the group of spans that was asked for.
+        for_others (int): Docs of the reference with annotation for components of another kind.
+        is_trial (bool): Whether the model was told its number of tags from outside, as `spacy debug model` does.
     """
 
     words: Counter[int] = field(default_factory=Counter)
@@ -63,12 +63,12 @@ def survey(examples: Iterable[Example], count_words: bool = False, spans_key: Op
     """Go through the examples once. They are not kept, except for a sample.
 
     Args:
-        examples (Iterable[Example]): the examples.
-        count_words (bool): whether to count words.
-        spans_key (Optional[str]): a group of spans to look for.
+        examples (Iterable[Example]): The examples.
+        count_words (bool): Whether to count words.
+        spans_key (Optional[str]): A group of spans to look for.
 
     Returns:
-        Survey: what they hold.
+        Survey: What they hold.
     """
     found = Survey()
     for example in examples:
@@ -91,8 +91,8 @@ class TrainingChecks:
     """The warnings of a training run. They are not saved with the component.
 
     Attributes:
-        warned (set[str]): the kinds of problems of which the user was warned.
-        updates (int): the number of batches so far.
+        warned (set[str]): The kinds of problems of which the user was warned.
+        updates (int): The number of batches so far.
     """
 
     warned: set[str] = field(default_factory=set)
@@ -113,14 +113,14 @@ class TrainingChecks:
         """Warn of what the examples for `initialize` lack.
 
         Args:
-            name (str): the component's name.
-            data (Survey): what they hold.
-            labels (Sequence[str]): the component's labels, after those of the data were added.
-            given (Any): the labels that `initialize` was given in place of those of the data, or None.
-            settings (Settings): the component's settings.
+            name (str): The component's name.
+            data (Survey): What they hold.
+            labels (Sequence[str]): The component's labels, after those of the data were added.
+            given (Any): The labels that `initialize` was given in place of those of the data, or None.
+            settings (Settings): The component's settings.
 
         Raises:
-            ValueError: if nothing can be learned: there are no labels, and no annotation of any kind.
+            ValueError: If nothing can be learned: there are no labels, and no annotation of any kind.
         """
         if data.is_dummy and not data.labels:
             return

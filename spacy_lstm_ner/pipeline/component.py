@@ -84,17 +84,17 @@ def make_lstm_ner(
     """Create the component for a pipeline.
 
     Args:
-        nlp (Language): the pipeline.
-        name (str): the component's name in it.
-        model (Model[List[Doc], List[Floats2d]]): gives the emissions of the tags of each token, one array
+        nlp (Language): The pipeline.
+        name (str): The component's name in it.
+        model (Model[List[Doc], List[Floats2d]]): Gives the emissions of the tags of each token, one array
             (tokens, tags) a doc; see `architectures.build_tagger`.
-        scorer (Optional[Callable]): scores a list of Examples.
+        scorer (Optional[Callable]): Scores a list of Examples.
 
     Returns:
-        LSTMEntityRecognizer: the component.
+        LSTMEntityRecognizer: The component.
 
     Raises:
-        ValueError: if a setting is out of range.
+        ValueError: If a setting is out of range.
     """
     return LSTMEntityRecognizer(nlp.vocab, model, name, scorer=scorer, **settings)
 
@@ -103,11 +103,11 @@ class LSTMEntityRecognizer(TrainablePipe):
     """A named entity recognizer: the model scores tags, and the best legal sequence of tags becomes `doc.ents`.
 
     Attributes:
-        vocab (Vocab): the pipeline's vocabulary.
-        model (Model[List[Doc], List[Floats2d]]): the tagger.
-        name (str): the component's name in the pipeline.
-        cfg (Dict[str, Any]): the labels and the settings, see `Settings`. They may be changed at any time.
-        scorer (Optional[Callable]): scores a list of Examples.
+        vocab (Vocab): The pipeline's vocabulary.
+        model (Model[List[Doc], List[Floats2d]]): The tagger.
+        name (str): The component's name in the pipeline.
+        cfg (Dict[str, Any]): The labels and the settings, see `Settings`. They may be changed at any time.
+        scorer (Optional[Callable]): Scores a list of Examples.
     """
 
     @takes_settings
@@ -123,14 +123,14 @@ class LSTMEntityRecognizer(TrainablePipe):
         """Create the component. `initialize`, `from_bytes` or `from_disk` makes it usable.
 
         Args:
-            vocab (Vocab): the pipeline's vocabulary.
-            model (Model[List[Doc], List[Floats2d]]): gives the emissions of the tags of each token, one array
+            vocab (Vocab): The pipeline's vocabulary.
+            model (Model[List[Doc], List[Floats2d]]): Gives the emissions of the tags of each token, one array
                 (tokens, tags) a doc; see `architectures.build_tagger`.
-            name (str): the component's name in the pipeline.
-            scorer (Optional[Callable]): scores a list of Examples.
+            name (str): The component's name in the pipeline.
+            scorer (Optional[Callable]): Scores a list of Examples.
 
         Raises:
-            ValueError: if a setting is unknown or out of range.
+            ValueError: If a setting is unknown or out of range.
         """
         self.vocab = vocab
         self.model = model
@@ -168,13 +168,13 @@ class LSTMEntityRecognizer(TrainablePipe):
         """Add an entity label. A label that is added to a trained model is not predicted until it is trained.
 
         Args:
-            label (str): the label.
+            label (str): The label.
 
         Returns:
             int: 1 if the label is new, else 0.
 
         Raises:
-            ValueError: if the label is not a string or not valid text, is empty, or is "O", which means "no entity".
+            ValueError: If the label is not a string or not valid text, is empty, or is "O", which means "no entity".
         """
         if not isinstance(label, str):
             raise ValueError(Errors.E187)
@@ -213,15 +213,15 @@ class LSTMEntityRecognizer(TrainablePipe):
         Warns once of each kind of problem with the annotation, with counts.
 
         Args:
-            get_examples (Callable[[], Iterable[Example]]): gives the examples anew at each call. They are not kept.
-            nlp (Optional[Language]): the pipeline.
-            labels (Optional[Any]): a list of labels, or the label data of spaCy's `ner`, in place of the labels of the
+            get_examples (Callable[[], Iterable[Example]]): Gives the examples anew at each call. They are not kept.
+            nlp (Optional[Language]): The pipeline.
+            labels (Optional[Any]): A list of labels, or the label data of spaCy's `ner`, in place of the labels of the
                 examples. The setting `other_labels` says what becomes of other labels. Unless it is "add", labels that
                 were added before count as such a list.
 
         Raises:
-            TypeError: if get_examples does not give Examples.
-            ValueError: if the labels have another form, the data has no annotation, or a listener has another width
+            TypeError: If get_examples does not give Examples.
+            ValueError: If the labels have another form, the data has no annotation, or a listener has another width
                 than the component that it listens to.
         """
         validate_get_examples(get_examples, "LSTMEntityRecognizer.initialize")
@@ -267,13 +267,13 @@ class LSTMEntityRecognizer(TrainablePipe):
         """Find the entities of each doc. The docs are not changed.
 
         Args:
-            docs (Iterable[Doc]): the docs.
+            docs (Iterable[Doc]): The docs.
 
         Returns:
-            List[Prediction]: the entities of each doc.
+            List[Prediction]: The entities of each doc.
 
         Raises:
-            ValueError: if the component was not initialized, or its weights give scores that are not numbers.
+            ValueError: If the component was not initialized, or its weights give scores that are not numbers.
         """
         self._require_initialized()
         docs = _as_list(docs)
@@ -285,8 +285,8 @@ class LSTMEntityRecognizer(TrainablePipe):
         """Write predicted entities to `doc.ents`, and with their scores to `doc.spans`, as the settings say.
 
         Args:
-            docs (Iterable[Doc]): the docs.
-            predictions (Sequence[Prediction]): from `predict`, for the same docs.
+            docs (Iterable[Doc]): The docs.
+            predictions (Sequence[Prediction]): From `predict`, for the same docs.
         """
         write_predictions(docs, predictions, self.tagger.settings, self.name)
 
@@ -294,17 +294,17 @@ class LSTMEntityRecognizer(TrainablePipe):
         """Find the n most probable analyses of each doc. The docs are not changed.
 
         Args:
-            docs (Iterable[Doc]): the docs, after earlier components and before this one: entities that they have count
+            docs (Iterable[Doc]): The docs, after earlier components and before this one: entities that they have count
                 as given.
-            n (int): the number of analyses, at least 1.
+            n (int): The number of analyses, at least 1.
 
         Returns:
-            List[List[Analysis]]: for each doc up to n analyses, the most probable first. Each is a pair of the
-            entities (start token, end token, label) and the probability that these are the doc's entities. Thresholds
-            are not applied.
+            List[List[Analysis]]: For each doc up to n analyses, the most probable first. Each is a pair of the entities
+                (start token, end token, label) and the probability that these are the doc's entities. Thresholds are
+                not applied.
 
         Raises:
-            ValueError: if the component was not initialized, or n is not a whole number of at least 1.
+            ValueError: If the component was not initialized, or n is not a whole number of at least 1.
         """
         if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
             raise ValueError(f"'{self.name}': n is {n!r}, but must be a whole number, at least 1")
@@ -315,13 +315,13 @@ class LSTMEntityRecognizer(TrainablePipe):
         """Measure how unsure the model is of each doc, to choose what to annotate next. The docs are not changed.
 
         Args:
-            docs (Iterable[Doc]): the docs, after earlier components and before this one.
+            docs (Iterable[Doc]): The docs, after earlier components and before this one.
 
         Returns:
-            List[Uncertainty]: three measures for each doc.
+            List[Uncertainty]: Three measures for each doc.
 
         Raises:
-            ValueError: if the component was not initialized.
+            ValueError: If the component was not initialized.
         """
         self._require_initialized()
         return uncertainties(self.tagger, _as_list(docs))
@@ -337,17 +337,17 @@ class LSTMEntityRecognizer(TrainablePipe):
         """Learn from a batch of examples.
 
         Args:
-            examples (Iterable[Example]): the batch.
-            drop (float): the dropout rate, from 0 to less than 1.
-            sgd (Optional[Optimizer]): the optimizer. None: gradients accumulate.
-            losses (Optional[Dict[str, float]]): the loss is added to it, under the component's name.
+            examples (Iterable[Example]): The batch.
+            drop (float): The dropout rate, from 0 to less than 1.
+            sgd (Optional[Optimizer]): The optimizer. None: gradients accumulate.
+            losses (Optional[Dict[str, float]]): The loss is added to it, under the component's name.
 
         Returns:
-            Dict[str, float]: the losses.
+            Dict[str, float]: The losses.
 
         Raises:
-            TypeError: if the examples are not Examples.
-            ValueError: if drop is out of range, the component was not initialized, the loss is not a number, or the
+            TypeError: If the examples are not Examples.
+            ValueError: If drop is out of range, the component was not initialized, the loss is not a number, or the
                 model listens to a component that gave it nothing.
         """
         examples, losses = self._check_batch("update", examples, losses)
@@ -389,17 +389,17 @@ class LSTMEntityRecognizer(TrainablePipe):
         Without `nlp.resume_training()`, which keeps a copy of the model, nothing is learned.
 
         Args:
-            examples (Iterable[Example]): the batch.
-            drop (float): the dropout rate, from 0 to less than 1.
-            sgd (Optional[Optimizer]): the optimizer. None: gradients accumulate.
-            losses (Optional[Dict[str, float]]): the loss is added to it, under the component's name.
+            examples (Iterable[Example]): The batch.
+            drop (float): The dropout rate, from 0 to less than 1.
+            sgd (Optional[Optimizer]): The optimizer. None: gradients accumulate.
+            losses (Optional[Dict[str, float]]): The loss is added to it, under the component's name.
 
         Returns:
-            Dict[str, float]: the losses.
+            Dict[str, float]: The losses.
 
         Raises:
-            TypeError: if the examples are not Examples.
-            ValueError: if drop is out of range, or the model listens to another component, which sends nothing here.
+            TypeError: If the examples are not Examples.
+            ValueError: If drop is out of range, or the model listens to another component, which sends nothing here.
         """
         examples, losses = self._check_batch("rehearse", examples, losses)
         self._check_rate(drop)
@@ -478,15 +478,15 @@ class LSTMEntityRecognizer(TrainablePipe):
         out.
 
         Args:
-            examples (Iterable[Example]): the batch.
-            scores (Sequence[Floats2d]): the model's emissions, one array (tokens, tags) a doc.
+            examples (Iterable[Example]): The batch.
+            scores (Sequence[Floats2d]): The model's emissions, one array (tokens, tags) a doc.
 
         Returns:
-            Tuple[float, List[Floats2d]]: the loss in nats, summed over what is annotated, and its gradient, one array
-            a doc.
+            Tuple[float, List[Floats2d]]: The loss in nats, summed over what is annotated, and its gradient, one array a
+                doc.
 
         Raises:
-            ValueError: if the loss is not a number.
+            ValueError: If the loss is not a number.
         """
         examples = list(examples)
         if not examples:
@@ -541,10 +541,10 @@ class LSTMEntityRecognizer(TrainablePipe):
         """Serialize the component.
 
         Args:
-            exclude (Iterable[str]): parts to leave out: "cfg", "model", "manifest", "vocab".
+            exclude (Iterable[str]): Parts to leave out: "cfg", "model", "manifest", "vocab".
 
         Returns:
-            bytes: the component.
+            bytes: The component.
         """
         self._validate_serialization_attrs()
         return serialization.to_bytes(self, tuple(exclude))
@@ -553,14 +553,14 @@ class LSTMEntityRecognizer(TrainablePipe):
         """Load the component from what `to_bytes` gave. Parts that were left out there stay as they are.
 
         Args:
-            bytes_data (bytes): the serialized component.
-            exclude (Iterable[str]): parts to leave out.
+            bytes_data (bytes): The serialized component.
+            exclude (Iterable[str]): Parts to leave out.
 
         Returns:
-            LSTMEntityRecognizer: the component.
+            LSTMEntityRecognizer: The component.
 
         Raises:
-            ValueError: for bytes that are damaged, of another architecture or of a newer version. The component stays
+            ValueError: For bytes that are damaged, of another architecture or of a newer version. The component stays
                 as it was.
         """
         self._validate_serialization_attrs()
@@ -572,8 +572,8 @@ class LSTMEntityRecognizer(TrainablePipe):
         """Save the component in a folder. The old content stays until all of the new content is written.
 
         Args:
-            path (Union[str, Path]): the folder.
-            exclude (Iterable[str]): parts to leave out. Those of an older saving stay.
+            path (Union[str, Path]): The folder.
+            exclude (Iterable[str]): Parts to leave out. Those of an older saving stay.
         """
         self._validate_serialization_attrs()
         serialization.to_disk(self, Path(path), tuple(exclude))
@@ -582,16 +582,16 @@ class LSTMEntityRecognizer(TrainablePipe):
         """Load the component from a folder that `to_disk` wrote.
 
         Args:
-            path (Union[str, Path]): the folder.
-            exclude (Iterable[str]): parts to leave out.
+            path (Union[str, Path]): The folder.
+            exclude (Iterable[str]): Parts to leave out.
 
         Returns:
-            LSTMEntityRecognizer: the component.
+            LSTMEntityRecognizer: The component.
 
         Raises:
-            ValueError: for files that are damaged, of another architecture or of a newer version. The component stays
+            ValueError: For files that are damaged, of another architecture or of a newer version. The component stays
                 as it was.
-            FileNotFoundError: if a file is missing.
+            FileNotFoundError: If a file is missing.
         """
         self._validate_serialization_attrs()
         serialization.from_disk(self, Path(path), tuple(exclude))
@@ -603,14 +603,14 @@ def find_component(nlp: Language, name: Optional[str] = None) -> LSTMEntityRecog
     """Find a component of this kind in a pipeline.
 
     Args:
-        nlp (Language): the pipeline.
-        name (Optional[str]): the component's name in it; None: the first one of this kind.
+        nlp (Language): The pipeline.
+        name (Optional[str]): The component's name in it; None: the first one of this kind.
 
     Returns:
-        LSTMEntityRecognizer: the component, which may be disabled.
+        LSTMEntityRecognizer: The component, which may be disabled.
 
     Raises:
-        ValueError: if the pipeline has no such component.
+        ValueError: If the pipeline has no such component.
     """
     ours = {pipe: proc for pipe, proc in nlp.components if isinstance(proc, LSTMEntityRecognizer)}
     if name is None and ours:

@@ -24,9 +24,9 @@ def allow_labels(head: Model[Any, Any], labels: Sequence[str], present: set[str]
     """Allow the tags of labels to be predicted, now that training shows an example of them.
 
     Args:
-        head (Model): the tagger's head.
-        labels (Sequence[str]): the component's labels, in the order of their numbers.
-        present (set[str]): the labels of the examples.
+        head (Model): The tagger's head.
+        labels (Sequence[str]): The component's labels, in the order of their numbers.
+        present (set[str]): The labels of the examples.
     """
     waiting = head.attrs["unseen"]
     if waiting:

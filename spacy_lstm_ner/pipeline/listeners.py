@@ -26,15 +26,15 @@ def check_listeners(name: str, model: Model[Any, Any], nlp: Language) -> Optiona
     """Compare each listener of a model with the component that it listens to.
 
     Args:
-        name (str): the name of the model's component.
-        model (Model): the model.
-        nlp (Language): the pipeline.
+        name (str): The name of the model's component.
+        model (Model): The model.
+        nlp (Language): The pipeline.
 
     Returns:
-        Optional[str]: what is wrong with the pipeline if no component sends to a listener, else None.
+        Optional[str]: What is wrong with the pipeline if no component sends to a listener, else None.
 
     Raises:
-        ValueError: if a listener expects vectors of another width than it will get.
+        ValueError: If a listener expects vectors of another width than it will get.
     """
     for listener in tok2vec_listeners(model):
         senders: list[tuple[str, Any]] = [

@@ -23,13 +23,13 @@ def tagger_loss(
     """Compute the loss of a batch, and its gradients.
 
     Args:
-        tagger (BoundTagger): the model.
-        examples (Sequence[Example]): the examples.
-        emissions (Sequence[Floats2d]): the model's output, one array (tokens, T) a doc.
-        report (GoldReport): counts what is wrong with the annotation.
+        tagger (BoundTagger): The model.
+        examples (Sequence[Example]): The examples.
+        emissions (Sequence[Floats2d]): The model's output, one array (tokens, T) a doc.
+        report (GoldReport): Counts what is wrong with the annotation.
 
     Returns:
-        Loss: the loss in nats; the gradient of the emissions is (N, T), for the tokens of all docs laid end to end.
+        Loss: The loss in nats; the gradient of the emissions is (N, T), for the tokens of all docs laid end to end.
     """
     head, scheme, settings = tagger.head, tagger.scheme, tagger.settings
     flat = tagger.model.ops.to_numpy(tagger.model.ops.flatten(list(emissions)))

@@ -32,10 +32,10 @@ class Prediction(NamedTuple):
     """The entities of one doc.
 
     Attributes:
-        starts (List[int]): the first token of each.
-        ends (List[int]): the token behind the last token of each.
-        labels (List[str]): the label of each.
-        scores (Optional[List[float]]): the probability of each; None if the settings do not ask for it.
+        starts (List[int]): The first token of each.
+        ends (List[int]): The token behind the last token of each.
+        labels (List[str]): The label of each.
+        scores (Optional[List[float]]): The probability of each; None if the settings do not ask for it.
     """
 
     starts: List[int]
@@ -50,7 +50,7 @@ class Uncertainty(NamedTuple):
     Attributes:
         least_confidence (float): 1 minus the probability of the best analysis.
         margin (float): 1 minus the difference between the probabilities of the best two analyses.
-        entropy (float): the entropy of the distribution over all analyses, in nats.
+        entropy (float): The entropy of the distribution over all analyses, in nats.
     """
 
     least_confidence: float
@@ -62,10 +62,10 @@ class Chains(NamedTuple):
     """The chains of tags of a batch of docs.
 
     Attributes:
-        tokens (ChainTokens): the tokens.
-        emissions (Floats): (M, T) the score of each tag at each token.
-        allowed (Optional[Bools]): (M, T) the tags that each token may take; None: all.
-        transitions (Transitions): the scores of the transitions.
+        tokens (ChainTokens): The tokens.
+        emissions (Floats): (M, T) The score of each tag at each token.
+        allowed (Optional[Bools]): (M, T) The tags that each token may take; None: all.
+        transitions (Transitions): The scores of the transitions.
     """
 
     tokens: ChainTokens
@@ -90,14 +90,14 @@ def read_chains(tagger: BoundTagger, docs: List[Doc]) -> Chains:
     """Compute the emissions of the docs, with all that is needed to analyse the chains of tags.
 
     Args:
-        tagger (BoundTagger): the model, which is initialized.
-        docs (List[Doc]): the docs.
+        tagger (BoundTagger): The model, which is initialized.
+        docs (List[Doc]): The docs.
 
     Returns:
-        Chains: one chain a doc.
+        Chains: One chain a doc.
 
     Raises:
-        ValueError: if the model gives scores that are not numbers.
+        ValueError: If the model gives scores that are not numbers.
     """
     model = tagger.model
     tokens = chain_tokens(docs, tagger.settings.sentence_boundaries, tagger.settings.given)

@@ -58,14 +58,14 @@ def rehearsal_loss(
     """Compute the divergence of a model from its teacher on some docs, and its gradients.
 
     Args:
-        tagger (BoundTagger): the model.
-        teacher (Model[List[Doc], List[Floats2d]]): the model as it was.
-        docs (Sequence[Doc]): the docs.
-        emissions (Sequence[Floats2d]): the model's output, one array (tokens, T) a doc.
-        in_entity (Optional[Bools]): (N,) tokens in gold entities, which are left out. None: the annotation is ignored.
+        tagger (BoundTagger): The model.
+        teacher (Model[List[Doc], List[Floats2d]]): The model as it was.
+        docs (Sequence[Doc]): The docs.
+        emissions (Sequence[Floats2d]): The model's output, one array (tokens, T) a doc.
+        in_entity (Optional[Bools]): (N,) Tokens in gold entities, which are left out. None: the annotation is ignored.
 
     Returns:
-        Loss: the divergence in nats, with gradients as of `loss.tagger_loss`.
+        Loss: The divergence in nats, with gradients as of `loss.tagger_loss`.
     """
     head, scheme, settings = tagger.head, tagger.scheme, tagger.settings
     flat = tagger.model.ops.to_numpy(tagger.model.ops.flatten(list(emissions)))

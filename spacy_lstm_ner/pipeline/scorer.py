@@ -26,15 +26,16 @@ def score_entities(examples: Iterable[Example], **settings: Any) -> Dict[str, An
     Tokens without annotation, and padding, are not counted. A score is None where there is nothing to count.
 
     Args:
-        examples (Iterable[Example]): the examples, with predictions.
-        **settings (Any): the settings of the component, and its `labels`.
+        examples (Iterable[Example]): The examples, with predictions.
+        **settings (Any): The settings of the component, and its `labels`.
 
     Returns:
         Dict[str, Any]: Unless `annotate` is "spans", the scores of `doc.ents`, whoever set them: `ents_p`, `ents_r`,
-        `ents_f` and `ents_per_type`, as spaCy's `ner` has them; `ents_token_acc`, the share of annotated tokens with
-        the right BIO tag; and `ents_token_acc_in_entities`, the same over tokens in gold entities. If `annotate` is
-        "spans" or `other_labels` is not "add", the scores of the component's own entities: `spans_KEY_p`,
-        `spans_KEY_r`, `spans_KEY_f` and `spans_KEY_per_type`, with KEY for `spans_key`; see `score_own`.
+            `ents_f` and `ents_per_type`, as spaCy's `ner` has them; `ents_token_acc`, the share of annotated tokens
+            with the right BIO tag; and `ents_token_acc_in_entities`, the same over tokens in gold entities. If
+            `annotate` is "spans" or `other_labels` is not "add", the scores of the component's own entities:
+            `spans_KEY_p`, `spans_KEY_r`, `spans_KEY_f` and `spans_KEY_per_type`, with KEY for `spans_key`; see
+            `score_own`.
     """
     examples = list(examples)
     scores: Dict[str, Any] = {}
@@ -53,9 +54,9 @@ def score_own(examples: Sequence[Example], key: str, labels: Collection[str]) ->
     Docs without annotation are not counted, nor are predicted spans on tokens without annotation.
 
     Args:
-        examples (Sequence[Example]): the examples, with predictions.
-        key (str): the name of the span group.
-        labels (Collection[str]): the labels of the component. Entities with other labels are those of another one.
+        examples (Sequence[Example]): The examples, with predictions.
+        key (str): The name of the span group.
+        labels (Collection[str]): The labels of the component. Entities with other labels are those of another one.
 
     Returns:
         Dict[str, Any]: `spans_KEY_p`, `spans_KEY_r`, `spans_KEY_f`, `spans_KEY_per_type`.
@@ -115,11 +116,11 @@ def require_picklable(name: str, scorer: Any) -> None:
     """Check that a scorer can be sent to another process.
 
     Args:
-        name (str): the name of the component that has it.
-        scorer (Any): the scorer.
+        name (str): The name of the component that has it.
+        scorer (Any): The scorer.
 
     Raises:
-        PicklingError: if it cannot be pickled.
+        PicklingError: If it cannot be pickled.
     """
     try:
         pickle.dumps(scorer)

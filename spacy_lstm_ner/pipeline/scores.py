@@ -19,12 +19,12 @@ def write_scores(
     Entities that such a component kept under the key before stay if they still are in `doc.ents`.
 
     Args:
-        doc (Doc): the doc, which is changed.
-        key (str): the name of the span group.
-        source (str): the name of the component.
-        spans (Sequence[Span]): the entities.
-        scores (Sequence[float]): the probability of each.
-        in_ents (bool): whether the entities are in `doc.ents`. If not, earlier entities stay if a component of another
+        doc (Doc): The doc, which is changed.
+        key (str): The name of the span group.
+        source (str): The name of the component.
+        spans (Sequence[Span]): The entities.
+        scores (Sequence[float]): The probability of each.
+        in_ents (bool): Whether the entities are in `doc.ents`. If not, earlier entities stay if a component of another
             name kept them.
     """
     found = list(zip(spans, scores, strict=True))
@@ -59,12 +59,12 @@ def entity_score(span: Span, keys: Collection[str] = ()) -> Optional[float]:
     """Look up the probability of an entity.
 
     Args:
-        span (Span): the entity.
-        keys (Collection[str]): the span groups to look in. If the doc has none of them: all groups with scores.
+        span (Span): The entity.
+        keys (Collection[str]): The span groups to look in. If the doc has none of them: all groups with scores.
 
     Returns:
         Optional[float]: P(span, label | text) if a component of this package found this entity, else None. None, too,
-        if tokens were merged or split since, so that spaCy cannot read the group any more.
+            if tokens were merged or split since, so that spaCy cannot read the group any more.
     """
     groups = span.doc.spans
     for key in [key for key in keys if key in groups] or list(groups):
@@ -101,7 +101,7 @@ class ScoreAttribute:
     """The getter of an extension attribute with the scores of entities, `ent._.score`.
 
     Attributes:
-        keys (List[str]): the span groups of the components that use this attribute.
+        keys (List[str]): The span groups of the components that use this attribute.
     """
 
     def __init__(self) -> None:

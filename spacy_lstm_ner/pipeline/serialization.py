@@ -50,9 +50,9 @@ class Loaded(NamedTuple):
     """Parts that were read and checked. None: it was not among them.
 
     Attributes:
-        cfg (Optional[Dict[str, Any]]): labels and settings.
-        weights (Any): what `weights.read_model` gave.
-        n_tags (int): the number of tags that the model has with these labels.
+        cfg (Optional[Dict[str, Any]]): Labels and settings.
+        weights (Any): What `weights.read_model` gave.
+        n_tags (int): The number of tags that the model has with these labels.
     """
 
     cfg: Optional[Dict[str, Any]]
@@ -72,10 +72,10 @@ def to_disk(component: Saved, path: Path, exclude: Exclude) -> None:
     """Save a component in a folder. The old content stays until all of the new content is written.
 
     Args:
-        component (Saved): the component.
-        path (Path): the folder. If it has other files as well, the component's files are replaced one by one; if the
+        component (Saved): The component.
+        path (Path): The folder. If it has other files as well, the component's files are replaced one by one; if the
             process is killed in between, `from_disk` recognises the mixture.
-        exclude (Collection[str]): the parts to leave out. Those of an older saving stay.
+        exclude (Collection[str]): The parts to leave out. Those of an older saving stay.
     """
     parts = _parts(component, exclude, path)
     written = {*(_FILES[name] for name in parts), *(() if "vocab" in exclude else ("vocab",))}
@@ -96,7 +96,7 @@ def from_bytes(component: Saved, data: bytes, exclude: Exclude) -> None:
     """Load a component from bytes. Parts that were left out there stay as they are.
 
     Raises:
-        ValueError: for bytes that are damaged, of another architecture or of a newer version. The component stays as
+        ValueError: For bytes that are damaged, of another architecture or of a newer version. The component stays as
             it was.
     """
     try:
@@ -125,9 +125,9 @@ def from_disk(component: Saved, path: Path, exclude: Exclude) -> None:
     """Load a component from a folder.
 
     Raises:
-        ValueError: for files that are damaged, of another architecture or of a newer version. The component stays as
+        ValueError: For files that are damaged, of another architecture or of a newer version. The component stays as
             it was.
-        FileNotFoundError: if a file is missing.
+        FileNotFoundError: If a file is missing.
     """
     path = intact(ensure_path(path))
     try:
@@ -205,7 +205,7 @@ def check_manifest(parts: Parts) -> None:
     """Compare parts with their manifest.
 
     Raises:
-        ValueError: if they are damaged, mixed from two savings, or of a newer format.
+        ValueError: If they are damaged, mixed from two savings, or of a newer format.
     """
     if "manifest" not in parts:
         return

@@ -114,14 +114,14 @@ def check_settings(name: str, cfg: Mapping[str, Any]) -> Settings:
     """Check a component's `cfg`.
 
     Args:
-        name (str): the component's name, for the error.
-        cfg (Mapping[str, Any]): its settings, and perhaps its labels.
+        name (str): The component's name, for the error.
+        cfg (Mapping[str, Any]): Its settings, and perhaps its labels.
 
     Returns:
-        Settings: the settings.
+        Settings: The settings.
 
     Raises:
-        ValueError: if a setting is unknown or out of range.
+        ValueError: If a setting is unknown or out of range.
     """
     known = [setting.name for setting in fields(Settings)]
     unknown = sorted(set(cfg) - {*known, "labels"})
@@ -137,13 +137,13 @@ def read_settings(cfg: Any) -> Dict[str, Any]:
     """Read the labels and settings of a saved component. What this version does not know is left out.
 
     Args:
-        cfg (Any): what the component's file has.
+        cfg (Any): What the component's file has.
 
     Returns:
-        Dict[str, Any]: labels and settings, as far as the file has them.
+        Dict[str, Any]: Labels and settings, as far as the file has them.
 
     Raises:
-        ValueError: if it is not an object with values of the right types.
+        ValueError: If it is not an object with values of the right types.
     """
     if not isinstance(cfg, dict):
         raise ValueError(f"expected an object of settings, found {str(cfg)[:80]}")

@@ -17,10 +17,10 @@ class BoundTagger:
     """A tagger bound to the labels and settings of its component.
 
     Attributes:
-        name (str): the component's name, for messages.
-        model (Model[List[Doc], List[Floats2d]]): see `architectures.build_tagger`.
-        labels (Tuple[str, ...]): the entity labels, in the order of their numbers.
-        settings (Settings): the component's settings.
+        name (str): The component's name, for messages.
+        model (Model[List[Doc], List[Floats2d]]): See `architectures.build_tagger`.
+        labels (Tuple[str, ...]): The entity labels, in the order of their numbers.
+        settings (Settings): The component's settings.
     """
 
     name: str

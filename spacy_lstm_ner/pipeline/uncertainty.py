@@ -20,13 +20,13 @@ def rank_by_uncertainty(
     """Annotate texts, and sort them so that the most uncertain come first.
 
     Args:
-        nlp (Language): the pipeline.
-        component (LSTMEntityRecognizer): the component of the pipeline whose uncertainty counts.
-        texts (Iterable[str]): the texts.
-        by (str): a field of `Uncertainty`.
+        nlp (Language): The pipeline.
+        component (LSTMEntityRecognizer): The component of the pipeline whose uncertainty counts.
+        texts (Iterable[str]): The texts.
+        by (str): A field of `Uncertainty`.
 
     Returns:
-        List[Tuple[Doc, Uncertainty]]: the annotated docs.
+        List[Tuple[Doc, Uncertainty]]: The annotated docs.
     """
     before = nlp.pipe_names[: nlp.pipe_names.index(component.name)]
     found: List[Tuple[Doc, Uncertainty]] = []
@@ -43,7 +43,7 @@ def as_task(doc: Doc, uncertainty: Uncertainty) -> Dict[str, object]:
     """Turn a document into an annotation task, as tools like Prodigy read it from a line of JSONL.
 
     Returns:
-        Dict[str, object]: text, tokens, the entities with their scores as spans, and the uncertainty in `meta`.
+        Dict[str, object]: Text, tokens, the entities with their scores as spans, and the uncertainty in `meta`.
     """
     tokens: List[Dict[str, object]] = [
         {

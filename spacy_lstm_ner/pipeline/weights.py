@@ -69,16 +69,16 @@ def read_model(data: bytes, model: Model[Any, Any], n_tags: int) -> Message:
     """Check the bytes of a model against the model that is to take them, which stays as it is.
 
     Args:
-        data (bytes): the bytes.
-        model (Model): the tagger.
-        n_tags (int): the tags that the output layer must have, whatever it has now.
+        data (bytes): The bytes.
+        model (Model): The tagger.
+        n_tags (int): The tags that the output layer must have, whatever it has now.
 
     Returns:
-        Message: the message, without attributes that the model does not have. Attributes that are data are unpacked,
-        in an additional list "values". Those that need the reader of their own package are left in "attrs".
+        Message: The message, without attributes that the model does not have. Attributes that are data are unpacked, in
+            an additional list "values". Those that need the reader of their own package are left in "attrs".
 
     Raises:
-        ValueError: if the bytes are damaged or of another architecture.
+        ValueError: If the bytes are damaged or of another architecture.
     """
     message, nodes = unpack(data), list(model.walk())
     if not isinstance(message, dict) or not all(isinstance(message.get(name), list) for name in _LISTS):
@@ -112,12 +112,12 @@ def apply_model(model: Model[Any, Any], message: Message, n_tags: int) -> None:
     """Give a model the weights that `read_model` has checked.
 
     Args:
-        model (Model): the tagger.
-        message (Message): from `read_model`.
-        n_tags (int): as for `read_model`.
+        model (Model): The tagger.
+        message (Message): From `read_model`.
+        n_tags (int): As for `read_model`.
 
     Raises:
-        ValueError: if a layer of another framework cannot take its state. The model stays as it was.
+        ValueError: If a layer of another framework cannot take its state. The model stays as it was.
     """
     _apply_shims(list(model.walk()), message["shims"])
     output = model.get_ref("output_layer")

@@ -43,13 +43,13 @@ class Blocks:
     """Blocks of some chains, in the order of their rows. Together they own every row of these chains once.
 
     Attributes:
-        chain (Ints): the number of the chain that each block is a piece of (n,).
-        start (Ints): the first row that each block owns (n,).
-        end (Ints): the row behind the last that it owns (n,).
-        begin (Ints): its first row, margins included (n,).
-        stop (Ints): the row behind its last, margins included (n,).
-        open_start (Bools): whether the chain goes on before `begin` (n,).
-        open_end (Bools): whether the chain goes on behind `stop` (n,).
+        chain (Ints): The number of the chain that each block is a piece of (n,).
+        start (Ints): The first row that each block owns (n,).
+        end (Ints): The row behind the last that it owns (n,).
+        begin (Ints): Its first row, margins included (n,).
+        stop (Ints): The row behind its last, margins included (n,).
+        open_start (Bools): Whether the chain goes on before `begin` (n,).
+        open_end (Bools): Whether the chain goes on behind `stop` (n,).
     """
 
     chain: Ints
@@ -121,10 +121,10 @@ def rows_at_once(n_tags: int) -> int:
     """How many rows are computed at a time.
 
     Args:
-        n_tags (int): number of tags.
+        n_tags (int): Number of tags.
 
     Returns:
-        int: the number of rows, at least four blocks.
+        int: The number of rows, at least four blocks.
     """
     return max(MAX_NUMBERS // n_tags, 4 * BLOCK)
 
@@ -133,10 +133,10 @@ def whole_chains(lengths: Ints) -> Blocks:
     """Make one block of every chain that is not empty.
 
     Args:
-        lengths (Ints): rows of each chain (n_chains,).
+        lengths (Ints): Rows of each chain (n_chains,).
 
     Returns:
-        Blocks: the blocks.
+        Blocks: The blocks.
     """
     return cut(lengths, max(int(lengths.max(initial=1)), 1))
 
@@ -145,12 +145,12 @@ def blocks_to_try(lengths: Ints, size: int = BLOCK, margin: int = MARGIN) -> Ite
     """Divide chains into blocks for each attempt: with narrow margins, with wide margins, and at last not at all.
 
     Args:
-        lengths (Ints): rows of each chain (n_chains,).
-        size (int): rows of a block, about.
-        margin (int): rows of a margin at the first attempt.
+        lengths (Ints): Rows of each chain (n_chains,).
+        size (int): Rows of a block, about.
+        margin (int): Rows of a margin at the first attempt.
 
     Returns:
-        Iterator[Blocks]: the blocks of each attempt, for `run_until_consistent`.
+        Iterator[Blocks]: The blocks of each attempt, for `run_until_consistent`.
     """
     return blocks_with_margins(lengths, (margin, WIDER * margin), lambda width: cut(lengths, size, width))
 
@@ -159,12 +159,12 @@ def blocks_with_margins(lengths: Ints, margins: Iterable[int], cut_with: Callabl
     """Divide chains into blocks with each of these margins in turn, and at last not at all.
 
     Args:
-        lengths (Ints): rows of each chain (n_chains,).
-        margins (Iterable[int]): rows of a margin, for each attempt.
-        cut_with (Callable[[int], Blocks]): cuts the chains into blocks with such a margin.
+        lengths (Ints): Rows of each chain (n_chains,).
+        margins (Iterable[int]): Rows of a margin, for each attempt.
+        cut_with (Callable[[int], Blocks]): Cuts the chains into blocks with such a margin.
 
     Returns:
-        Iterator[Blocks]: the blocks of each attempt, for `run_until_consistent`.
+        Iterator[Blocks]: The blocks of each attempt, for `run_until_consistent`.
     """
     yield from map(cut_with, margins)
     yield whole_chains(lengths)
@@ -174,8 +174,8 @@ def run_until_consistent(attempts: Iterable[Blocks], run: Callable[[Blocks], Int
     """Run the blocks of the first attempt, then those of the next for the chains whose blocks did not agree.
 
     Args:
-        attempts (Iterable[Blocks]): the blocks of each attempt. Later attempts are computed if they are needed.
-        run (Callable[[Blocks], Ints]): runs blocks, and returns the numbers of the chains whose blocks do not agree.
+        attempts (Iterable[Blocks]): The blocks of each attempt. Later attempts are computed if they are needed.
+        run (Callable[[Blocks], Ints]): Runs blocks, and returns the numbers of the chains whose blocks do not agree.
     """
     inconsistent = None
     for blocks in attempts:
@@ -191,12 +191,12 @@ def cut(lengths: Ints, size: int = BLOCK, margin: int = MARGIN) -> Blocks:
     Where a chain is cut depends on its length alone.
 
     Args:
-        lengths (Ints): rows of each chain (n_chains,).
-        size (int): rows of a block, about.
-        margin (int): rows of a margin.
+        lengths (Ints): Rows of each chain (n_chains,).
+        size (int): Rows of a block, about.
+        margin (int): Rows of a margin.
 
     Returns:
-        Blocks: the blocks.
+        Blocks: The blocks.
     """
     lengths = np.asarray(lengths, dtype=np.int64)
     counts = np.where(lengths > 1.5 * size, -(-lengths // size), np.minimum(lengths, 1))
@@ -210,14 +210,14 @@ def cut_outside_spans(lengths: Ints, starts: Ints, ends: Ints, size: int, margin
     """Cut chains as `cut` does, but never inside a span. A block may be longer for that.
 
     Args:
-        lengths (Ints): rows of each chain (n_chains,).
-        starts (Ints): the first row of each span (n_spans,).
-        ends (Ints): the row behind the last of each span (n_spans,).
-        size (int): rows of a block, about.
-        margin (int): rows of a margin.
+        lengths (Ints): Rows of each chain (n_chains,).
+        starts (Ints): The first row of each span (n_spans,).
+        ends (Ints): The row behind the last of each span (n_spans,).
+        size (int): Rows of a block, about.
+        margin (int): Rows of a margin.
 
     Returns:
-        Blocks: the blocks.
+        Blocks: The blocks.
     """
     blocks = cut(lengths, size, margin)
     # Above zero where a cut in front of the row would divide a span.
@@ -245,11 +245,11 @@ def same_masses(one: Floats, other: Floats) -> Bools:
     """Compare two states of a sum, row by row.
 
     Args:
-        one (Floats): numbers that are not negative (n, T).
-        other (Floats): the numbers to compare them with (n, T).
+        one (Floats): Numbers that are not negative (n, T).
+        other (Floats): The numbers to compare them with (n, T).
 
     Returns:
-        Bools: whether all numbers of a row agree within TOLERANCE (n,).
+        Bools: Whether all numbers of a row agree within TOLERANCE (n,).
     """
     return np.all(np.abs(one - other) <= TOLERANCE * np.minimum(one, other), axis=1)
 
@@ -258,11 +258,11 @@ def same_scores(one: Floats, other: Floats) -> Bools:
     """Compare two states of a maximum, row by row.
 
     Args:
-        one (Floats): scores in nats (n, T); -inf where no path leads to a tag.
-        other (Floats): the scores to compare them with (n, T).
+        one (Floats): Scores in nats (n, T); -inf where no path leads to a tag.
+        other (Floats): The scores to compare them with (n, T).
 
     Returns:
-        Bools: whether all scores of a row agree within TOLERANCE (n,), except for a summand of the whole row.
+        Bools: Whether all scores of a row agree within TOLERANCE (n,), except for a summand of the whole row.
     """
     one, other = (scores - scores.max(axis=1, keepdims=True) for scores in (one, other))
     with np.errstate(invalid="ignore"):

@@ -23,13 +23,13 @@ def chain_divergence(
     is Σ γ·(e_q - e_p) + counts·(A_q - A_p) - log Z_q + log Z_p. The gradients are what p expects minus what q expects.
 
     Args:
-        earlier (Lattice): the masses of q, over the same N tokens and T' tags.
-        emissions (Floats): the emissions of p (N, T), in nats.
-        transitions (Transitions): the transitions of p.
-        allowed (Optional[Bools]): the tags that p may take (N, T), at least those that q may take. None: any.
+        earlier (Lattice): The masses of q, over the same N tokens and T' tags.
+        emissions (Floats): The emissions of p (N, T), in nats.
+        transitions (Transitions): The transitions of p.
+        allowed (Optional[Bools]): The tags that p may take (N, T), at least those that q may take. None: any.
 
     Returns:
-        Loss: the divergence in nats, and its gradients.
+        Loss: The divergence in nats, and its gradients.
     """
     n_old = earlier.emissions.shape[1]
     lattice = forward_backward(emissions, earlier.lengths, transitions, allowed)

@@ -28,10 +28,10 @@ class ExpandedChain(NamedTuple):
     """A chain with copies of labels, and the way back to the labels of the model.
 
     Attributes:
-        lattice (Lattice): the masses of the expanded chain.
-        transitions (Transitions): the transitions of the model.
-        model_tags (Ints): the tag of the model for each tag of the expanded chain (T',).
-        model_labels (Ints): the label of the model for each label of the expanded chain (L',).
+        lattice (Lattice): The masses of the expanded chain.
+        transitions (Transitions): The transitions of the model.
+        model_tags (Ints): The tag of the model for each tag of the expanded chain (T',).
+        model_labels (Ints): The label of the model for each label of the expanded chain (L',).
     """
 
     lattice: Lattice
@@ -43,7 +43,7 @@ class ExpandedChain(NamedTuple):
         """Compute the marginals of the tags of the model.
 
         Returns:
-            Floats: the marginals (N, T).
+            Floats: The marginals (N, T).
         """
         gamma = self.lattice.marginals
         total = np.zeros((len(gamma), self.transitions.n_tags))
@@ -54,7 +54,7 @@ class ExpandedChain(NamedTuple):
         """Compute how often each transition of the model is expected to be taken.
 
         Returns:
-            TransitionParams: the expected counts, summed over all sequences.
+            TransitionParams: The expected counts, summed over all sequences.
         """
         counts, scheme = self.lattice.expected_counts(), self.transitions.scheme
         total = zero_transitions(scheme, scheme.n_labels(self.transitions.n_tags))
@@ -73,14 +73,14 @@ def without_spans(
     """Sum over all legal sequences of tags that contain none of the forbidden spans.
 
     Args:
-        emissions (Floats): emissions (N, T), in nats.
-        lengths (Ints): tokens of each sequence (n_sequences,).
-        transitions (Transitions): the transitions of the model.
-        allowed (Optional[Bools]): the tags that each token may take (N, T). None: any.
-        forbidden (Spans): the spans, which may overlap, by rows and label numbers.
+        emissions (Floats): Emissions (N, T), in nats.
+        lengths (Ints): Tokens of each sequence (n_sequences,).
+        transitions (Transitions): The transitions of the model.
+        allowed (Optional[Bools]): The tags that each token may take (N, T). None: any.
+        forbidden (Spans): The spans, which may overlap, by rows and label numbers.
 
     Returns:
-        ExpandedChain: the sums.
+        ExpandedChain: The sums.
     """
     n_labels = transitions.scheme.n_labels(transitions.n_tags)
     labels, copies = _copy_labels(lengths, n_labels, forbidden)

@@ -50,9 +50,9 @@ class Masses(NamedTuple):
     """Both masses by packed row.
 
     Attributes:
-        mass (Floats): forward and backward mass, not scaled at every row (2, P, T).
-        total (Floats): their sums (2, P).
-        log_scale (Floats): log of the factor by which the forward mass changes in this step (P,).
+        mass (Floats): Forward and backward mass, not scaled at every row (2, P, T).
+        total (Floats): Their sums (2, P).
+        log_scale (Floats): Log of the factor by which the forward mass changes in this step (P,).
     """
 
     mass: Floats
@@ -65,12 +65,12 @@ class Lattice:
     """The result of a forward-backward run over a batch of sequences. Rows of α and u sum to 1.
 
     Attributes:
-        transitions (Transitions): the transitions of the chain.
-        lengths (Ints): tokens of each sequence (n_sequences,).
-        emissions (Floats): e (N, T); -inf where a tag is not allowed.
-        masses (Masses): both masses by packed row.
-        packed_rows (Ints): the packed row of each token, in both directions (2, N).
-        open_end (Bools): whether each sequence goes on behind its last token (n_sequences,).
+        transitions (Transitions): The transitions of the chain.
+        lengths (Ints): Tokens of each sequence (n_sequences,).
+        emissions (Floats): E (N, T); -inf where a tag is not allowed.
+        masses (Masses): Both masses by packed row.
+        packed_rows (Ints): The packed row of each token, in both directions (2, N).
+        open_end (Bools): Whether each sequence goes on behind its last token (n_sequences,).
     """
 
     transitions: Transitions
@@ -181,7 +181,7 @@ class Lattice:
         """Compute how often each transition is expected to be taken.
 
         Returns:
-            TransitionParams: the expected counts, summed over all sequences.
+            TransitionParams: The expected counts, summed over all sequences.
         """
         transitions = self.transitions
         _, before, after = self._transition_masses
@@ -201,7 +201,7 @@ class Lattice:
         """Compute the expected score of the transitions of each sequence.
 
         Returns:
-            Floats: the scores in nats (n_sequences,).
+            Floats: The scores in nats (n_sequences,).
         """
         transitions, t = self.transitions, self.transitions.params
         rows, before, after = self._transition_masses
@@ -229,15 +229,15 @@ def forward_backward(
     """Compute forward and backward masses of all sequences. Long sequences run in blocks, see `blocks`.
 
     Args:
-        emissions (Floats): e (N, T), in nats.
-        lengths (Ints): tokens of each sequence (n_sequences,).
-        transitions (Transitions): the transitions of the chain.
-        allowed (Optional[Bools]): the tags that each token may take (N, T). None: any.
-        opened (Optional[tuple[Bools, Bools]]): which sequences are pieces of longer ones, which go on in front of the
+        emissions (Floats): E (N, T), in nats.
+        lengths (Ints): Tokens of each sequence (n_sequences,).
+        transitions (Transitions): The transitions of the chain.
+        allowed (Optional[Bools]): The tags that each token may take (N, T). None: any.
+        opened (Optional[tuple[Bools, Bools]]): Which sequences are pieces of longer ones, which go on in front of the
             first token and behind the last, two of (n_sequences,). All tags are open there. None: no sequence.
 
     Returns:
-        Lattice: the masses, and what follows from them.
+        Lattice: The masses, and what follows from them.
     """
     e = np.asarray(emissions, dtype="float64")
     if allowed is not None:
@@ -355,10 +355,10 @@ def entropy(lattice: Lattice) -> Floats:
     The chain is Markov, so this is the entropy of the first tag plus that of each tag given the one before.
 
     Args:
-        lattice (Lattice): the masses of the sequences.
+        lattice (Lattice): The masses of the sequences.
 
     Returns:
-        Floats: the entropy of each sequence in nats (n_sequences,).
+        Floats: The entropy of each sequence in nats (n_sequences,).
     """
     total = np.zeros(len(lattice.lengths))
     finite = np.where(np.isneginf(lattice.emissions), 0.0, lattice.emissions)

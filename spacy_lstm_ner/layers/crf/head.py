@@ -39,11 +39,11 @@ def dense(nO: Optional[int] = None, nI: Optional[int] = None) -> Model[Floats2d,
     """Build the layer that scores the tags. It starts at zero, so that an untrained model prefers no tag to another.
 
     Args:
-        nO (Optional[int]): number of tags.
-        nI (Optional[int]): width of the input.
+        nO (Optional[int]): Number of tags.
+        nI (Optional[int]): Width of the input.
 
     Returns:
-        Model[Floats2d, Floats2d]: the layer, (N, nI) → (N, nO).
+        Model[Floats2d, Floats2d]: The layer, (N, nI) → (N, nO).
     """
     return Linear(nO, nI, init_W=zero_init)
 
@@ -54,11 +54,11 @@ def grown_dense(layer: Model[Floats2d, Floats2d], nO: int) -> Model[Floats2d, Fl
     It is a new node, because an optimizer remembers the shapes of a node's parameters by the node's id.
 
     Args:
-        layer (Model[Floats2d, Floats2d]): the smaller layer, initialized. It stays as it is.
-        nO (int): number of tags.
+        layer (Model[Floats2d, Floats2d]): The smaller layer, initialized. It stays as it is.
+        nO (int): Number of tags.
 
     Returns:
-        Model[Floats2d, Floats2d]: the layer, with the weights of the smaller one and zeros for the new tags.
+        Model[Floats2d, Floats2d]: The layer, with the weights of the smaller one and zeros for the new tags.
     """
     larger = dense(nO, layer.get_dim("nI"))
     larger.initialize()
@@ -87,10 +87,10 @@ def log_softmax(scheme: str = "bio") -> Model[Floats2d, Floats2d]:
     """Build the head that takes every tag by itself: log p(tag) of each token.
 
     Args:
-        scheme (str): name of the tag scheme, "bio" or "biluo".
+        scheme (str): Name of the tag scheme, "bio" or "biluo".
 
     Returns:
-        Model[Floats2d, Floats2d]: the head, (N, T) → (N, T), from scores to log-probabilities in nats.
+        Model[Floats2d, Floats2d]: The head, (N, T) → (N, T), from scores to log-probabilities in nats.
     """
     functions = {"build": log_softmax, "transitions": _no_transitions, "loss": softmax_loss}
     return Model("log_softmax", _log_softmax_forward, attrs={**_saved_attrs(scheme), **functions})
@@ -122,10 +122,10 @@ def crf(scheme: str = "bio") -> Model[Floats2d, Floats2d]:
     It passes the emissions on as they are, and has the transitions of the chain as its parameters, all zero at first.
 
     Args:
-        scheme (str): name of the tag scheme, "bio" or "biluo".
+        scheme (str): Name of the tag scheme, "bio" or "biluo".
 
     Returns:
-        Model[Floats2d, Floats2d]: the head, (N, T) → (N, T).
+        Model[Floats2d, Floats2d]: The head, (N, T) → (N, T).
     """
     functions = {
         "build": crf,
@@ -191,10 +191,10 @@ def head_scheme(head: Model[Any, Any]) -> Scheme:
     """Look up the tag scheme of a head.
 
     Args:
-        head (Model): the head.
+        head (Model): The head.
 
     Returns:
-        Scheme: its tag scheme.
+        Scheme: Its tag scheme.
     """
     return SCHEMES[head.attrs["scheme"]]
 
@@ -203,11 +203,11 @@ def head_transitions(head: Model[Any, Any], n_tags: int) -> Transitions:
     """Read the transitions of a head.
 
     Args:
-        head (Model): the head, initialized.
-        n_tags (int): number of tags.
+        head (Model): The head, initialized.
+        n_tags (int): Number of tags.
 
     Returns:
-        Transitions: the transitions, on the CPU; all zero for a log-softmax.
+        Transitions: The transitions, on the CPU; all zero for a log-softmax.
     """
     return head.attrs["transitions"](head, n_tags)
 
@@ -216,11 +216,11 @@ def label_numbers(labels: Sequence[str], head: Model[Any, Any]) -> Dict[str, int
     """Number the labels that the head has been trained on. Annotation of the others says nothing yet.
 
     Args:
-        labels (Sequence[str]): the labels of the component, in the order of their numbers.
-        head (Model): the head.
+        labels (Sequence[str]): The labels of the component, in the order of their numbers.
+        head (Model): The head.
 
     Returns:
-        Dict[str, int]: the number of each label whose tags are not `unseen`.
+        Dict[str, int]: The number of each label whose tags are not `unseen`.
     """
     unseen = set(head_scheme(head).label_of(np.array(head.attrs["unseen"], dtype=np.int64)).tolist())
     return {label: number for number, label in enumerate(labels) if number not in unseen}
@@ -230,8 +230,8 @@ def set_head_size(head: Model[Any, Any], n_tags: int) -> None:
     """Set the number of tags of a head that is not initialized yet. A log-softmax needs none.
 
     Args:
-        head (Model): the head.
-        n_tags (int): number of tags.
+        head (Model): The head.
+        n_tags (int): Number of tags.
     """
     if "nO" in head.dim_names:
         head.set_dim("nO", n_tags, force=True)
@@ -241,11 +241,11 @@ def grown_head(head: Model[Any, Any], n_tags: int) -> Model[Any, Any]:
     """Build a head for more tags from a smaller one.
 
     Args:
-        head (Model): the smaller head, initialized. It stays as it is.
-        n_tags (int): number of tags.
+        head (Model): The smaller head, initialized. It stays as it is.
+        n_tags (int): Number of tags.
 
     Returns:
-        Model: the head, with the transitions of the smaller one and zeros for the new tags. It is a new node, for the
+        Model: The head, with the transitions of the smaller one and zeros for the new tags. It is a new node, for the
             reason given at `grown_dense`; a head without parameters is returned itself.
     """
     if not head.param_names:
@@ -262,11 +262,11 @@ def fresh_output(model: Model[Any, Any], n_tags: int) -> Tuple[Model[Any, Any], 
     """Build an output layer and a head like those of a tagger, without parameters.
 
     Args:
-        model (Model): the tagger.
-        n_tags (int): number of tags.
+        model (Model): The tagger.
+        n_tags (int): Number of tags.
 
     Returns:
-        Tuple[Model, Model]: output layer and head, not initialized.
+        Tuple[Model, Model]: Output layer and head, not initialized.
     """
     old_output, old_head = model.get_ref("output_layer"), model.get_ref("head")
     head = old_head.attrs["build"](old_head.attrs["scheme"])
@@ -278,9 +278,9 @@ def swap_output(model: Model[Any, Any], output: Model[Any, Any], head: Model[Any
     """Put another output layer and head into a tagger.
 
     Args:
-        model (Model): the tagger.
-        output (Model): the new output layer, with a number of tags.
-        head (Model): the new head.
+        model (Model): The tagger.
+        output (Model): The new output layer, with a number of tags.
+        head (Model): The new head.
     """
     replacements = {model.get_ref("output_layer").id: output, model.get_ref("head").id: head}
     for node in tag_layers(model):
@@ -296,10 +296,10 @@ def tag_layers(model: Model[Any, Any]) -> list[Model[Any, Any]]:
     """List the layers of a tagger that are as wide as it has tags.
 
     Args:
-        model (Model): the tagger.
+        model (Model): The tagger.
 
     Returns:
-        list[Model]: output layer, head, and every layer that contains them, the tagger first.
+        list[Model]: Output layer, head, and every layer that contains them, the tagger first.
     """
     own = {model.get_ref("output_layer").id, model.get_ref("head").id}
     return [node for node in model.walk() if any(inner.id in own for inner in node.walk())]

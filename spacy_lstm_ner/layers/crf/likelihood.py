@@ -19,10 +19,10 @@ class Gold(NamedTuple):
     """The annotation of the N tokens of a batch.
 
     Attributes:
-        tags (Ints): the gold tag of each token (N,); MISSING where there is no annotation.
-        allowed (Optional[Bools]): the tags that constraints allow (N, T). None: any.
-        forbidden (Optional[Spans]): spans that are known not to be entities of their label. None: no span.
-        not_outside (Optional[Ints]): rows of tokens that are known to be in some entity. None: no token.
+        tags (Ints): The gold tag of each token (N,); MISSING where there is no annotation.
+        allowed (Optional[Bools]): The tags that constraints allow (N, T). None: any.
+        forbidden (Optional[Spans]): Spans that are known not to be entities of their label. None: no span.
+        not_outside (Optional[Ints]): Rows of tokens that are known to be in some entity. None: no token.
     """
 
     tags: Ints
@@ -34,10 +34,10 @@ class Gold(NamedTuple):
         """Find the sequences with negative annotation: forbidden spans, or tokens that are not outside.
 
         Args:
-            lengths (Ints): tokens of each sequence (n_sequences,).
+            lengths (Ints): Tokens of each sequence (n_sequences,).
 
         Returns:
-            Bools: whether each sequence has any (n_sequences,).
+            Bools: Whether each sequence has any (n_sequences,).
         """
         sequence, negative = np.repeat(np.arange(len(lengths)), lengths), np.zeros(len(lengths), dtype=bool)
         if self.forbidden is not None:
@@ -50,10 +50,10 @@ class Gold(NamedTuple):
         """Take the annotation of some sequences.
 
         Args:
-            rows (Ints): the rows of whole sequences, in order (n,).
+            rows (Ints): The rows of whole sequences, in order (n,).
 
         Returns:
-            Gold: the annotation, with rows numbered anew.
+            Gold: The annotation, with rows numbered anew.
         """
         allowed = None if self.allowed is None else self.allowed[rows]
         forbidden, not_outside = self.forbidden, self.not_outside
@@ -70,9 +70,9 @@ class Loss(NamedTuple):
     """A loss with its gradients.
 
     Attributes:
-        value (float): the loss in nats.
-        d_emissions (Floats): its gradient for the emissions (N, T).
-        d_transitions (Optional[TransitionParams]): its gradient for the parameters of the transitions; None if the head
+        value (float): The loss in nats.
+        d_emissions (Floats): Its gradient for the emissions (N, T).
+        d_transitions (Optional[TransitionParams]): Its gradient for the parameters of the transitions; None if the head
             has none.
     """
 
@@ -85,14 +85,14 @@ def cross_entropy(log_probs: Floats, tags: Ints, weights: Optional[Floats] = Non
     """Compute the negative log-likelihood of each annotated token. Tokens without annotation have no loss.
 
     Args:
-        log_probs (Floats): log-probabilities of the tags (N, T), in nats.
-        tags (Ints): the gold tags (N,); MISSING where there is no annotation.
-        weights (Optional[Floats]): how much an error weighs where each tag is gold (T,), see `softmax_margin`.
+        log_probs (Floats): Log-probabilities of the tags (N, T), in nats.
+        tags (Ints): The gold tags (N,); MISSING where there is no annotation.
+        weights (Optional[Floats]): How much an error weighs where each tag is gold (T,), see `softmax_margin`.
             None: 1.
-        smoothing (float): share of the gold tag's place that all tags have alike (label smoothing).
+        smoothing (float): Share of the gold tag's place that all tags have alike (label smoothing).
 
     Returns:
-        Loss: the loss, with no gradient for transitions.
+        Loss: The loss, with no gradient for transitions.
     """
     known = np.flatnonzero(tags >= 0)
     gold, d = tags[known], np.zeros_like(log_probs)
@@ -119,11 +119,11 @@ def softmax_margin(gold: Ints, weights: Floats) -> Floats:
     as much, in the odds.
 
     Args:
-        gold (Ints): gold tags (n,).
-        weights (Floats): the weight of each tag (T,).
+        gold (Ints): Gold tags (n,).
+        weights (Floats): The weight of each tag (T,).
 
     Returns:
-        Floats: the gain of each tag in nats (n, T), 0 for the gold tag.
+        Floats: The gain of each tag in nats (n, T), 0 for the gold tag.
     """
     cost = np.repeat(np.log(weights[gold])[:, None], len(weights), axis=1)
     cost[np.arange(len(gold)), gold] = 0.0
@@ -155,17 +155,17 @@ def chain_loss(
     any annotation have no loss.
 
     Args:
-        emissions (Floats): emissions (N, T), in nats.
-        lengths (Ints): tokens of each sequence (n_sequences,).
-        gold (Gold): the annotation.
-        transitions (Transitions): the transitions of the chain.
-        weights (Optional[Floats]): how much an error weighs where each tag is gold (T,), see `softmax_margin`.
+        emissions (Floats): Emissions (N, T), in nats.
+        lengths (Ints): Tokens of each sequence (n_sequences,).
+        gold (Gold): The annotation.
+        transitions (Transitions): The transitions of the chain.
+        weights (Optional[Floats]): How much an error weighs where each tag is gold (T,), see `softmax_margin`.
             None: 1.
-        smoothing (float): share of the gold sequence's place that all legal sequences have alike, in sequences whose
+        smoothing (float): Share of the gold sequence's place that all legal sequences have alike, in sequences whose
             tokens are all annotated.
 
     Returns:
-        Loss: the loss and its gradients.
+        Loss: The loss and its gradients.
     """
     e = np.asarray(emissions, dtype="float64")
     sequence = np.repeat(np.arange(len(lengths)), lengths)
@@ -275,15 +275,15 @@ def softmax_loss(
     A forbidden span concerns the tags of several tokens at once, so only the chain can learn from it.
 
     Args:
-        emissions (Floats): log-probabilities of the tags (N, T), in nats.
-        lengths (Ints): tokens of each sequence (n_sequences,).
-        gold (Gold): the annotation.
-        transitions (Transitions): transitions that are all zero.
-        weights (Optional[Floats]): see `cross_entropy`. They do not apply to sequences with negative annotation.
-        smoothing (float): see `cross_entropy`. It does not apply to sequences with negative annotation.
+        emissions (Floats): Log-probabilities of the tags (N, T), in nats.
+        lengths (Ints): Tokens of each sequence (n_sequences,).
+        gold (Gold): The annotation.
+        transitions (Transitions): Transitions that are all zero.
+        weights (Optional[Floats]): See `cross_entropy`. They do not apply to sequences with negative annotation.
+        smoothing (float): See `cross_entropy`. It does not apply to sequences with negative annotation.
 
     Returns:
-        Loss: the loss, with no gradient for transitions.
+        Loss: The loss, with no gradient for transitions.
     """
     negative = gold.negative_sequences(lengths)
     if not negative.any():

@@ -26,11 +26,11 @@ def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:
     last tag to anything but more of the entity.
 
     Args:
-        lattice (Lattice): the masses of the sequences.
-        spans (Spans): rows and label numbers of n spans, which may overlap. None is empty or in two sequences.
+        lattice (Lattice): The masses of the sequences.
+        spans (Spans): Rows and label numbers of n spans, which may overlap. None is empty or in two sequences.
 
     Returns:
-        Floats: the probabilities (n,).
+        Floats: The probabilities (n,).
     """
     if not len(spans.starts):
         return np.zeros(0)
@@ -84,11 +84,11 @@ def probabilities(
     grows with its length, only if it does not forget its start within the widest of MARGINS.
 
     Args:
-        emissions (Floats): emissions (N, T), in nats.
-        lengths (Ints): tokens of each sequence (n_sequences,).
-        transitions (Transitions): the transitions of the chain.
-        allowed (Optional[Bools]): the tags that each token may take (N, T). None: any.
-        spans (Spans): rows and label numbers of n spans, see `span_probabilities`.
+        emissions (Floats): Emissions (N, T), in nats.
+        lengths (Ints): Tokens of each sequence (n_sequences,).
+        transitions (Transitions): The transitions of the chain.
+        allowed (Optional[Bools]): The tags that each token may take (N, T). None: any.
+        spans (Spans): Rows and label numbers of n spans, see `span_probabilities`.
 
     Returns:
         Floats: P(span, label | text) of each span (n,).
@@ -138,12 +138,12 @@ def soften(probabilities: Floats, temperatures: Floats) -> Floats:
     """Divide the log odds of probabilities by temperatures (temperature scaling, Guo et al. 2017).
 
     Args:
-        probabilities (Floats): the probabilities (n,).
-        temperatures (Floats): a temperature for each, greater than 0 (n,). 1 changes nothing but probabilities within
+        probabilities (Floats): The probabilities (n,).
+        temperatures (Floats): A temperature for each, greater than 0 (n,). 1 changes nothing but probabilities within
             1e-12 of 0 or 1.
 
     Returns:
-        Floats: the probabilities after that (n,).
+        Floats: The probabilities after that (n,).
     """
     clipped = np.clip(probabilities, 1e-12, 1.0 - 1e-12)
     odds = np.log(clipped) - np.log1p(-clipped)

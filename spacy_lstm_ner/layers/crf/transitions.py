@@ -27,11 +27,11 @@ class TransitionParams(NamedTuple):
     """The parameters of the transitions. Counts and gradients of transitions have the same form.
 
     Attributes:
-        start (Floats): score of each tag at the first token (T,).
-        end (Floats): score of each tag at the last token (T,).
-        enter (Floats): score of O or of the first tag of an entity, after O (0) and after an entity (1) (2, T).
-        leave (Floats): added to row 1 of `enter` by the last tag of the entity (T,).
-        inside (Floats): score of each role that continues an entity, after B (0) and I (1) of its label (C, 2, L).
+        start (Floats): Score of each tag at the first token (T,).
+        end (Floats): Score of each tag at the last token (T,).
+        enter (Floats): Score of O or of the first tag of an entity, after O (0) and after an entity (1) (2, T).
+        leave (Floats): Added to row 1 of `enter` by the last tag of the entity (T,).
+        inside (Floats): Score of each role that continues an entity, after B (0) and I (1) of its label (C, 2, L).
     """
 
     start: Floats
@@ -48,12 +48,12 @@ def transition_shapes(scheme: Scheme, n_tags: _Size, n_labels: _Size) -> Dict[st
     """Give the shapes of the parameters.
 
     Args:
-        scheme (Scheme): the tag scheme.
+        scheme (Scheme): The tag scheme.
         n_tags (Optional[int]): T, or None if it is not known.
         n_labels (Optional[int]): L, or None if it is not known.
 
     Returns:
-        Dict[str, Tuple[Optional[int], ...]]: the shape of each parameter, by its name in `TransitionParams`.
+        Dict[str, Tuple[Optional[int], ...]]: The shape of each parameter, by its name in `TransitionParams`.
     """
     T, L = n_tags, n_labels
     return {"start": (T,), "end": (T,), "enter": (2, T), "leave": (T,), "inside": (len(scheme.continuing), 2, L)}
@@ -63,11 +63,11 @@ def zero_transitions(scheme: Scheme, n_labels: int) -> TransitionParams:
     """Make parameters that are all zero. Transitions that the scheme forbids stay forbidden.
 
     Args:
-        scheme (Scheme): the tag scheme.
-        n_labels (int): number of labels.
+        scheme (Scheme): The tag scheme.
+        n_labels (int): Number of labels.
 
     Returns:
-        TransitionParams: the parameters.
+        TransitionParams: The parameters.
     """
     shapes = transition_shapes(scheme, scheme.n_tags(n_labels), n_labels)
     return TransitionParams(**{name: np.zeros(shape) for name, shape in shapes.items()})
@@ -77,12 +77,12 @@ class Transitions:
     """Transitions ready for the sums: their exponentials, 0 where the scheme forbids one.
 
     Attributes:
-        scheme (Scheme): the tag scheme.
-        params (TransitionParams): the parameters in double precision, before the exponential.
+        scheme (Scheme): The tag scheme.
+        params (TransitionParams): The parameters in double precision, before the exponential.
         n_tags (int): T.
-        opening (Bools): the tags that may be first in a sequence: O and the first tags of entities (T,).
-        ending (Bools): the tags that may be the last of an entity (T,).
-        start (Floats): exponential of the parameter (T,); so are `end`, `enter`, `leave` and `inside`.
+        opening (Bools): The tags that may be first in a sequence: O and the first tags of entities (T,).
+        ending (Bools): The tags that may be the last of an entity (T,).
+        start (Floats): Exponential of the parameter (T,); so are `end`, `enter`, `leave` and `inside`.
     """
 
     def __init__(self, scheme: Scheme, params: TransitionParams) -> None:
@@ -125,8 +125,8 @@ class Transitions:
         """Take one step in both directions: out[0] = state[0]·exp A and out[1] = state[1]·(exp A)ᵀ.
 
         Args:
-            state (Floats): forward and backward states of n sequences (2, n, T).
-            out (Floats): where the new states are written (2, n, T).
+            state (Floats): Forward and backward states of n sequences (2, n, T).
+            out (Floats): Where the new states are written (2, n, T).
         """
         if self.n_tags <= DENSE_TAGS:
             np.matmul(state, self._both_matrices, out=out)
@@ -144,10 +144,10 @@ class Transitions:
         """Take one step backward: state·(exp A)ᵀ.
 
         Args:
-            state (Floats): backward states of n sequences (n, T).
+            state (Floats): Backward states of n sequences (n, T).
 
         Returns:
-            Floats: the states one token before (n, T).
+            Floats: The states one token before (n, T).
         """
         if self.n_tags <= DENSE_TAGS:
             return state @ self.matrix.T
@@ -169,12 +169,12 @@ def path_counts(tags: Ints, lengths: Ints, transitions: Transitions) -> Transiti
     """Count how often legal sequences of tags take each transition.
 
     Args:
-        tags (Ints): the tags of all sequences, laid end to end (N,).
-        lengths (Ints): tokens of each sequence (n_sequences,).
-        transitions (Transitions): the transitions, for their scheme and number of tags.
+        tags (Ints): The tags of all sequences, laid end to end (N,).
+        lengths (Ints): Tokens of each sequence (n_sequences,).
+        transitions (Transitions): The transitions, for their scheme and number of tags.
 
     Returns:
-        TransitionParams: the counts, summed over all sequences.
+        TransitionParams: The counts, summed over all sequences.
     """
     scheme = transitions.scheme
     counts = zero_transitions(scheme, scheme.n_labels(transitions.n_tags))
@@ -200,11 +200,11 @@ def dot(counts: TransitionParams, params: TransitionParams) -> float:
     """Score counts of transitions.
 
     Args:
-        counts (TransitionParams): how often each transition is taken.
-        params (TransitionParams): the score of each.
+        counts (TransitionParams): How often each transition is taken.
+        params (TransitionParams): The score of each.
 
     Returns:
-        float: the total score in nats.
+        float: The total score in nats.
     """
     return float(sum((x * y).sum() for x, y in zip(counts, params, strict=True)))
 
@@ -213,10 +213,10 @@ def minus(a: TransitionParams, b: TransitionParams) -> TransitionParams:
     """Subtract counts of transitions: a - b.
 
     Args:
-        a (TransitionParams): the counts to subtract from.
-        b (TransitionParams): the counts to subtract.
+        a (TransitionParams): The counts to subtract from.
+        b (TransitionParams): The counts to subtract.
 
     Returns:
-        TransitionParams: the differences.
+        TransitionParams: The differences.
     """
     return TransitionParams(*(x - y for x, y in zip(a, b, strict=True)))

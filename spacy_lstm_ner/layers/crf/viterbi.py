@@ -88,14 +88,14 @@ def decode(emissions: Floats, lengths: Ints, transitions: Transitions, allowed: 
     equal scores, the one with the lowest number wins.
 
     Args:
-        emissions (Floats): e (N, T), in nats.
-        lengths (Ints): tokens of each sequence (n_sequences,).
-        transitions (Transitions): the transitions of the chain.
-        allowed (Optional[Bools]): the tags that each token may take (N, T). O must be among them everywhere, so that
+        emissions (Floats): E (N, T), in nats.
+        lengths (Ints): Tokens of each sequence (n_sequences,).
+        transitions (Transitions): The transitions of the chain.
+        allowed (Optional[Bools]): The tags that each token may take (N, T). O must be among them everywhere, so that
             there is a legal sequence. None: any.
 
     Returns:
-        Ints: the tag of each token (N,).
+        Ints: The tag of each token (N,).
     """
     if transitions.n_tags == 1 or not len(emissions):
         return np.zeros(len(emissions), dtype=np.int64)
@@ -277,13 +277,13 @@ def n_best(
     Every legal sequence of tags is another set of entities.
 
     Args:
-        emissions (Floats): e (N, T) of one sequence, in nats.
-        transitions (Transitions): the transitions of the chain.
-        n (int): how many to find.
-        allowed (Optional[Bools]): the tags that each token may take (N, T). None: any.
+        emissions (Floats): E (N, T) of one sequence, in nats.
+        transitions (Transitions): The transitions of the chain.
+        n (int): How many to find.
+        allowed (Optional[Bools]): The tags that each token may take (N, T). None: any.
 
     Returns:
-        list[tuple[Ints, float]]: the tags (N,) and the score in nats of each, best first; fewer than n if there are no
+        list[tuple[Ints, float]]: The tags (N,) and the score in nats of each, best first; fewer than n if there are no
             more. The log-probability of a sequence is its score minus log Z.
     """
     e = np.asarray(emissions, dtype="float64")

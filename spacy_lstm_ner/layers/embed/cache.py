@@ -39,10 +39,10 @@ class LexemeCache:
     copy too. Saved models do not contain it.
 
     Args:
-        capacity (int): the most words that the cache holds. 0: none.
+        capacity (int): The most words that the cache holds. 0: none.
 
     Attributes:
-        trained (bool): whether the model was trained in this process. The model sets it.
+        trained (bool): Whether the model was trained in this process. The model sets it.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -71,11 +71,11 @@ class LexemeCache:
         """Empty the cache if a parameter has changed.
 
         Args:
-            nodes (Iterable[Model]): the layers from whose parameters the arrays are computed.
-            vectors (Optional[Vectors]): the table of static vectors, if it has an influence too.
+            nodes (Iterable[Model]): The layers from whose parameters the arrays are computed.
+            vectors (Optional[Vectors]): The table of static vectors, if it has an influence too.
 
         Returns:
-            int: the number of the present state of the parameters, for `look_up`.
+            int: The number of the present state of the parameters, for `look_up`.
         """
         arrays = [node.get_param(name) for node in nodes for name in node.param_names if node.has_param(name)]
         if vectors is not None:
@@ -97,12 +97,12 @@ class LexemeCache:
         If another thread has validated another state in the meantime, all words are computed, and none are added.
 
         Args:
-            lexemes (Lexemes): the distinct words.
-            compute (Compute): computes the arrays of some words.
-            state_number (int): from `validate`.
+            lexemes (Lexemes): The distinct words.
+            compute (Compute): Computes the arrays of some words.
+            state_number (int): From `validate`.
 
         Yields:
-            tuple[tuple[Array, ...], Ints]: the cached arrays, and (n,) the row of each word in them. They are valid
+            tuple[tuple[Array, ...], Ints]: The cached arrays, and (n,) the row of each word in them. They are valid
                 inside the `with` block.
         """
         with self._lock:

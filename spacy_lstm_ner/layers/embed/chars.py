@@ -40,12 +40,12 @@ def spell(texts: Sequence[str], n_rows: int, max_chars: int) -> tuple[Ints, Ints
     of fewer than 2 · OWN_ROWS rows, those of the second half).
 
     Args:
-        texts (Sequence[str]): the words.
-        n_rows (int): the rows of the table.
-        max_chars (int): a word with more characters is cut to its first and its last half of so many.
+        texts (Sequence[str]): The words.
+        n_rows (int): The rows of the table.
+        max_chars (int): A word with more characters is cut to its first and its last half of so many.
 
     Returns:
-        tuple[Ints, Ints]: (n_chars,) the row of each character, and (n,) the characters of each word with its two
+        tuple[Ints, Ints]: (n_chars,) The row of each character, and (n,) the characters of each word with its two
             marks, so at least 2.
     """
     last = max_chars // 2
@@ -82,19 +82,19 @@ def char_cnn(
     Each of the nO filters gives its largest value over the characters of the word.
 
     Args:
-        nO (int): the number of filters, which is the width of the output.
+        nO (int): The number of filters, which is the width of the output.
         char_width (int): C, the width of the vector of a character.
-        rows (int): the rows of the table of characters, at least 8; see `spell`.
+        rows (int): The rows of the table of characters, at least 8; see `spell`.
         window (int): K; a filter sees 2K + 1 characters.
-        max_chars (int): longer words are cut, see `spell`; at least 2.
-        dropout (float): the rate of dropout on the vectors of the characters. It is the attribute `dropout_rate`, which
+        max_chars (int): Longer words are cut, see `spell`; at least 2.
+        dropout (float): The rate of dropout on the vectors of the characters. It is the attribute `dropout_rate`, which
             spaCy's trainer sets to `training.dropout`.
 
     Returns:
-        Model[Lexemes, Floats2d]: the vectors (n, nO) of the distinct words.
+        Model[Lexemes, Floats2d]: The vectors (n, nO) of the distinct words.
 
     Raises:
-        ValueError: if a setting is out of range.
+        ValueError: If a setting is out of range.
     """
     sizes = {"width": nO, "char_width": char_width, "rows": rows, "window": window, "max_chars": max_chars}
     _check_settings("CharCNN", dropout, **sizes)
@@ -176,18 +176,18 @@ def char_lstm(nO: int, *, char_width: int, rows: int, max_chars: int, dropout: f
     The vector is the last hidden state of each direction, one after the other.
 
     Args:
-        nO (int): the width of both states together, an even number.
-        char_width (int): as of `char_cnn`.
-        rows (int): as of `char_cnn`.
-        max_chars (int): as of `char_cnn`.
-        dropout (float): the rate of locked dropout (one mask for all characters of a word, Gal & Ghahramani 2016) on
+        nO (int): The width of both states together, an even number.
+        char_width (int): As of `char_cnn`.
+        rows (int): As of `char_cnn`.
+        max_chars (int): As of `char_cnn`.
+        dropout (float): The rate of locked dropout (one mask for all characters of a word, Gal & Ghahramani 2016) on
             the vectors of the characters and on the hidden states. spaCy's trainer sets it to `training.dropout`.
 
     Returns:
-        Model[Lexemes, Floats2d]: the vectors (n, nO) of the distinct words.
+        Model[Lexemes, Floats2d]: The vectors (n, nO) of the distinct words.
 
     Raises:
-        ValueError: if a setting is out of range.
+        ValueError: If a setting is out of range.
     """
     _check_settings("CharLSTM", dropout, width=nO, char_width=char_width, rows=rows, max_chars=max_chars)
     lstm = LSTM(nO, char_width, bi=True, dropout=dropout)

@@ -29,16 +29,16 @@ def text_features(text: str, names: Sequence[str]) -> list[str]:
     """Compute features of a word.
 
     Args:
-        text (str): the word.
-        names (Sequence[str]): names of features: "orth" (as written), "lower" (lower-cased), "norm" (lower-cased, each
+        text (str): The word.
+        names (Sequence[str]): Names of features: "orth" (as written), "lower" (lower-cased), "norm" (lower-cased, each
             digit as 0), "shape" (`Xxxxx`, `dd`; runs are cut at four), "prefixN" and "suffixN" (the first and the last
             N characters, each digit as 0), "length" (the number of characters, at most 15).
 
     Returns:
-        list[str]: the feature for each name.
+        list[str]: The feature for each name.
 
     Raises:
-        ValueError: if there is no feature of a name.
+        ValueError: If there is no feature of a name.
     """
     zeroed = _digits_as_zero(text)
     return [feature(text, zeroed) for feature in _features(tuple(names))]
@@ -121,18 +121,18 @@ def lexeme_features(names: Sequence[str], word_dropout: float, affix_dropout: fl
     """Hash the features of each distinct word of a batch.
 
     Args:
-        names (Sequence[str]): names of features, see `text_features`.
-        word_dropout (float): the share of the distinct words that training hides, so that the model learns to deal
+        names (Sequence[str]): Names of features, see `text_features`.
+        word_dropout (float): The share of the distinct words that training hides, so that the model learns to deal
             with new words: the features that identify the word ("orth", "lower", "norm") get the key of the unknown
             word. Affixes, shape and length stay.
-        affix_dropout (float): the share of the hidden words whose affixes are hidden too. Affixes of three and more
+        affix_dropout (float): The share of the hidden words whose affixes are hidden too. Affixes of three and more
             characters often identify the word.
 
     Returns:
-        Model[Lexemes, Ints2d]: the keys (n, number of names), uint64.
+        Model[Lexemes, Ints2d]: The keys (n, number of names), uint64.
 
     Raises:
-        ValueError: if there is no name, an unknown name, or a share out of range.
+        ValueError: If there is no name, an unknown name, or a share out of range.
     """
     check_feature_names(names)
     if not 0.0 <= word_dropout < 1.0:

@@ -35,9 +35,9 @@ class TokenHashes(NamedTuple):
     """The tokens of a batch of docs.
 
     Attributes:
-        vocab (Optional[Vocab]): the vocab of the docs; None if there are no docs.
-        hashes (NDArray[np.uint64]): (n_tokens, 2) the orth of each token, and the hash of its lower-cased text.
-        lengths (Ints): tokens of each sequence: of each doc, unless the docs are cut into sections.
+        vocab (Optional[Vocab]): The vocab of the docs; None if there are no docs.
+        hashes (NDArray[np.uint64]): (n_tokens, 2) The orth of each token, and the hash of its lower-cased text.
+        lengths (Ints): Tokens of each sequence: of each doc, unless the docs are cut into sections.
     """
 
     vocab: Optional[Vocab]
@@ -50,11 +50,11 @@ class Lexemes:
     """The distinct words of a batch.
 
     Attributes:
-        vocab (Optional[Vocab]): the vocab of the docs; None if there are no docs.
-        orths (NDArray[np.uint64]): (n,) each distinct word once.
-        lowers (NDArray[np.uint64]): (n,) the hash of the lower-cased text of each word.
-        rows (Ints): (n_tokens,) the word of each token, as its position in `orths`.
-        lengths (Ints): tokens of each sequence, see `TokenHashes`.
+        vocab (Optional[Vocab]): The vocab of the docs; None if there are no docs.
+        orths (NDArray[np.uint64]): (n,) Each distinct word once.
+        lowers (NDArray[np.uint64]): (n,) The hash of the lower-cased text of each word.
+        rows (Ints): (n_tokens,) The word of each token, as its position in `orths`.
+        lengths (Ints): Tokens of each sequence, see `TokenHashes`.
     """
 
     vocab: Optional[Vocab]
@@ -83,13 +83,13 @@ def read_tokens(docs: Sequence[Doc]) -> TokenHashes:
     """Read the tokens of a batch of docs.
 
     Args:
-        docs (Sequence[Doc]): docs, or spans of docs.
+        docs (Sequence[Doc]): Docs, or spans of docs.
 
     Returns:
-        TokenHashes: the tokens.
+        TokenHashes: The tokens.
 
     Raises:
-        ValueError: if the docs do not share one vocab.
+        ValueError: If the docs do not share one vocab.
     """
     if any(doc.vocab is not docs[0].vocab for doc in docs):
         raise ValueError(
@@ -116,10 +116,10 @@ def per_lexeme(layer: Model[Lexemes, Floats2d]) -> Model[List[Doc], List[Floats2
     """Run a layer once for each distinct word of the docs, and give every token the vector of its word.
 
     Args:
-        layer (Model[Lexemes, Floats2d]): from the distinct words of a batch to their vectors (n, O).
+        layer (Model[Lexemes, Floats2d]): From the distinct words of a batch to their vectors (n, O).
 
     Returns:
-        Model[List[Doc], List[Floats2d]]: the vectors of the tokens, one array (tokens, O) for each doc. Its attribute
+        Model[List[Doc], List[Floats2d]]: The vectors of the tokens, one array (tokens, O) for each doc. Its attribute
             "lexeme_layer" is a function that gives the layer back.
     """
     return Model(

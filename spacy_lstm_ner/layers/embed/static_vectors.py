@@ -29,12 +29,12 @@ def lexeme_vectors(nO: Optional[int] = None, *, tuned: bool = False) -> Model[Le
     one that is learned.
 
     Args:
-        nO (Optional[int]): the width to which a learned matrix maps the vectors. None: they stay as they are.
-        tuned (bool): learn a difference from the table for each word of the training data that has a vector, zero at
+        nO (Optional[int]): The width to which a learned matrix maps the vectors. None: they stay as they are.
+        tuned (bool): Learn a difference from the table for each word of the training data that has a vector, zero at
             the start. The table itself does not change. `build_vocabulary` sets the words.
 
     Returns:
-        Model[Lexemes, Floats2d]: the vectors (n, nO), or (n, M) if they are not mapped. Its initialization raises
+        Model[Lexemes, Floats2d]: The vectors (n, nO), or (n, M) if they are not mapped. Its initialization raises
             ValueError if the pipeline has no vectors, and its forward pass if they have another width than in training.
     """
     sizes: Dict[str, Any] = {"nO": nO, "nM": None}
@@ -122,11 +122,11 @@ def vector_rows(vocab: Vocab, lexemes: Lexemes) -> Ints:
     """Find the static vectors of words.
 
     Args:
-        vocab (Vocab): the vocab with the table. Its vectors are not floret vectors, which have no rows for words.
-        lexemes (Lexemes): the words.
+        vocab (Vocab): The vocab with the table. Its vectors are not floret vectors, which have no rows for words.
+        lexemes (Lexemes): The words.
 
     Returns:
-        Ints: (n,) the row of each word in the table, or -1.
+        Ints: (n,) The row of each word in the table, or -1.
     """
     find = vocab.vectors.find
     rows = np.asarray(find(keys=lexemes.orths.tolist())).copy()

@@ -21,18 +21,18 @@ def with_token_features(
     """Append vectors of token attributes to the output of an embedding.
 
     Args:
-        embed (Model[List[Doc], List[Floats2d]]): the embedding.
-        names (Sequence[str]): attributes of spaCy's tokens ("POS", "TAG", "ENT_TYPE", "IS_TITLE", ...), and extension
+        embed (Model[List[Doc], List[Floats2d]]): The embedding.
+        names (Sequence[str]): Attributes of spaCy's tokens ("POS", "TAG", "ENT_TYPE", "IS_TITLE", ...), and extension
             attributes of Token ("_.name"). Texts are hashed. Numbers and booleans are taken as they are. The text
             of any other object is its `str()`.
-        tables (Model[Ints2d, Floats2d]): from the values (tokens, number of names), uint64, to their vectors.
+        tables (Model[Ints2d, Floats2d]): From the values (tokens, number of names), uint64, to their vectors.
 
     Returns:
-        Model[List[Doc], List[Floats2d]]: one array (tokens, width of embed + width of tables) for each doc. Its
+        Model[List[Doc], List[Floats2d]]: One array (tokens, width of embed + width of tables) for each doc. Its
             forward pass raises ValueError if an extension attribute is not registered.
 
     Raises:
-        ValueError: if spaCy has no attribute of a name.
+        ValueError: If spaCy has no attribute of a name.
     """
     for name in names:
         if not name.startswith("_.") and not ATTRIBUTES.get(name):
@@ -85,14 +85,14 @@ def token_values(doc: Doc, names: Sequence[str]) -> NDArray[np.uint64]:
     """Read token attributes of a doc.
 
     Args:
-        doc (Doc): the doc.
-        names (Sequence[str]): the attributes, see `with_token_features`.
+        doc (Doc): The doc.
+        names (Sequence[str]): The attributes, see `with_token_features`.
 
     Returns:
-        NDArray[np.uint64]: (tokens, number of names) the values.
+        NDArray[np.uint64]: (tokens, number of names) The values.
 
     Raises:
-        ValueError: if an extension attribute is not registered.
+        ValueError: If an extension attribute is not registered.
     """
     return np.stack([_values(doc, name) for name in names], axis=1)
 

@@ -31,12 +31,12 @@ def word_table(nO: int, min_count: int, max_size: int) -> Model[List[Doc], List[
     of the padding is zero and never learns, since sequences are not padded here.
 
     Args:
-        nO (int): the width of the vectors.
-        min_count (int): how often a word must occur in the training data.
-        max_size (int): the most words in the vocabulary; the most frequent ones are kept.
+        nO (int): The width of the vectors.
+        min_count (int): How often a word must occur in the training data.
+        max_size (int): The most words in the vocabulary; the most frequent ones are kept.
 
     Returns:
-        Model[List[Doc], List[Floats2d]]: the vectors of the tokens, one array (tokens, nO) for each doc.
+        Model[List[Doc], List[Floats2d]]: The vectors of the tokens, one array (tokens, nO) for each doc.
     """
     return Model(
         "word_table",
@@ -52,17 +52,17 @@ def lexeme_table(nO: int, min_count: int, max_size: int, singleton_dropout: floa
     """The same table for the distinct words of a batch.
 
     Args:
-        nO (int): the width of the vectors.
-        min_count (int): as of `word_table`.
-        max_size (int): as of `word_table`.
-        singleton_dropout (float): the probability that an update treats a word as unknown if the training data has it
+        nO (int): The width of the vectors.
+        min_count (int): As of `word_table`.
+        max_size (int): As of `word_table`.
+        singleton_dropout (float): The probability that an update treats a word as unknown if the training data has it
             only once. So the vector of unknown words is trained too (Lample et al. 2016).
 
     Returns:
-        Model[Lexemes, Floats2d]: the vectors (n, nO) of the distinct words.
+        Model[Lexemes, Floats2d]: The vectors (n, nO) of the distinct words.
 
     Raises:
-        ValueError: if singleton_dropout is not at least 0 and less than 1.
+        ValueError: If singleton_dropout is not at least 0 and less than 1.
     """
     if not 0.0 <= singleton_dropout < 1.0:
         raise ValueError(
@@ -95,8 +95,8 @@ def build_vocabulary(model: Model[Any, Any], counts: Dict[int, int]) -> None:
     the order of their orths, so that the same counts always give the same vocabulary.
 
     Args:
-        model (Model): a layer with `vocabulary_attrs`.
-        counts (Dict[int, int]): the number of tokens in the training data, by orth.
+        model (Model): A layer with `vocabulary_attrs`.
+        counts (Dict[int, int]): The number of tokens in the training data, by orth.
     """
     frequent = [(-count, orth) for orth, count in counts.items() if count >= model.attrs["min_count"]]
     kept = [orth for _, orth in sorted(frequent)[: model.attrs["max_size"]]]
@@ -115,11 +115,11 @@ def word_numbers(model: Model[Any, Any], orths: NDArray[np.uint64]) -> Ints:
     """The row of each word in the table of a layer with a vocabulary.
 
     Args:
-        model (Model): a layer with `vocabulary_attrs`.
-        orths (NDArray[np.uint64]): (n,) the words.
+        model (Model): A layer with `vocabulary_attrs`.
+        orths (NDArray[np.uint64]): (n,) The words.
 
     Returns:
-        Ints: (n,) the rows; UNKNOWN for a word that is not in the vocabulary.
+        Ints: (n,) The rows; UNKNOWN for a word that is not in the vocabulary.
     """
     vocabulary = model.attrs["vocabulary"]
     if not len(vocabulary):

@@ -45,14 +45,14 @@ class Cell:
     """A recurrent cell: its properties, its step forward and its step backward.
 
     Attributes:
-        name (str): its name in `CELLS` and in the names of nodes.
-        blocks (Sequence[str]): the names of its blocks, in the order of the weights.
-        sigmoids (int): how many of the blocks are gates; they come first.
-        keeps (bool): whether a run keeps a second array beside h.
-        carries (bool): whether that array is a state that the next step reads.
-        overwrites_kept (bool): whether the step backward overwrites that array.
-        recurrent_bias (bool): whether a bias β_h (H,) is added to the product of the state with the last block.
-        recurrent_init (str): how the blocks of R start, "orthogonal" or "identity".
+        name (str): Its name in `CELLS` and in the names of nodes.
+        blocks (Sequence[str]): The names of its blocks, in the order of the weights.
+        sigmoids (int): How many of the blocks are gates; they come first.
+        keeps (bool): Whether a run keeps a second array beside h.
+        carries (bool): Whether that array is a state that the next step reads.
+        overwrites_kept (bool): Whether the step backward overwrites that array.
+        recurrent_bias (bool): Whether a bias β_h (H,) is added to the product of the state with the last block.
+        recurrent_init (str): How the blocks of R start, "orthogonal" or "identity".
     """
 
     name: str

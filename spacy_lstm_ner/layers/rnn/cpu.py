@@ -92,14 +92,14 @@ def run_forward(cell: Cell, project: Project, packed: Packed, weights: Weights, 
     """Run all steps, from the first to the last.
 
     Args:
-        cell (Cell): the cell.
-        project (Project): projects the inputs of packed rows.
-        packed (Packed): the index arrays of the batch.
-        weights (Weights): the recurrent weights, scaled.
-        is_train (bool): keep what `run_backward` needs.
+        cell (Cell): The cell.
+        project (Project): Projects the inputs of packed rows.
+        packed (Packed): The index arrays of the batch.
+        weights (Weights): The recurrent weights, scaled.
+        is_train (bool): Keep what `run_backward` needs.
 
     Returns:
-        Run: the states. In prediction, only `h` is complete.
+        Run: The states. In prediction, only `h` is complete.
     """
     R = weights.R
     K, D, H, _ = R.shape
@@ -169,14 +169,14 @@ def run_backward(cell: Cell, run: Run, packed: Packed, weights: Weights, gradien
     """Run all steps backward, from the last to the first.
 
     Args:
-        cell (Cell): the cell.
-        run (Run): the forward run, with `is_train`. It stays as it is.
-        packed (Packed): the index arrays of the batch.
-        weights (Weights): the recurrent weights, not scaled.
-        gradients (Gradients): gives the gradients of the output and takes all others, a chunk at a time.
+        cell (Cell): The cell.
+        run (Run): The forward run, with `is_train`. It stays as it is.
+        packed (Packed): The index arrays of the batch.
+        weights (Weights): The recurrent weights, not scaled.
+        gradients (Gradients): Gives the gradients of the output and takes all others, a chunk at a time.
 
     Returns:
-        tuple[Array, Array]: the gradients (D, H) of h0 and c0.
+        tuple[Array, Array]: The gradients (D, H) of h0 and c0.
     """
     R = weights.R
     K, D, H, _ = R.shape

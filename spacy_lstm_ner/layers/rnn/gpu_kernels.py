@@ -67,13 +67,13 @@ class Stage:
     """A product with the recurrent weights of some blocks, and its kernel.
 
     Attributes:
-        name (str): the name of the kernel.
-        step (Literal["forward", "backward"]): the step that it belongs to.
-        blocks (int): the number of blocks of the cell.
-        first (int): the first block of the product.
-        last (int): the end of the blocks of the product.
-        code (str): what the kernel does for each unit.
-        multiplies_kept (bool): whether the product of a forward step is that of `kept`, not of the state before.
+        name (str): The name of the kernel.
+        step (Literal["forward", "backward"]): The step that it belongs to.
+        blocks (int): The number of blocks of the cell.
+        first (int): The first block of the product.
+        last (int): The end of the blocks of the product.
+        code (str): What the kernel does for each unit.
+        multiplies_kept (bool): Whether the product of a forward step is that of `kept`, not of the state before.
     """
 
     name: str

@@ -10,18 +10,18 @@ class RecurrentOptions:
     """The settings of a stack of recurrent layers, the same for every cell. They are checked when they are made.
 
     Attributes:
-        name (str): the registered name of the layer, such as "LSTM" or "LSTMEncoder", for errors.
-        bidirectional (bool): read each sequence in both directions.
-        depth (int): number of layers on top of each other.
-        dropout (float): rate of the locked dropout on each layer's input and on the output, from 0 to below 1.
-        recurrent_dropout (float): rate of the dropout on the recurrent weights, from 0 to below 1.
-        residual (bool): add a layer's input to its output where their widths agree.
-        learn_initial_state (bool): learn the states that sequences start from, instead of zeros.
-        window (int): cut longer sequences into windows of this many tokens (0: never).
-        context (int): tokens in front of each window that the recurrence runs through first.
+        name (str): The registered name of the layer, such as "LSTM" or "LSTMEncoder", for errors.
+        bidirectional (bool): Read each sequence in both directions.
+        depth (int): Number of layers on top of each other.
+        dropout (float): Rate of the locked dropout on each layer's input and on the output, from 0 to below 1.
+        recurrent_dropout (float): Rate of the dropout on the recurrent weights, from 0 to below 1.
+        residual (bool): Add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): Learn the states that sequences start from, instead of zeros.
+        window (int): Cut longer sequences into windows of this many tokens (0: never).
+        context (int): Tokens in front of each window that the recurrence runs through first.
 
     Raises:
-        ValueError: if a setting is out of its range.
+        ValueError: If a setting is out of its range.
     """
 
     name: str
@@ -57,15 +57,15 @@ def hidden_width(name: str, width: int, n_directions: int) -> int:
     """The width of one direction.
 
     Args:
-        name (str): the name of the layer, for errors.
-        width (int): the output width, all directions together.
+        name (str): The name of the layer, for errors.
+        width (int): The output width, all directions together.
         n_directions (int): 1 or 2.
 
     Returns:
-        int: width / n_directions.
+        int: Width / n_directions.
 
     Raises:
-        ValueError: if the width is not a whole number, too small, or odd for two directions.
+        ValueError: If the width is not a whole number, too small, or odd for two directions.
     """
     _check_whole(name, width=width)
     if width < n_directions or width % n_directions:

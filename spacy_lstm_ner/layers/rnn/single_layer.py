@@ -23,9 +23,9 @@ class Distinct(NamedTuple):
     """The inputs of a prediction where tokens share inputs, so that each distinct input is projected once.
 
     Attributes:
-        rows (Array): (n_tokens,) the distinct input of each token.
-        projected (Array): (D, n, K·H) the projections of the inputs, from `project_inputs`.
-        inputs (Array): (n, I) the inputs if a residual connection adds them, else None.
+        rows (Array): (n_tokens,) The distinct input of each token.
+        projected (Array): (D, n, K·H) The projections of the inputs, from `project_inputs`.
+        inputs (Array): (n, I) The inputs if a residual connection adds them, else None.
     """
 
     rows: Array
@@ -37,8 +37,8 @@ class Sequences(NamedTuple):
     """The input of a single layer.
 
     Attributes:
-        data (Union[Floats2d, Distinct]): (n_tokens, I) one row for each token, or distinct inputs (prediction only).
-        packed (Packed): the index arrays of the batch.
+        data (Union[Floats2d, Distinct]): (n_tokens, I) One row for each token, or distinct inputs (prediction only).
+        packed (Packed): The index arrays of the batch.
     """
 
     data: Union[Floats2d, Distinct]
@@ -58,13 +58,13 @@ def single_layer(
     (D, H) if the cell has a cell state; b_h (D, H) if the cell has a recurrent bias.
 
     Args:
-        cell (str): a key of `CELLS`.
+        cell (str): A key of `CELLS`.
         hidden (Optional[int]): H; None until initialization.
         nI (Optional[int]): I; None until initialization.
-        options (RecurrentOptions): the settings of the stack.
+        options (RecurrentOptions): The settings of the stack.
 
     Returns:
-        Model[Sequences, Floats2d]: a layer whose output has the shape (n_tokens, D·H).
+        Model[Sequences, Floats2d]: A layer whose output has the shape (n_tokens, D·H).
     """
     param_shapes = partial(_param_shapes, cell, options.n_directions, options.learn_initial_state)
     dims = {"nO": hidden, "nI": nI}
@@ -147,8 +147,8 @@ def project_inputs(model: Model[Sequences, Floats2d], X: Floats2d) -> Array:
     """Project inputs as the layer does before its first step.
 
     Args:
-        model (Model[Sequences, Floats2d]): a single layer.
-        X (Floats2d): (n, I) the inputs.
+        model (Model[Sequences, Floats2d]): A single layer.
+        X (Floats2d): (n, I) The inputs.
 
     Returns:
         Array: (D, n, K·H) x·W + β, with `Cell.scale`.
@@ -219,9 +219,9 @@ class LayerGradients:
     """Sums the gradients of a layer's weights and inputs over the chunks of a backward run, as `cpu.Gradients`.
 
     Attributes:
-        d_W_and_b (Array): (D, I+1, K·H) of W, with that of β as its last row.
+        d_W_and_b (Array): (D, I+1, K·H) Of W, with that of β as its last row.
         dR (Array): (D, H, K·H).
-        d_bias (Array): (D, H) of the recurrent bias; zeros without one.
+        d_bias (Array): (D, H) Of the recurrent bias; zeros without one.
         dX (Array): (n_tokens, I).
     """
 

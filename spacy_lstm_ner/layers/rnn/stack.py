@@ -45,26 +45,26 @@ def LSTM(
     bias of the forget gate starts at 1 (Jozefowicz et al. 2015).
 
     Args:
-        nO (Optional[int]): output width, both directions together. By default, inferred at initialization.
-        nI (Optional[int]): input width. By default, inferred at initialization.
-        bi (bool): read each sequence in both directions.
-        depth (int): number of layers on top of each other.
-        dropout (float): rate of the locked dropout, with one mask for all tokens of a sequence (Gal & Ghahramani 2016),
+        nO (Optional[int]): Output width, both directions together. By default, inferred at initialization.
+        nI (Optional[int]): Input width. By default, inferred at initialization.
+        bi (bool): Read each sequence in both directions.
+        depth (int): Number of layers on top of each other.
+        dropout (float): Rate of the locked dropout, with one mask for all tokens of a sequence (Gal & Ghahramani 2016),
             on each layer's input and on the output. It is the attribute `dropout_rate`, which spaCy's trainer sets to
             `training.dropout`.
-        recurrent_dropout (float): rate of the dropout on the recurrent weights, with one mask for a batch (Merity et
+        recurrent_dropout (float): Rate of the dropout on the recurrent weights, with one mask for a batch (Merity et
             al. 2017).
-        residual (bool): add a layer's input to its output where their widths agree.
-        learn_initial_state (bool): learn the states that sequences start from, instead of zeros.
-        window (int): cut longer sequences into windows of this many tokens and run them side by side (0: never).
-        context (int): tokens in front of each window, in reading direction, that the recurrence runs through first.
+        residual (bool): Add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): Learn the states that sequences start from, instead of zeros.
+        window (int): Cut longer sequences into windows of this many tokens and run them side by side (0: never).
+        context (int): Tokens in front of each window, in reading direction, that the recurrence runs through first.
 
     Returns:
-        Model[AnySequences, AnySequences]: a layer from sequences (length, nI) to sequences (length, nO), as
+        Model[AnySequences, AnySequences]: A layer from sequences (length, nI) to sequences (length, nO), as
             List[Floats2d], Ragged or Padded.
 
     Raises:
-        ValueError: if a setting is out of its range.
+        ValueError: If a setting is out of its range.
     """
     options = RecurrentOptions(
         "LSTM",
@@ -101,25 +101,25 @@ def GRU(
     Machine Translation, or one of two variants of it.
 
     Args:
-        nO (Optional[int]): output width, both directions together. By default, inferred at initialization.
-        nI (Optional[int]): input width. By default, inferred at initialization.
-        simple (bool): leave out the reset gate.
-        reset_after (bool): apply the reset gate after the product with the state, as cuDNN and PyTorch do.
-        bi (bool): read each sequence in both directions. This and the arguments below are those of `LSTM`.
-        depth (int): number of layers.
-        dropout (float): rate of the locked dropout.
-        recurrent_dropout (float): rate of the dropout on the recurrent weights.
-        residual (bool): add a layer's input to its output.
-        learn_initial_state (bool): learn the start states.
-        window (int): tokens of a window (0: no windows).
-        context (int): tokens in front of each window.
+        nO (Optional[int]): Output width, both directions together. By default, inferred at initialization.
+        nI (Optional[int]): Input width. By default, inferred at initialization.
+        simple (bool): Leave out the reset gate.
+        reset_after (bool): Apply the reset gate after the product with the state, as cuDNN and PyTorch do.
+        bi (bool): Read each sequence in both directions. This and the arguments below are those of `LSTM`.
+        depth (int): Number of layers.
+        dropout (float): Rate of the locked dropout.
+        recurrent_dropout (float): Rate of the dropout on the recurrent weights.
+        residual (bool): Add a layer's input to its output.
+        learn_initial_state (bool): Learn the start states.
+        window (int): Tokens of a window (0: no windows).
+        context (int): Tokens in front of each window.
 
     Returns:
-        Model[AnySequences, AnySequences]: a layer from sequences (length, nI) to sequences (length, nO), as
+        Model[AnySequences, AnySequences]: A layer from sequences (length, nI) to sequences (length, nO), as
             List[Floats2d], Ragged or Padded.
 
     Raises:
-        ValueError: if a setting is out of its range, or both `simple` and `reset_after` are set.
+        ValueError: If a setting is out of its range, or both `simple` and `reset_after` are set.
     """
     options = RecurrentOptions(
         "GRU",
@@ -155,25 +155,25 @@ def RNN(
     Simple Way to Initialize Recurrent Networks of Rectified Linear Units.
 
     Args:
-        nO (Optional[int]): output width, both directions together. By default, inferred at initialization.
-        nI (Optional[int]): input width. By default, inferred at initialization.
-        identity (bool): the identity RNN, with a rectifier in place of tanh and recurrent weights that start as the
+        nO (Optional[int]): Output width, both directions together. By default, inferred at initialization.
+        nI (Optional[int]): Input width. By default, inferred at initialization.
+        identity (bool): The identity RNN, with a rectifier in place of tanh and recurrent weights that start as the
             identity matrix.
-        bi (bool): read each sequence in both directions. This and the arguments below are those of `LSTM`.
-        depth (int): number of layers.
-        dropout (float): rate of the locked dropout.
-        recurrent_dropout (float): rate of the dropout on the recurrent weights.
-        residual (bool): add a layer's input to its output.
-        learn_initial_state (bool): learn the start states.
-        window (int): tokens of a window (0: no windows).
-        context (int): tokens in front of each window.
+        bi (bool): Read each sequence in both directions. This and the arguments below are those of `LSTM`.
+        depth (int): Number of layers.
+        dropout (float): Rate of the locked dropout.
+        recurrent_dropout (float): Rate of the dropout on the recurrent weights.
+        residual (bool): Add a layer's input to its output.
+        learn_initial_state (bool): Learn the start states.
+        window (int): Tokens of a window (0: no windows).
+        context (int): Tokens in front of each window.
 
     Returns:
-        Model[AnySequences, AnySequences]: a layer from sequences (length, nI) to sequences (length, nO), as
+        Model[AnySequences, AnySequences]: A layer from sequences (length, nI) to sequences (length, nO), as
             List[Floats2d], Ragged or Padded.
 
     Raises:
-        ValueError: if a setting is out of its range.
+        ValueError: If a setting is out of its range.
     """
     options = RecurrentOptions(
         "RNN",
@@ -205,10 +205,10 @@ def with_sequences(stack: Model[Ragged, Ragged]) -> Model[AnySequences, AnySeque
     """Let a stack of recurrent layers take and give sequences of every form.
 
     Args:
-        stack (Model[Ragged, Ragged]): the layers, from `recurrent`.
+        stack (Model[Ragged, Ragged]): The layers, from `recurrent`.
 
     Returns:
-        Model[AnySequences, AnySequences]: a layer whose `attrs["stack"]` is a function from the layer to the stack.
+        Model[AnySequences, AnySequences]: A layer whose `attrs["stack"]` is a function from the layer to the stack.
     """
     return Model(
         f"sequences({stack.name})",
@@ -253,16 +253,16 @@ def recurrent(cell: str, nO: Optional[int], nI: Optional[int], options: Recurren
     """A stack of recurrent layers on Ragged data.
 
     Args:
-        cell (str): a key of `CELLS`.
-        nO (Optional[int]): output width, all directions together; None until initialization.
-        nI (Optional[int]): input width; None until initialization.
-        options (RecurrentOptions): the settings.
+        cell (str): A key of `CELLS`.
+        nO (Optional[int]): Output width, all directions together; None until initialization.
+        nI (Optional[int]): Input width; None until initialization.
+        options (RecurrentOptions): The settings.
 
     Returns:
-        Model[Ragged, Ragged]: the stack; `encode` and `encode_distinct` run it on plain arrays.
+        Model[Ragged, Ragged]: The stack; `encode` and `encode_distinct` run it on plain arrays.
 
     Raises:
-        ValueError: if `nO` is no width for the number of directions.
+        ValueError: If `nO` is no width for the number of directions.
     """
     hidden = None if nO is None else hidden_width(options.name, nO, options.n_directions)
     return Model(
@@ -311,16 +311,16 @@ def encode(model: Model[Ragged, Ragged], X: Floats2d, lengths: Array, is_train: 
     """Run a stack of recurrent layers over a batch.
 
     Args:
-        model (Model[Ragged, Ragged]): the stack, from `recurrent`.
-        X (Floats2d): (n_tokens, I) one row for each token.
-        lengths (Array): (n_sequences,) tokens of each sequence, on any device.
-        is_train (bool): apply dropout, and keep what the gradient needs.
+        model (Model[Ragged, Ragged]): The stack, from `recurrent`.
+        X (Floats2d): (n_tokens, I) One row for each token.
+        lengths (Array): (n_sequences,) Tokens of each sequence, on any device.
+        is_train (bool): Apply dropout, and keep what the gradient needs.
 
     Returns:
-        Tuple[Floats2d, Backprop]: the output (n_tokens, O), and the callback from its gradient to that of X.
+        Tuple[Floats2d, Backprop]: The output (n_tokens, O), and the callback from its gradient to that of X.
 
     Raises:
-        ValueError: if X does not have the shape that the lengths and the model require; in the callback, if the
+        ValueError: If X does not have the shape that the lengths and the model require; in the callback, if the
             gradient does not have the shape of the output, or the model was run without `is_train`.
     """
     lengths = model.ops.to_numpy(lengths)
@@ -341,11 +341,11 @@ def project_distinct(model: Model[Ragged, Ragged], X: Floats2d) -> Tuple[Array, 
     """What `encode_distinct` needs of distinct inputs. It depends on each input alone, so it can be cached.
 
     Args:
-        model (Model[Ragged, Ragged]): the stack, from `recurrent`.
-        X (Floats2d): (n, I) distinct inputs.
+        model (Model[Ragged, Ragged]): The stack, from `recurrent`.
+        X (Floats2d): (n, I) Distinct inputs.
 
     Returns:
-        Tuple[Array, ...]: the input projections (D, n, K·H) of the first layer and, if a residual connection leads
+        Tuple[Array, ...]: The input projections (D, n, K·H) of the first layer and, if a residual connection leads
             around it, X.
     """
     first = model.layers[0]
@@ -357,13 +357,13 @@ def encode_distinct(model: Model[Ragged, Ragged], projected: Tuple[Array, ...], 
     """Predict like `encode`, where tokens share inputs.
 
     Args:
-        model (Model[Ragged, Ragged]): the stack, from `recurrent`.
-        projected (Tuple[Array, ...]): the distinct inputs, from `project_distinct`.
-        rows (Ints): (n_tokens,) the distinct input of each token.
-        lengths (Ints): (n_sequences,) tokens of each sequence.
+        model (Model[Ragged, Ragged]): The stack, from `recurrent`.
+        projected (Tuple[Array, ...]): The distinct inputs, from `project_distinct`.
+        rows (Ints): (n_tokens,) The distinct input of each token.
+        lengths (Ints): (n_sequences,) Tokens of each sequence.
 
     Returns:
-        Floats2d: (n_tokens, O) the output.
+        Floats2d: (n_tokens, O) The output.
     """
     packed = _pack(model, lengths, isinstance(projected[0], np.ndarray))
     Y, _ = _run_layers(model, Sequences(Distinct(rows, *projected), packed), False)
