@@ -4,12 +4,11 @@ Usage: python scripts/write_settings_table.py [--check]
 --check: change nothing; the exit code is 1 if the table is not up to date.
 """
 
-import inspect
 import sys
 from dataclasses import fields
 from pathlib import Path
 
-from spacy_lstm_ner.pipeline.settings import Settings, default_settings, setting_meanings
+from spacy_lstm_ner.pipeline.settings import Settings, default_settings, setting_meanings, type_name
 
 PAGE = Path(__file__).parent.parent / "docs" / "component.md"
 START, END = "<!-- settings: start -->", "<!-- settings: end -->"
@@ -20,9 +19,10 @@ def table() -> str:
     meanings, defaults = setting_meanings(), default_settings()
     rows = ["| setting | description |", "|---|---|"]
     for setting in fields(Settings):
-        kind = inspect.formatannotation(setting.type).replace("typing.", "")
         default = repr(defaults[setting.name]).replace("'", '"')
-        rows.append(f"| `{setting.name}` | {meanings[setting.name]} Defaults to `{default}`. `{kind}` |")
+        rows.append(
+            f"| `{setting.name}` | {meanings[setting.name]} Defaults to `{default}`. `{type_name(setting.type)}` |"
+        )
     return "\n".join(rows)
 
 

@@ -1,5 +1,6 @@
 """The registered names, read from the installed metadata."""
 
+import configparser
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -33,6 +34,17 @@ def test_entry_points_are_those_of_the_installed_package_and_load(group):
     assert {e.name for e in ours} == GROUPS[group]
     for entry in ours:
         assert entry.load() is not None
+
+
+def test_setup_names_what_is_installed(root):
+    """After a change of setup.cfg the package has to be installed anew."""
+    parser = configparser.ConfigParser()
+    parser.optionxform = str
+    parser.read(root / "setup.cfg", "utf8")
+    for group, lines in parser["options.entry_points"].items():
+        told = dict(line.split(" = ") for line in lines.split("\n") if line)
+        installed = {e.name: e.value for e in entry_points(group=group) if e.value.startswith("spacy_lstm_ner")}
+        assert told == installed, "run `make test`, or `pip install --no-deps --editable .`"
 
 
 def test_found_through_the_registries():

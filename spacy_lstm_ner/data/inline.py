@@ -4,7 +4,11 @@ The entity is in square brackets, its label in round ones. `\[` and `\]` are lit
 """
 
 import re
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
 
+from .annotated_file import AnnotatedFile, CorpusError, Sentence
 from .tag_schemes import LabelSpan
 
 _MARK = re.compile(r"\\[\[\]]|\[|\]\(")
@@ -58,3 +62,34 @@ def _problem(rest: str) -> str:
     if brackets[0] == "[":
         return "expected ] before the next [, found an entity within an entity"
     return "expected ](label) at the end of an entity, found ] without a label in round brackets"
+
+
+def read_inline(file: AnnotatedFile, text: str, lines: Sequence[str]) -> None:
+    """Add the sentences of a file with inline annotation."""
+    if file.encoding != "utf-8":
+        raise CorpusError(file.path, *_first_bad_line(file.path))
+    starts_doc = True
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            starts_doc = True
+        elif line.startswith("# "):
+            file.comments += 1
+        else:
+            try:
+                plain, spans = parse_inline(line.strip())
+            except ValueError as error:
+                raise CorpusError(file.path, number, str(error), line) from error
+            file.sentences.append(Sentence(plain, None, spans, number, starts_doc, []))
+            starts_doc = False
+    # If no empty line separates two sentences, the file may as well be a list of single sentences.
+    file.marks_documents = any(after.starts_doc for _, after in pairwise(file.sentences))
+
+
+def _first_bad_line(path: Path) -> tuple[int, str, str]:
+    """The first line that is not UTF-8: its number, the problem, and the line read as latin-1."""
+    for number, raw in enumerate(path.read_bytes().split(b"\n"), 1):
+        try:
+            raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            return number, f"expected UTF-8, found the byte 0x{raw[error.start]:02x}", raw.decode("latin-1")
+    raise ValueError(f"{path}: every line is UTF-8")

@@ -16,7 +16,8 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from ..annotation.gold_report import Finding
-from .formats import AnnotatedFile, Sentence, read_file
+from .annotated_file import AnnotatedFile, Sentence
+from .formats import read_file
 
 
 @dataclass
@@ -96,7 +97,7 @@ def read_docs(
     Args:
         path (Path): The file or the folder. Hidden files of a folder are skipped.
         nlp (Language): The pipeline, for its vocabulary, and for its tokenizer if a file does not give tokens.
-        format (str): "conll", "csv", "inline" or "auto".
+        format (str): One of `formats.FORMATS`, or "auto".
         n_sents (int): Sentences per doc. A doc never crosses the end of a document that the file marks. 0 makes one doc
             of each document, or of each sentence if the file marks no documents.
         part (tuple[float, float]): Where to start and stop in each file, as fractions of its sentences.
@@ -138,7 +139,7 @@ def create_annotated_text_reader(path: Optional[Path], format: str = "auto", n_s
 
     Args:
         path (Optional[Path]): A file or a folder of files.
-        format (str): "conll", "csv", "inline" or "auto".
+        format (str): One of `formats.FORMATS`, or "auto".
         n_sents (int): Sentences per doc; 0 for whole documents, see `read_docs`.
 
     Returns:
@@ -160,7 +161,7 @@ class AnnotatedText:
 
         Args:
             path (Path): A file or a folder of files.
-            format (str): "conll", "csv", "inline" or "auto".
+            format (str): One of `formats.FORMATS`, or "auto".
             n_sents (int): Sentences per doc; 0 for whole documents.
         """
         self.path, self.format, self.n_sents = path, format, n_sents

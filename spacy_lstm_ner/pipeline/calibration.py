@@ -21,8 +21,8 @@ from ..layers.crf.likelihood import Gold, chain_loss
 from ..layers.crf.span_probability import soften
 from ..tags import MISSING, tags_to_spans
 from ..types import Bools, Floats, Ints
+from .bound_tagger import BoundTagger
 from .predict import Chains, find_spans, read_chains, span_scores
-from .tagger import BoundTagger
 
 LEAST_ENTITIES = 100
 """A label with fewer predicted entities gets no temperature of its own."""

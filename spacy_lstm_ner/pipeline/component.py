@@ -23,6 +23,7 @@ from ..layers.crf.likelihood import Loss
 from ..layers.embed.vocabulary import build_vocabulary
 from . import serialization
 from .annotate import write_predictions
+from .bound_tagger import BoundTagger
 from .checks import TrainingChecks, survey
 from .labels import allow_labels, warn_of_added_labels
 from .listeners import check_listeners, docs_without_vectors, explain_missing_input, listeners
@@ -32,7 +33,6 @@ from .rehearsal import disable_dropout, in_gold_entities, is_trained, make_teach
 from .scorer import require_picklable, score_entities
 from .scores import register_score_attribute
 from .settings import Settings, check_settings, default_settings, takes_settings, warn_of_unknown_labels
-from .tagger import BoundTagger
 
 DEFAULT_MODEL_CONFIG = """
 [model]

@@ -14,7 +14,7 @@ from ..layers.crf.head import head_transitions
 from ..layers.crf.likelihood import Gold, Loss
 from ..tags import tags_to_spans
 from ..types import Floats
-from .tagger import BoundTagger
+from .bound_tagger import BoundTagger
 
 
 def tagger_loss(

@@ -18,7 +18,7 @@ from ..layers.crf.transitions import TransitionParams, Transitions
 from ..layers.crf.viterbi import decode, n_best
 from ..tags import Spans, tags_to_spans
 from ..types import Bools, Floats
-from .tagger import BoundTagger
+from .bound_tagger import BoundTagger
 
 TOKENS_AT_ONCE = 20_000
 """Docs of about so many tokens are analysed at a time. That is enough for fast steps, and the allocator can keep the

@@ -26,8 +26,8 @@ from ..layers.crf.head import head_transitions
 from ..layers.crf.likelihood import Loss
 from ..tags import OUTSIDE
 from ..types import Bools
+from .bound_tagger import BoundTagger
 from .listeners import listeners
-from .tagger import BoundTagger
 
 
 def is_trained(model: Model[Any, Any]) -> bool:

@@ -9,7 +9,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Dict, Optional, TypeVar
+from typing import Any, Dict, Optional, TypeVar, Union, get_args, get_origin
 
 from ..annotation.chain import BLOCKED, ENTITIES, NOTHING
 
@@ -153,22 +153,36 @@ def read_settings(cfg: Any) -> Dict[str, Any]:
     if len(set(labels)) != len(labels):
         raise ValueError(f"expected every label once, found {str(sorted(labels))[:80]}")
     found = {"labels": cfg["labels"]} if "labels" in cfg else {}
-    for name, default in default_settings().items():
-        if name not in cfg:
+    for setting in fields(Settings):
+        if setting.name not in cfg:
             continue
-        value = cfg[name]
-        if isinstance(default, dict):
-            right = isinstance(value, dict) and all(map(_is_number, value.values()))
-        elif isinstance(default, bool):
-            right = isinstance(value, bool)
-        elif isinstance(default, float):
-            right = _is_number(value)
-        else:
-            right = value is None or isinstance(value, str)
-        if not right:
-            raise ValueError(f"expected for the setting {name} a value like {default!r}, found {str(value)[:80]}")
-        found[name] = value
+        value = cfg[setting.name]
+        if not _is_of(value, setting.type):
+            raise ValueError(
+                f"expected for the setting {setting.name} a value of the type {type_name(setting.type)}, found "
+                f"{str(value)[:80]}"
+            )
+        found[setting.name] = value
     return found
+
+
+def type_name(kind: Any) -> str:
+    """A type as code has it."""
+    return inspect.formatannotation(kind).replace("typing.", "")
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether a value from JSON is of a type: bool, int, float, str, Optional, List or Dict of these."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Union:
+        return any(_is_of(value, one) for one in inner)
+    if origin is dict:
+        return isinstance(value, dict) and all(_is_of(item, inner[1]) for item in value.values())
+    if origin is list:
+        return isinstance(value, list) and all(_is_of(item, inner[0]) for item in value)
+    if kind is float:
+        return _is_number(value)
+    return type(value) is kind
 
 
 def _is_number(value: Any) -> bool:

@@ -11,7 +11,7 @@ from spacy.training.loop import create_evaluation_callback, create_train_batches
 from support.bad_input import blank, examples_for, trained
 from support.commands import run_command
 
-from spacy_lstm_ner.data.formats import CorpusError
+from spacy_lstm_ner.data.annotated_file import CorpusError
 from spacy_lstm_ner.data.reader import ReadReport, read_docs
 
 

@@ -12,6 +12,7 @@ from support.commands import run_command
 from typer.testing import CliRunner
 
 from spacy_lstm_ner import cli
+from spacy_lstm_ner.data.formats import FORMATS
 
 TEXT = "# a trip\n[Sharon](per) flew to [Miami](geo).\nShe waved.\n\nNothing [hap](x)pened.\n"
 
@@ -72,7 +73,7 @@ def test_convert_takes_a_part_of_a_file(tmp_path: Path) -> None:
     ("text", "options", "message"),
     [
         ("a X Y O\nb X O\n", [], "in.txt:2: expected 4 columns as in line 1, found 3: 'b X O'"),
-        ("a O\n", ["--format", "xml"], "expected a format among auto, conll, csv, inline, found 'xml'"),
+        ("a O\n", ["--format", "xml"], f"expected a format among auto, {', '.join(FORMATS)}, found 'xml'"),
         ("a O\n", ["--from", "0.9", "--to", "0.1"], "expected fractions with 0 <= from < to <= 1"),
         ("a O\n", ["--to", "0.1"], "expected sentences from 0.0 to 0.1, found none"),
         ("a O\n", ["--n-sents", "-2"], "expected n_sents of 0 or more, found -2"),

@@ -14,7 +14,8 @@ from spacy.tokens import Doc
 from spacy.util import registry
 from support.data_files import real_corpus
 
-from spacy_lstm_ner.data.formats import CorpusError, guess_format, read_file
+from spacy_lstm_ner.data.annotated_file import CorpusError
+from spacy_lstm_ner.data.formats import FORMATS, guess_format, read_file
 from spacy_lstm_ner.data.inline import parse_inline
 from spacy_lstm_ner.data.reader import ReadReport, create_annotated_text_reader, read_docs
 from spacy_lstm_ner.data.tag_schemes import LabelSpan
@@ -310,7 +311,7 @@ def test_bad_n_sents_and_format_are_refused(tmp_path: Path, nlp: Language) -> No
     path = write(tmp_path, "a O\n")
     with pytest.raises(ValueError, match="expected n_sents of 0 or more, found -1"):
         read(path, nlp, n_sents=-1)
-    with pytest.raises(ValueError, match="expected a format among auto, conll, csv, inline, found 'json'"):
+    with pytest.raises(ValueError, match=f"expected a format among auto, {', '.join(FORMATS)}, found 'json'"):
         read(path, nlp, format="json")
 
 

@@ -1,15 +1,24 @@
 """The settings stand once; what users see of them follows."""
 
 import inspect
+import json
 import subprocess
 import sys
 from dataclasses import fields
+from typing import Dict, List, Optional
 
 import pytest
 import spacy
 
 from spacy_lstm_ner.pipeline.component import LSTMEntityRecognizer, make_lstm_ner
-from spacy_lstm_ner.pipeline.settings import Settings, check_settings, default_settings, setting_meanings
+from spacy_lstm_ner.pipeline.settings import (
+    Settings,
+    _is_of,
+    check_settings,
+    default_settings,
+    read_settings,
+    setting_meanings,
+)
 
 NAMES = [setting.name for setting in fields(Settings)]
 
@@ -45,6 +54,33 @@ def test_components_do_not_share_containers():
     component = spacy.blank("en").add_pipe("lstm_ner", config={"label_thresholds": given})
     component.cfg["label_thresholds"]["org"] = 0.1
     assert given == {"per": 0.5}
+
+
+def test_saved_settings_are_read_as_they_were():
+    values = {**default_settings(), "threshold": 1, "label_weights": {"per": 2}, "spans_key": None, "overwrite": True}
+    assert read_settings(json.loads(json.dumps({"labels": ["per"], **values}))) == {"labels": ["per"], **values}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_saved_settings_of_another_type_are_an_error(name):
+    with pytest.raises(ValueError, match=f"expected for the setting {name} a value of the type .*, found"):
+        read_settings({name: object})
+
+
+@pytest.mark.parametrize(
+    "kind, right, wrong",
+    [
+        (bool, [True], [1, None]),
+        (int, [3], [True, 3.0, "3"]),
+        (float, [3, 0.5], [True, "3", None]),
+        (Optional[str], ["a", None], [1, ["a"]]),
+        (List[int], [[], [1]], [["a"], 1]),
+        (Dict[str, float], [{}, {"a": 1}], [{"a": "b"}, [1]]),
+    ],
+)
+def test_types_of_settings(kind, right, wrong):
+    assert all(_is_of(value, kind) for value in right)
+    assert not any(_is_of(value, kind) for value in wrong)
 
 
 def test_an_unknown_setting_is_an_error():

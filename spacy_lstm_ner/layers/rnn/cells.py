@@ -53,6 +53,7 @@ class Cell:
         overwrites_kept (bool): Whether the step backward overwrites that array.
         recurrent_bias (bool): Whether a bias β_h (H,) is added to the product of the state with the last block.
         recurrent_init (str): How the blocks of R start, "orthogonal" or "identity".
+        starts_open (Sequence[str]): The gates whose bias starts at 1, so that they are open in the first updates.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Cell:
     overwrites_kept = False
     recurrent_bias = False
     recurrent_init = "orthogonal"
+    starts_open: Sequence[str] = ()
 
     def scale(self, width: int) -> Floats:
         """(K·H,) The factor for each column of the weights: ½ for gates, 1 for other blocks. `width` is H."""
@@ -141,6 +143,8 @@ class LSTMCell(Cell):
 
     name = "lstm"
     blocks = ("input", "forget", "output", "candidate")
+    # An open forget gate lets gradients through from the first step on (Jozefowicz et al. 2015).
+    starts_open = ("forget",)
     sigmoids = 3
     keeps = True
     carries = True

@@ -104,10 +104,9 @@ def _layer_init(model: Model[Sequences, Floats2d], X: Any = None, Y: Any = None)
     for name in model.param_names:
         if name not in ("W", "R"):
             model.set_param(name, ops.alloc(shapes[name]))
-    if "forget" in cell.blocks:
-        # A forget gate that starts open lets gradients through from the first step on (Jozefowicz et al. 2015).
-        start = cell.blocks.index("forget") * H
-        b: Array = model.get_param("b")
+    b: Array = model.get_param("b")
+    for gate in cell.starts_open:
+        start = cell.blocks.index(gate) * H
         b[:, start : start + H] = 1.0
 
 

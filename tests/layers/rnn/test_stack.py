@@ -190,8 +190,10 @@ def by_hand(cell, X, W, R, b, h, c, b_h):
             h = z * h + (1 - z) * np.tanh(pre(1, h))
         elif cell == "rnn":
             h = np.tanh(pre(0, h))
-        else:
+        elif cell == "rnn_identity":
             h = np.maximum(0, pre(0, h))
+        else:
+            raise KeyError(cell)
         out.append(h)
     return np.array(out)
 
