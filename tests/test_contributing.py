@@ -16,7 +16,7 @@ def told(root, part):
     """The files that the guide names in a part, in order."""
     text = (root / "CONTRIBUTING.md").read_text("utf8")
     (lines,) = re.findall(rf"<!-- {part}: start -->(.*)<!-- {part}: end -->", text, flags=re.S)
-    return re.findall(r"`([\w/]+\.py)`", lines)
+    return list(dict.fromkeys(re.findall(r"`([\w/]+\.py)`", lines)))
 
 
 @pytest.fixture(scope="module")
