@@ -1,4 +1,4 @@
-"""Training that goes on: what a model that has learnt something keeps of it."""
+"""Training that goes on: what a model that has learned something keeps of it."""
 
 import pickle
 

@@ -172,7 +172,7 @@ def gold(nlp, text, ents=(), wrong=(), missing=False):
 @pytest.mark.filterwarnings("ignore:.*2 of 4 docs have no entity annotation")
 @pytest.mark.parametrize("head", ["crf", "softmax"])
 def test_wrong_spans_are_learnt_not_to_be_found(head):
-    """Told only what is wrong of a text, the model gives that no probability, and keeps what it learnt of others."""
+    """Told only what is wrong of a text, the model gives that no probability, and keeps what it learned of others."""
 
     def references(nlp):
         return [

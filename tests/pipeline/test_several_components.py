@@ -94,7 +94,7 @@ def test_they_survive_saving_and_processes(both, tmp_path):
 
 
 def test_scores_of_each_do_not_collide(both):
-    """Gold has a person that the pipeline has learnt is none."""
+    """Gold has a person that the pipeline has learned is none."""
     examples = examples_for(both, [*DATA, (TEXTS[2], [(15, 19, "PERSON")])])
     flat, apart = both.evaluate(examples), both.evaluate(examples, per_component=True)
     for name in OWN:

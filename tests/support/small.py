@@ -76,7 +76,7 @@ def trained(model="default", steps=40, data=TRAIN):
 
 @cache
 def overfitted(model):
-    """A pipeline that has learnt TRAIN by heart, for all tests, which leave it as it is; its losses; and its bytes."""
+    """A pipeline that has learned TRAIN by heart, for all tests, which leave it as it is; its losses; and its bytes."""
     nlp, losses = trained(model, steps=150)
     return nlp, losses, nlp.to_bytes()
 
