@@ -193,7 +193,7 @@ def cost_of_a_step(n_labels, repeats):
 
 
 def test_a_step_costs_in_proportion_to_the_labels(monkeypatch):
-    """Four times the labels: four times the memory and time, where a matrix of transitions would take sixteen times both."""
+    """Four times the labels: four times the memory and time, where a transition matrix takes sixteen times both."""
 
     def matrix(self):
         raise AssertionError("the matrix of all transitions was built")
