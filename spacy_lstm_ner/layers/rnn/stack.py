@@ -45,26 +45,28 @@ def LSTM(
     bias of the forget gate starts at 1 (Jozefowicz et al. 2015).
 
     Args:
-        nO (Optional[int]): Output width, both directions together. By default, inferred at initialization.
+        nO (Optional[int]): The width of the output, both directions together. By default, inferred at initialization.
         nI (Optional[int]): Input width. By default, inferred at initialization.
-        bi (bool): Read each sequence in both directions.
-        depth (int): Number of layers on top of each other.
-        dropout (float): Rate of the locked dropout, with one mask for all tokens of a sequence (Gal & Ghahramani 2016),
+        bi (bool): Whether to read each sequence in both directions.
+        depth (int): The number of layers on top of each other.
+        dropout (float): The rate of locked dropout, with one mask for all tokens of a sequence (Gal & Ghahramani 2016),
             on each layer's input and on the output. It is the attribute `dropout_rate`, which spaCy's trainer sets to
             `training.dropout`.
-        recurrent_dropout (float): Rate of the dropout on the recurrent weights, with one mask for a batch (Merity et
+        recurrent_dropout (float): The rate of dropout on the recurrent weights, with one mask for a batch (Merity et
             al. 2017).
-        residual (bool): Add a layer's input to its output where their widths agree.
-        learn_initial_state (bool): Learn the states that sequences start from, instead of zeros.
-        window (int): Cut longer sequences into windows of this many tokens and run them side by side (0: never).
-        context (int): Tokens in front of each window, in reading direction, that the recurrence runs through first.
+        residual (bool): Whether to add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): Whether to learn the states that sequences start from, instead of zeros.
+        window (int): The number of tokens in a window. Longer sequences are cut into windows that run side by side.
+            0: never.
+        context (int): The number of tokens before each window, in reading direction, that the recurrence runs through
+            first.
 
     Returns:
         Model[AnySequences, AnySequences]: A layer from sequences (length, nI) to sequences (length, nO), as
             List[Floats2d], Ragged or Padded.
 
     Raises:
-        ValueError: If a setting is out of its range.
+        ValueError: If a setting is out of range.
     """
     options = RecurrentOptions(
         "LSTM",
@@ -101,14 +103,15 @@ def GRU(
     Machine Translation, or one of two variants of it.
 
     Args:
-        nO (Optional[int]): Output width, both directions together. By default, inferred at initialization.
+        nO (Optional[int]): The width of the output, both directions together. By default, inferred at initialization.
         nI (Optional[int]): Input width. By default, inferred at initialization.
-        simple (bool): Leave out the reset gate.
-        reset_after (bool): Apply the reset gate after the product with the state, as cuDNN and PyTorch do.
-        bi (bool): Read each sequence in both directions. This and the arguments below are those of `LSTM`.
+        simple (bool): Whether to leave out the reset gate.
+        reset_after (bool): Whether to apply the reset gate after the product with the state, as cuDNN and PyTorch
+            do.
+        bi (bool): Whether to read each sequence in both directions. This and the arguments below are those of `LSTM`.
         depth (int): Number of layers.
-        dropout (float): Rate of the locked dropout.
-        recurrent_dropout (float): Rate of the dropout on the recurrent weights.
+        dropout (float): The rate of locked dropout.
+        recurrent_dropout (float): The rate of dropout on the recurrent weights.
         residual (bool): Add a layer's input to its output.
         learn_initial_state (bool): Learn the start states.
         window (int): Tokens of a window (0: no windows).
@@ -119,7 +122,7 @@ def GRU(
             List[Floats2d], Ragged or Padded.
 
     Raises:
-        ValueError: If a setting is out of its range, or both `simple` and `reset_after` are set.
+        ValueError: If a setting is out of range, or both `simple` and `reset_after` are set.
     """
     options = RecurrentOptions(
         "GRU",
@@ -155,14 +158,14 @@ def RNN(
     Simple Way to Initialize Recurrent Networks of Rectified Linear Units.
 
     Args:
-        nO (Optional[int]): Output width, both directions together. By default, inferred at initialization.
+        nO (Optional[int]): The width of the output, both directions together. By default, inferred at initialization.
         nI (Optional[int]): Input width. By default, inferred at initialization.
         identity (bool): The identity RNN, with a rectifier in place of tanh and recurrent weights that start as the
             identity matrix.
-        bi (bool): Read each sequence in both directions. This and the arguments below are those of `LSTM`.
+        bi (bool): Whether to read each sequence in both directions. This and the arguments below are those of `LSTM`.
         depth (int): Number of layers.
-        dropout (float): Rate of the locked dropout.
-        recurrent_dropout (float): Rate of the dropout on the recurrent weights.
+        dropout (float): The rate of locked dropout.
+        recurrent_dropout (float): The rate of dropout on the recurrent weights.
         residual (bool): Add a layer's input to its output.
         learn_initial_state (bool): Learn the start states.
         window (int): Tokens of a window (0: no windows).
@@ -173,7 +176,7 @@ def RNN(
             List[Floats2d], Ragged or Padded.
 
     Raises:
-        ValueError: If a setting is out of its range.
+        ValueError: If a setting is out of range.
     """
     options = RecurrentOptions(
         "RNN",
