@@ -222,7 +222,7 @@ def build_char_cnn(
         rows (int): The number of rows in the table of characters, at least 8. Code points below this number have a row
             of their own; the others share the rows from 256 on.
         window (int): The number of characters that a filter sees to each side, at least 1.
-        max_chars (int): A word with more characters is cut to its first and its last half of so many; at least 2.
+        max_chars (int): The largest number of characters of a word, at least 2. Longer words are cut in the middle.
         dropout (float): The rate of dropout on the vectors of the characters, at least 0 and less than 1. In training,
             spaCy sets it to `training.dropout`.
 
@@ -248,7 +248,7 @@ def build_char_lstm(
         width (int): The width of the last hidden states of both directions together, an even number.
         char_width (int): The width of the vector of a character.
         rows (int): The number of rows in the table of characters, at least 8, as for CharCNN.
-        max_chars (int): A word with more characters is cut to its first and its last half of so many; at least 2.
+        max_chars (int): The largest number of characters of a word, at least 2. Longer words are cut in the middle.
         dropout (float): The rate of locked dropout, one mask for all characters of a word (Gal & Ghahramani 2016), on
             the vectors of the characters and on the hidden states, at least 0 and less than 1. In training, spaCy sets
             it to `training.dropout`.

@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class RecurrentOptions:
-    """The settings of a stack of recurrent layers, the same for every cell. They are checked when they are made.
+    """The settings of a stack of recurrent layers with any cell. They are checked when they are created.
 
     Attributes:
         name (str): The registered name of the layer, such as "LSTM" or "LSTMEncoder", for errors.
@@ -54,18 +54,18 @@ class RecurrentOptions:
 
 
 def hidden_width(name: str, width: int, n_directions: int) -> int:
-    """The width of one direction.
+    """Compute the width of one direction.
 
     Args:
         name (str): The name of the layer, for errors.
-        width (int): The output width, all directions together.
+        width (int): The width of the output, all directions together.
         n_directions (int): 1 or 2.
 
     Returns:
-        int: Width / n_directions.
+        int: The width divided by the number of directions.
 
     Raises:
-        ValueError: If the width is not a whole number, too small, or odd for two directions.
+        ValueError: If the width is not a whole number, is too small, or is odd for two directions.
     """
     _check_whole(name, width=width)
     if width < n_directions or width % n_directions:
