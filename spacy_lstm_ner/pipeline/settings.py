@@ -24,27 +24,27 @@ class Settings:
 
     Attributes:
         threshold (float): Entities with a lower probability are left out.
-        label_thresholds (Dict[str, float]): Thresholds of single labels, in the place of `threshold`.
+        label_thresholds (Dict[str, float]): Thresholds of single labels, in place of `threshold`.
         annotate (str): Where entities go: `"ents"` (`doc.ents`), `"spans"` (`doc.spans`; `doc.ents` is then neither
             read nor written), or `"both"`.
-        overwrite (bool): Whether entities replace those in `doc.ents` that they overlap. If not, the entities that are
-            already there stay.
+        overwrite (bool): Whether new entities replace the entities in `doc.ents` that they overlap. If not, the
+            entities that are already there stay.
         spans_key (Optional[str]): The key in `doc.spans` for the entities and their probabilities. With `None`,
             probabilities are computed only if a threshold needs them.
         score_attr (Optional[str]): The name of the extension attribute with the probability of an entity,
-            `ent._.score`. It reads `doc.spans[spans_key]`. With `None` there is none.
-        sentence_boundaries (bool): Whether entities end at the start of a sentence, if an earlier component sets
+            `ent._.score`. It reads `doc.spans[spans_key]`. With `None`, there is no such attribute.
+        sentence_boundaries (bool): Whether no entity may cross the start of a sentence, if an earlier component sets
             sentence starts.
         incorrect_spans_key (Optional[str]): The key in `doc.spans` of the reference for spans that are known to be
-            wrong, in training. The label `O` says that the tokens are in some entity.
-        label_weights (Dict[str, float]): By label, or `O`: how much more an error weighs in training if this is the
-            right answer (softmax-margin).
-        label_smoothing (float): The share of the target that training spreads evenly over all answers: legal sequences
-            of tags with the CRF head, tags with the softmax head.
-        other_labels (str): What an entity with an unknown label means in training: a label to `"add"`, `"outside"` (no
-            entity), or `"missing"` (no annotation).
-        rehearse_weight (float): What `update` adds to the loss for each nat by which the model differs from its
-            teacher, a copy from before the training.
+            wrong. Training uses them. The label `O` says that the tokens are in some entity.
+        label_weights (Dict[str, float]): For a label, or `O`: how much more an error counts in training if this label
+            is right (softmax-margin).
+        label_smoothing (float): The share of the target that training spreads evenly over all answers: over legal
+            sequences of tags with the CRF head, over tags with the softmax head.
+        other_labels (str): How training reads an entity with an unknown label: as a label to `"add"`, as `"outside"`
+            (no entity), or as `"missing"` (no annotation).
+        rehearse_weight (float): The weight of rehearsal in `update`. It is added to the loss for each nat of divergence
+            from the teacher, a copy of the model from before this training.
 
     Raises:
         ValueError: If a setting is out of range.

@@ -52,7 +52,7 @@ class Cell:
         carries (bool): Whether that array is a state that the next step reads.
         overwrites_kept (bool): Whether the step backward overwrites that array.
         recurrent_bias (bool): Whether a bias β_h (H,) is added to the product of the state with the last block.
-        recurrent_init (str): The initial blocks of R, "orthogonal" or "identity".
+        recurrent_init (str): How the blocks of R start, "orthogonal" or "identity".
     """
 
     name: str

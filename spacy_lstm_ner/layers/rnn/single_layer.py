@@ -105,7 +105,7 @@ def _layer_init(model: Model[Sequences, Floats2d], X: Any = None, Y: Any = None)
         if name not in ("W", "R"):
             model.set_param(name, ops.alloc(shapes[name]))
     if "forget" in cell.blocks:
-        # A forget gate that starts open passes gradients on from the first step (Jozefowicz et al. 2015).
+        # A forget gate that starts open lets gradients through from the first step on (Jozefowicz et al. 2015).
         start = cell.blocks.index("forget") * H
         b: Array = model.get_param("b")
         b[:, start : start + H] = 1.0
