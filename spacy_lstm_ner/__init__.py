@@ -1,8 +1,8 @@
 """Named entity recognition for spaCy with recurrent networks written in Thinc and NumPy.
 
 spaCy finds the factory ``lstm_ner``, the architectures, the reader, the scorer and the commands through the entry
-points in ``setup.cfg``, so nothing has to be imported from here. For use in code, the component's class and the
-recurrent layers are here too; they are imported when they are first asked for.
+points in ``setup.cfg``, so nothing has to be imported from here. For use in code, this module also has the class of the
+component and the recurrent layers. They are imported at their first use.
 """
 
 from importlib import import_module

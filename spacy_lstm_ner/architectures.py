@@ -1,4 +1,4 @@
-"""The builders of models that are registered for configs. They put layers together and compute nothing themselves."""
+"""The registered functions that build models from a config. They combine layers, and compute nothing themselves."""
 
 from typing import Any, List, Optional, cast
 
@@ -145,7 +145,7 @@ def build_lexeme_embed(
     """Build an embedding that depends on the word alone: features of its text, and optionally other vectors.
 
     Each feature is hashed into a table of its own. A maxout layer mixes the vectors of all features, together with the
-    static vector, a vector of the training vocabulary, and a vector from the characters, as far as these are asked for.
+    static vector, a vector of the training vocabulary, and a vector from the characters, if the settings ask for them.
 
     Args:
         width (int): The width of the vectors of each feature, and of the output.
@@ -162,9 +162,9 @@ def build_lexeme_embed(
         affix_dropout (float): The share of the hidden words that lose their prefixes and suffixes too, from 0 to 1.
         map_vectors (bool): Whether a learned matrix maps the static vectors to `width` before they are mixed.
         tune_vectors (bool): Whether to learn a difference from the static vector for each word of the training data.
-        min_count (int): Give a vector of its own to each word that occurs so often in the training data. 0, the
+        min_count (int): A word that occurs at least this often in the training data gets a vector of its own. 0, the
             default, gives none. The component sets the vocabulary when it is initialized.
-        singleton_dropout (float): The share of the words that occur only once in the training data which an update
+        singleton_dropout (float): The share of the words with a single occurrence in the training data that an update
             treats as unknown, at least 0 and less than 1 (Lample et al. 2016). It has an effect with `min_count` = 1.
         chars (Optional[Model[Lexemes, Floats2d]]): A CharCNN or CharLSTM, which makes a vector from the characters.
 
@@ -222,7 +222,7 @@ def build_char_cnn(
         rows (int): The number of rows in the table of characters, at least 8. Code points below this number have a row
             of their own; the others share the rows from 256 on.
         window (int): The number of characters that a filter sees to each side, at least 1.
-        max_chars (int): A word with more characters is cut to its first and its last half of so many; at least 2.
+        max_chars (int): The largest number of characters of a word, at least 2. Longer words are cut in the middle.
         dropout (float): The rate of dropout on the vectors of the characters, at least 0 and less than 1. In training,
             spaCy sets it to `training.dropout`.
 
@@ -247,8 +247,8 @@ def build_char_lstm(
     Args:
         width (int): The width of the last hidden states of both directions together, an even number.
         char_width (int): The width of the vector of a character.
-        rows (int): The number of rows in the table of characters, as of CharCNN.
-        max_chars (int): A word with more characters is cut to its first and its last half of so many; at least 2.
+        rows (int): The number of rows in the table of characters, at least 8, as for CharCNN.
+        max_chars (int): The largest number of characters of a word, at least 2. Longer words are cut in the middle.
         dropout (float): The rate of locked dropout, one mask for all characters of a word (Gal & Ghahramani 2016), on
             the vectors of the characters and on the hidden states, at least 0 and less than 1. In training, spaCy sets
             it to `training.dropout`.
@@ -293,7 +293,7 @@ def build_token_features(
 
 
 def _hash_tables(width: int, rows: List[int]) -> Model[Ints2d, Floats2d]:
-    """A hash table for each column of the keys, with so many rows; their vectors are joined."""
+    """One hash table for each column of the keys, with the given numbers of rows. Their vectors are concatenated."""
     tables: List[Model[Ints2d, Floats2d]] = [
         HashEmbed(width, number, column=k, seed=k + 8) for k, number in enumerate(rows)
     ]
@@ -305,8 +305,8 @@ def build_word_embed(width: int, min_count: int = 1, max_size: int = 100000) -> 
 
     Args:
         width (int): The width of the vectors.
-        min_count (int): How often a word must occur in the training data to get a vector of its own.
-        max_size (int): The largest number of words, of which the most frequent are kept.
+        min_count (int): How often a word must occur in the training data to get its own vector.
+        max_size (int): The largest number of words. The most frequent words are kept.
 
     Returns:
         Model[List[Doc], List[Floats2d]]: The vectors of the tokens, one array (tokens, width) for each doc.
@@ -331,24 +331,26 @@ def build_lstm_encoder(
     window: int = 0,
     context: int = 0,
 ) -> Model[List[Floats2d], List[Floats2d]]:
-    """Long short-term memory layers as the `encode` of `spacy.Tok2Vec.v2`.
+    """Build long short-term memory layers, as `encode` of spacy.Tok2Vec.v2.
 
     Args:
-        width (int): Output width, both directions together.
-        depth (int): Number of layers on top of each other.
-        dropout (float): Rate of the locked dropout, see `LSTM`. spaCy's trainer sets it to `training.dropout`.
-        recurrent_dropout (float): Rate of the dropout on the recurrent weights.
-        bidirectional (bool): Read each sequence in both directions.
-        residual (bool): Add a layer's input to its output where their widths agree.
-        learn_initial_state (bool): Learn the states that sequences start from, instead of zeros.
-        window (int): Cut longer sequences into windows of this many tokens and run them side by side (0: never).
-        context (int): Tokens in front of each window, in reading direction, that the recurrence runs through first.
+        width (int): The width of the output, both directions together.
+        depth (int): The number of layers on top of each other.
+        dropout (float): The rate of locked dropout, see `LSTM`. spaCy's trainer sets it to `training.dropout`.
+        recurrent_dropout (float): The rate of dropout on the recurrent weights.
+        bidirectional (bool): Whether to read each sequence in both directions.
+        residual (bool): Whether to add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): Whether to learn the states that sequences start from, instead of zeros.
+        window (int): The number of tokens in a window. Longer sequences are cut into windows that run side by side.
+            0: never.
+        context (int): The number of tokens before each window, in reading direction, that the recurrence runs through
+            first.
 
     Returns:
-        Model[List[Floats2d], List[Floats2d]]: A layer from sequences (length, I) to sequences (length, width).
+        Model[List[Floats2d], List[Floats2d]]: A layer from sequences (length, nI) to sequences (length, width).
 
     Raises:
-        ValueError: If a setting is out of its range.
+        ValueError: If a setting is out of range.
     """
     options = RecurrentOptions(
         "LSTMEncoder",
@@ -377,26 +379,29 @@ def build_gru_encoder(
     window: int = 0,
     context: int = 0,
 ) -> Model[List[Floats2d], List[Floats2d]]:
-    """Gated recurrent units as the `encode` of `spacy.Tok2Vec.v2`.
+    """Build gated recurrent units, as `encode` of spacy.Tok2Vec.v2.
 
     Args:
-        width (int): Output width, both directions together.
-        depth (int): Number of layers on top of each other.
-        dropout (float): Rate of the locked dropout, see `LSTM`. spaCy's trainer sets it to `training.dropout`.
-        recurrent_dropout (float): Rate of the dropout on the recurrent weights.
-        bidirectional (bool): Read each sequence in both directions.
-        simple (bool): Leave out the reset gate.
-        reset_after (bool): Apply the reset gate after the product with the state, as cuDNN and PyTorch do.
-        residual (bool): Add a layer's input to its output where their widths agree.
-        learn_initial_state (bool): Learn the states that sequences start from, instead of zeros.
-        window (int): Cut longer sequences into windows of this many tokens and run them side by side (0: never).
-        context (int): Tokens in front of each window, in reading direction, that the recurrence runs through first.
+        width (int): The width of the output, both directions together.
+        depth (int): The number of layers on top of each other.
+        dropout (float): The rate of locked dropout, see `LSTM`. spaCy's trainer sets it to `training.dropout`.
+        recurrent_dropout (float): The rate of dropout on the recurrent weights.
+        bidirectional (bool): Whether to read each sequence in both directions.
+        simple (bool): Whether to leave out the reset gate.
+        reset_after (bool): Whether to apply the reset gate after the product with the state, as cuDNN and PyTorch
+            do.
+        residual (bool): Whether to add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): Whether to learn the states that sequences start from, instead of zeros.
+        window (int): The number of tokens in a window. Longer sequences are cut into windows that run side by side.
+            0: never.
+        context (int): The number of tokens before each window, in reading direction, that the recurrence runs through
+            first.
 
     Returns:
-        Model[List[Floats2d], List[Floats2d]]: A layer from sequences (length, I) to sequences (length, width).
+        Model[List[Floats2d], List[Floats2d]]: A layer from sequences (length, nI) to sequences (length, width).
 
     Raises:
-        ValueError: If a setting is out of its range, or both `simple` and `reset_after` are set.
+        ValueError: If a setting is out of range, or both `simple` and `reset_after` are set.
     """
     options = RecurrentOptions(
         "GRUEncoder",
@@ -424,25 +429,27 @@ def build_rnn_encoder(
     window: int = 0,
     context: int = 0,
 ) -> Model[List[Floats2d], List[Floats2d]]:
-    """Plain recurrent layers as the `encode` of `spacy.Tok2Vec.v2`.
+    """Build plain recurrent layers, as `encode` of spacy.Tok2Vec.v2.
 
     Args:
-        width (int): Output width, both directions together.
-        depth (int): Number of layers on top of each other.
-        dropout (float): Rate of the locked dropout, see `LSTM`. spaCy's trainer sets it to `training.dropout`.
-        recurrent_dropout (float): Rate of the dropout on the recurrent weights.
-        bidirectional (bool): Read each sequence in both directions.
-        identity (bool): The identity RNN, with a rectifier in place of tanh.
-        residual (bool): Add a layer's input to its output where their widths agree.
-        learn_initial_state (bool): Learn the states that sequences start from, instead of zeros.
-        window (int): Cut longer sequences into windows of this many tokens and run them side by side (0: never).
-        context (int): Tokens in front of each window, in reading direction, that the recurrence runs through first.
+        width (int): The width of the output, both directions together.
+        depth (int): The number of layers on top of each other.
+        dropout (float): The rate of locked dropout, see `LSTM`. spaCy's trainer sets it to `training.dropout`.
+        recurrent_dropout (float): The rate of dropout on the recurrent weights.
+        bidirectional (bool): Whether to read each sequence in both directions.
+        identity (bool): Whether to use the identity RNN, with a rectifier in place of tanh.
+        residual (bool): Whether to add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): Whether to learn the states that sequences start from, instead of zeros.
+        window (int): The number of tokens in a window. Longer sequences are cut into windows that run side by side.
+            0: never.
+        context (int): The number of tokens before each window, in reading direction, that the recurrence runs through
+            first.
 
     Returns:
-        Model[List[Floats2d], List[Floats2d]]: A layer from sequences (length, I) to sequences (length, width).
+        Model[List[Floats2d], List[Floats2d]]: A layer from sequences (length, nI) to sequences (length, width).
 
     Raises:
-        ValueError: If a setting is out of its range.
+        ValueError: If a setting is out of range.
     """
     options = RecurrentOptions(
         "RNNEncoder",

@@ -24,7 +24,7 @@ def split_rows(data: Array, lengths: Ints) -> List[Any]:
 
 
 def take_rows(xp: Any, table: Array, rows: Array, out: Optional[Array] = None) -> Array:
-    """table[rows], for rows that are known to be in range; they are not checked.
+    """Compute table[rows], without a check that the rows are in range.
 
     Args:
         xp (Any): The module of the arrays, NumPy or CuPy.
@@ -33,7 +33,7 @@ def take_rows(xp: Any, table: Array, rows: Array, out: Optional[Array] = None) -
         out (Optional[Array]): Where to write the result; by default, a new array.
 
     Returns:
-        Array: rows.shape + table.shape[1:].
+        Array: The rows, of shape rows.shape + table.shape[1:].
     """
     if xp is np:
         # NumPy's default mode checks the indices first and writes through a buffer.
@@ -48,14 +48,14 @@ def row_maxima(table: Array) -> Array:
 
 
 def add_rows(xp: Any, table: Array, rows: Ints, values: Array, may_repeat: bool) -> None:
-    """table[rows] += values, in place.
+    """Add values to rows of an array in place: table[rows] += values.
 
     Args:
         xp (Any): The module of `table` and `values`, NumPy or CuPy.
-        table (Array): (n, k) What is added to.
+        table (Array): (n, k) The array to add to.
         rows (Ints): (m,) The row of each value.
-        values (Array): (m, k) What is added.
-        may_repeat (bool): Whether a row may occur more than once in `rows`; all of its values are then added.
+        values (Array): (m, k) The values to add.
+        may_repeat (bool): Whether a row may occur more than once in `rows`. All of its values are then added.
     """
     if xp is not np:
         import cupyx

@@ -3,12 +3,12 @@
 Notation
 --------
 L       number of entity labels; label k is a number in 0 .. L-1
-role    what a tag says of a token's place in its entity: B(egin), I(nside), L(ast), U(nit)
+role    the place of a token in its entity: B(egin), I(nside), L(ast), U(nit)
 P       number of roles of a scheme: 2 for BIO, 4 for BILUO
 tag     a number in 0 .. P·L: 0 is O, 1 + P·k + r is role number r of label k. For BIO: B-k is 2k+1, I-k is 2k+2
 MISSING the tag -1 of a token that carries no annotation
 N       number of tokens of all sequences of a batch, laid end to end
-starts  the rows among the N at which a sequence begins
+starts  the rows of the first tokens of the sequences
 
 A new label is appended, so the tags of the labels before it never change.
 """
@@ -27,7 +27,13 @@ MISSING = -1
 
 
 class Spans(NamedTuple):
-    """Entities as three arrays of one length, ordered by start: first row, row behind the last, label number."""
+    """Entities as three arrays of the same length, ordered by start.
+
+    Attributes:
+        starts (Ints): (n,) The first row of each entity.
+        ends (Ints): (n,) The row after its last row.
+        labels (Ints): (n,) The number of its label.
+    """
 
     starts: Ints
     ends: Ints
@@ -36,11 +42,13 @@ class Spans(NamedTuple):
 
 @dataclass(frozen=True)
 class Scheme:
-    """A tag scheme, and all that is known of its legal transitions.
+    """A tag scheme: its roles, and which of them may follow each other.
 
-    opening: roles of an entity's first token; they follow O or the end of an entity.
-    continuing: roles of a later token; in every scheme they follow B or I of the same label.
-    ending: roles of an entity's last token.
+    Attributes:
+        name (str): The name of the scheme, "bio" or "biluo".
+        opening (str): The roles of the first token of an entity. They follow O, or the end of another entity.
+        continuing (str): The roles of its later tokens. They follow B or I of the same label.
+        ending (str): The roles of its last token.
     """
 
     name: str
@@ -54,24 +62,24 @@ class Scheme:
         return self.opening + self.continuing
 
     def n_tags(self, n_labels: int) -> int:
-        """Number of tags of `n_labels` entity labels."""
+        """The number of tags for `n_labels` entity labels."""
         return len(self.roles) * n_labels + 1
 
     def n_labels(self, n_tags: int) -> int:
-        """Number of labels that `n_tags` tags belong to."""
+        """The number of entity labels for `n_tags` tags."""
         return (n_tags - 1) // len(self.roles)
 
     def columns(self, role: str) -> slice:
-        """The tags of one role, one a label."""
+        """The tags of one role, one for each label."""
         return slice(1 + self.roles.index(role), None, len(self.roles))
 
     def is_role(self, tags: Ints, roles: str) -> Bools:
-        """True where a tag is of one of the roles."""
+        """Whether each tag has one of the roles."""
         wanted = np.array([role in roles for role in self.roles])
         return (tags > 0) & wanted[(tags - 1) % len(self.roles)]
 
     def label_of(self, tags: Ints) -> Ints:
-        """Label number of each tag of an entity; -1 for O and MISSING."""
+        """The label number of each tag; -1 for O and MISSING."""
         return np.where(tags > 0, (tags - 1) // len(self.roles), -1)
 
     def tag_names(self, labels: Sequence[str]) -> tuple[str, ...]:
@@ -85,7 +93,17 @@ SCHEMES = {scheme.name: scheme for scheme in (BIO, BILUO)}
 
 
 def spans_to_tags(spans: Spans, length: int, default: int = OUTSIDE, scheme: Scheme = BIO) -> Ints:
-    """Tags (length,) of non-overlapping spans; the tokens of no span get `default`."""
+    """Turn entities into tags.
+
+    Args:
+        spans (Spans): The entities, which do not overlap.
+        length (int): The number of tokens.
+        default (int): The tag of the tokens outside of entities.
+        scheme (Scheme): The tag scheme.
+
+    Returns:
+        Ints: (length,) The tags.
+    """
     tags = np.full(length, default, dtype=np.int64)
     sizes = spans.ends - spans.starts
     offsets = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -101,10 +119,15 @@ def spans_to_tags(spans: Spans, length: int, default: int = OUTSIDE, scheme: Sch
 
 
 def tags_to_spans(tags: Ints, starts: Ints, scheme: Scheme = BIO) -> Spans:
-    """Spans of a batch of legal tag sequences.
+    """Turn the tags of a batch of sequences into entities.
 
-    tags (N,): legal tags (`illegal_rows` is empty), MISSING read as O.
-    starts: the rows at which a sequence begins; no span crosses them.
+    Args:
+        tags (Ints): (N,) The tags. They are legal: `illegal_rows` finds none. MISSING counts as O.
+        starts (Ints): (n_sequences,) The rows of the first tokens of the sequences. No entity crosses them.
+        scheme (Scheme): The tag scheme.
+
+    Returns:
+        Spans: The entities.
     """
     continues = np.zeros(len(tags) + 1, dtype=bool)
     continues[:-1] = scheme.is_role(tags, scheme.continuing)
@@ -115,9 +138,17 @@ def tags_to_spans(tags: Ints, starts: Ints, scheme: Scheme = BIO) -> Spans:
 
 
 def illegal_rows(tags: Ints, starts: Ints, scheme: Scheme = BIO) -> Ints:
-    """Rows whose tag cannot follow that of the row before, or cannot be the last of its sequence.
+    """Find tags that cannot follow the tag before them, or cannot be the last of their sequence.
 
-    MISSING counts as O. For BIO: the I-k that follow anything but B-k or I-k of their own sequence.
+    In BIO, these are the I-k that do not follow B-k or I-k in their sequence.
+
+    Args:
+        tags (Ints): (N,) The tags. MISSING counts as O.
+        starts (Ints): (n_sequences,) The rows of the first tokens of the sequences.
+        scheme (Scheme): The tag scheme.
+
+    Returns:
+        Ints: The rows of these tags.
     """
     before = np.full(len(tags), OUTSIDE, dtype=np.int64)
     before[1:] = tags[:-1]

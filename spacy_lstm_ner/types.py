@@ -20,6 +20,6 @@ ParamShapes = Callable[[Mapping[str, Any]], Dict[str, Tuple[Optional[int], ...]]
 """The shapes of a layer's parameters by name, from the layer's sizes.
 
 A layer has such a function as `attrs["param_shapes"]`; functions in `attrs` are not saved. It takes the layer's
-attributes and dimensions in one mapping, as the layer or a file has them. A size that is not known is None, in the
-mapping and in the shapes.
+attributes and dimensions in one mapping, as the layer or a file has them. An unknown size is None, in the mapping and
+in the shapes.
 """

@@ -3,8 +3,8 @@
 Notation
 --------
 N  tokens of all docs of the batch, laid end to end
-M  those of them that are not white space. The chain of tags runs over these, so that no entity starts or ends on white
-   space; white space between two tokens of an entity belongs to the entity
+M  the tokens that are not white space. The chain of tags has only these, so that no entity starts or ends with white
+   space. White space between two tokens of an entity belongs to the entity
 """
 
 from collections.abc import Sequence
@@ -21,17 +21,17 @@ IOB_MISSING, IOB_INSIDE, IOB_OUTSIDE, IOB_BEGIN = 0, 1, 2, 3
 """spaCy's values of ENT_IOB. IOB_BEGIN without an entity type marks a blocked token."""
 
 ENTITIES, BLOCKED, NOTHING = "entities", "blocked tokens", "nothing"
-"""What of `doc.ents` counts as given: entities and blocked tokens, blocked tokens only, or nothing."""
+"""The part of `doc.ents` that counts as given: entities and blocked tokens, blocked tokens only, or nothing."""
 
 
 class ChainTokens(NamedTuple):
     """The tokens that get tags, and the constraints on their tags.
 
     Attributes:
-        rows (Ints): (M,) The token of each, as a number from 0 to N - 1.
-        lengths (Ints): (n_docs,) How many of them each doc has.
-        outside (Bools): (M,) Tokens that can only be O, since a given entity or a blocked token is there.
-        separate (Bools): (M,) Tokens that cannot continue an entity.
+        rows (Ints): (M,) The number of each token among the N.
+        lengths (Ints): (n_docs,) The number of these tokens in each doc.
+        outside (Bools): (M,) Whether a token can only be O, because it is blocked or in a given entity.
+        separate (Bools): (M,) Whether a token cannot continue an entity.
     """
 
     rows: Ints
@@ -41,7 +41,7 @@ class ChainTokens(NamedTuple):
 
     @property
     def starts(self) -> Ints:
-        """(n_docs,) Where the tokens of each doc begin among the M."""
+        """(n_docs,) The row of the first token of each doc."""
         return np.cumsum(self.lengths) - self.lengths
 
     def allowed(self, scheme: Scheme, n_tags: int) -> Optional[Bools]:
@@ -60,8 +60,8 @@ def chain_tokens(docs: Sequence[Doc], sentence_boundaries: bool = False, given: 
 
     Args:
         docs (Sequence[Doc]): The docs.
-        sentence_boundaries (bool): Whether an entity must end where a sentence ends, as far as boundaries are set.
-        given (str): What of `doc.ents` stays as it is: ENTITIES, BLOCKED or NOTHING.
+        sentence_boundaries (bool): Whether an entity must not cross a sentence start that is set in the docs.
+        given (str): The part of `doc.ents` that stays as it is: ENTITIES, BLOCKED or NOTHING.
 
     Returns:
         ChainTokens: The tokens.
@@ -87,7 +87,7 @@ def chain_tokens(docs: Sequence[Doc], sentence_boundaries: bool = False, given: 
 
 
 def is_given(iob: Array, types: Array, given: str) -> Bools:
-    """(N,) Where `doc.ents` has something that counts as given. iob, types: the values of ENT_IOB and ENT_TYPE."""
+    """(N,) Whether a token counts as given in `doc.ents`. iob, types: the values of ENT_IOB and ENT_TYPE."""
     if given == ENTITIES:
         return is_taken(iob)
     blocked: Bools = (iob == IOB_BEGIN) & (types == 0)
@@ -95,6 +95,6 @@ def is_given(iob: Array, types: Array, given: str) -> Bools:
 
 
 def is_taken(iob: Array) -> Bools:
-    """(N,) Where a token is in an entity, or blocked. iob: the values of ENT_IOB."""
+    """(N,) Whether a token is in an entity, or blocked. iob: the values of ENT_IOB."""
     taken: Bools = (iob == IOB_INSIDE) | (iob == IOB_BEGIN)
     return taken

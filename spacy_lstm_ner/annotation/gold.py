@@ -1,4 +1,4 @@
-"""Gold annotation read into arrays: tags of tokens, and spans that the annotation says are wrong.
+"""Read gold annotation into arrays: the tags of tokens, and spans that are known to be wrong.
 
 Notation as in `chain`.
 """
@@ -20,7 +20,7 @@ from .chain import IOB_OUTSIDE, ChainTokens
 from .gold_report import GoldReport
 
 Entity = tuple[int, int, str]
-"""First token, token behind the last, label."""
+"""First token, token after the last, label."""
 
 
 def gold_labels(doc: Doc) -> Counter[str]:
@@ -29,11 +29,11 @@ def gold_labels(doc: Doc) -> Counter[str]:
 
 
 def inspect_gold(example: Example, report: GoldReport) -> Ints:
-    """Count what an example is annotated with, and what is wrong with it.
+    """Count the annotation of an example, and its problems.
 
     Args:
         example (Example): The example.
-        report (GoldReport): Where to count.
+        report (GoldReport): Takes the counts.
 
     Returns:
         Ints: (tokens,) OUTSIDE, MISSING, or a tag greater than 0, for each token of the predicted doc.
@@ -48,13 +48,13 @@ def gold_tags(
 ) -> Ints:
     """Read the gold tags of the predicted doc's tokens.
 
-    Entities lose white space at their ends. An entity whose ends are not those of tokens becomes MISSING.
+    Entities lose white space at their ends. An entity that does not start and end where tokens do becomes MISSING.
 
     Args:
         example (Example): The example.
-        label_numbers (Mapping[str, int]): The number of each label. An entity of another label is MISSING.
-        own_labels (Optional[Sequence[str]]): If given, an entity of a label that is not among these is OUTSIDE.
-        report (GoldReport): Counts the docs and entities, and what is wrong with them.
+        label_numbers (Mapping[str, int]): The number of each label. An entity with another label is MISSING.
+        own_labels (Optional[Sequence[str]]): If given, an entity whose label is not among them is OUTSIDE.
+        report (GoldReport): Counts the docs, the entities and their problems.
 
     Returns:
         Ints: (tokens,) The BIO tags; MISSING where there is no annotation.
@@ -128,7 +128,7 @@ def chain_gold(
     docs: Sequence[Doc] = (),
     report: Optional[GoldReport] = None,
 ) -> Ints:
-    """Turn the gold tags of all tokens into those of the chain.
+    """Turn the gold tags of all tokens into the gold tags of the chain.
 
     An entity that the constraints do not allow becomes MISSING, as do tokens that can only be O.
 
@@ -136,7 +136,7 @@ def chain_gold(
         tags (Ints): (N,) BIO tags of all tokens, from `gold_tags`.
         tokens (ChainTokens): The tokens of the chain.
         scheme (Scheme): The tag scheme of the result.
-        docs (Sequence[Doc]): The docs of the tokens; needed for the report only.
+        docs (Sequence[Doc]): The docs of the tokens. Only the report needs them.
         report (Optional[GoldReport]): Counts the entities that are not allowed.
 
     Returns:
@@ -157,7 +157,7 @@ def chain_gold(
 
 
 def _report_lost(starts: Ints, ends: Ints, free: Bools, docs: Sequence[Doc], report: GoldReport) -> None:
-    """Count entities that the constraints do not allow. starts, ends: tokens. free: where nothing given is there."""
+    """Count entities that the constraints do not allow. free: whether an entity overlaps with nothing that is given."""
     first_tokens = np.cumsum([0, *(len(doc) for doc in docs)])
     of_doc = np.searchsorted(first_tokens, starts, side="right") - 1
     for start, end, k, is_free in zip(starts.tolist(), ends.tolist(), of_doc.tolist(), free.tolist(), strict=True):
@@ -169,18 +169,18 @@ def _report_lost(starts: Ints, ends: Ints, free: Bools, docs: Sequence[Doc], rep
 def incorrect_spans(
     examples: Sequence[Example], key: str, label_numbers: Mapping[str, int], tokens: ChainTokens, gold: Spans
 ) -> tuple[Spans, Ints]:
-    """Read the spans that the annotation says are wrong.
+    """Read the spans that are known to be wrong.
 
     Args:
         examples (Sequence[Example]): The examples.
-        key (str): The place of these spans in `doc.spans` of the references. A span of the label "O" says that its
-            tokens are in some entity. Spans of labels that the component does not have are ignored.
+        key (str): The key of these spans in `doc.spans` of the references. A span with the label "O" says that its
+            tokens are in some entity. Spans with labels that the component does not have are ignored.
         label_numbers (Mapping[str, int]): The number of each label.
         tokens (ChainTokens): The tokens of the chain.
-        gold (Spans): The gold entities, by rows of the chain.
+        gold (Spans): The gold entities, in rows of the chain.
 
     Returns:
-        Tuple[Spans, Ints]: The wrong spans, and the tokens that are in some entity, both by rows of the chain.
+        Tuple[Spans, Ints]: The wrong spans, and the tokens that are in some entity, both in rows of the chain.
 
     Raises:
         ValueError: If a wrong span is a gold entity as well (spaCy's E868).

@@ -1,4 +1,4 @@
-"""What is wrong with gold annotation: counts, the first few examples, and the message for the user."""
+"""Problems of gold annotation: counts, the first few examples, and a message for the user."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,18 +12,18 @@ _CONTEXT_SHOWN = 40
 
 @dataclass
 class Finding:
-    """How often something was found, and the first few examples.
+    """One kind of problem: how often it was found, and the first few examples.
 
     Attributes:
-        count (int): How often.
-        examples (list[str]): At most EXAMPLES_SHOWN of them.
+        count (int): How often it was found.
+        examples (list[str]): The first examples, at most EXAMPLES_SHOWN.
     """
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
 
     def add(self, example: str) -> None:
-        """Count one more. example: how it is shown."""
+        """Count one more. example: the text that messages show."""
         self.count += 1
         if len(self.examples) < EXAMPLES_SHOWN:
             self.examples.append(example)
@@ -43,9 +43,9 @@ class Finding:
 
 @dataclass
 class GoldReport:
-    """What gold annotation holds, and what is wrong with it.
+    """Counts of gold annotation and its problems.
 
-    Trimmed entities lose white space. All others that are listed here become missing annotation.
+    Trimmed entities lose white space. The other entities with a problem become missing annotation.
 
     Attributes:
         docs (int): Docs read.
@@ -54,9 +54,9 @@ class GoldReport:
         labels (Counter[str]): Entities by label, where `inspect_gold` counted them.
         trimmed (Finding): Entities with white space at their ends.
         blank (Finding): Entities that consist of white space.
-        misaligned (Finding): Entities whose ends are not those of tokens of the predicted doc.
-        across_sentences (Finding): Entities that cross the start of a sentence where the component forbids it.
-        overlapping (Finding): Entities that overlap with those of earlier components.
+        misaligned (Finding): Entities that do not start and end where tokens of the predicted doc do.
+        across_sentences (Finding): Entities that cross the start of a sentence, if the component forbids it.
+        overlapping (Finding): Entities that overlap with entities or blocked tokens of earlier components.
     """
 
     docs: int = 0

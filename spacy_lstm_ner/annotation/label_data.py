@@ -1,4 +1,4 @@
-"""The labels that `initialize` is given, in the forms in which files have them."""
+"""The labels for `initialize`, in the forms that files have."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""``python -m spacy lstm-ner calibrate``"""
+"""The command `python -m spacy lstm-ner calibrate`."""
 
 from pathlib import Path
 from typing import Annotated, Optional
@@ -17,18 +17,22 @@ from .app import app, exit_on_error, print_numbers, write_json
 
 @app.command("calibrate")
 def calibrate_cli(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a trained pipeline")],
-    data_path: Annotated[Path, typer.Argument(metavar="DEV", help="Held-out data in spaCy's binary format")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Trained pipeline: a folder")],
+    data_path: Annotated[
+        Path, typer.Argument(metavar="DEV", help="Held-out data in spaCy's binary format: a file or a folder")
+    ],
     output: Annotated[
-        Optional[Path], typer.Option("--output", "-o", help="Folder for the calibrated pipeline; default: MODEL")
+        Optional[Path],
+        typer.Option("--output", "-o", help="Folder for the calibrated pipeline; by default, MODEL is changed"),
     ] = None,
-    report: Annotated[Optional[Path], typer.Option("--report", "-r", help="JSON file for the figures")] = None,
+    report: Annotated[Optional[Path], typer.Option("--report", "-r", help="JSON file to write the figures to")] = None,
     pipe: Annotated[str, typer.Option("--pipe", "-p", help="Name of the component")] = "lstm_ner",
 ) -> None:
-    """Calibrate the probabilities of entities on held-out data, so that 0.8 means right eight times in ten.
+    """Calibrate the probabilities of entities on held-out data.
 
-    Prints the expected calibration error and the Brier score of predicted entities before and after. The figures after
-    calibration are cross-fitted: each half of the docs is scored with temperatures fitted to the other half.
+    Of the entities with a probability of 0.8, eight in ten should be right. Prints the expected calibration error and
+    the Brier score of the predicted entities before and after. The figures after calibration are cross-fitted: each
+    half of the docs is scored with temperatures that were fitted to the other half.
     """
     with exit_on_error(f"Cannot calibrate {model} on {data_path}"):
         nlp = load_model(model)

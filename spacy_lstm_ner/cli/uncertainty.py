@@ -1,4 +1,4 @@
-"""``python -m spacy lstm-ner uncertainty``"""
+"""The command `python -m spacy lstm-ner uncertainty`."""
 
 import json
 from pathlib import Path
@@ -18,16 +18,19 @@ from .app import app, exit_on_error
 
 @app.command("uncertainty")
 def uncertainty_cli(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Pipeline package or folder")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Trained pipeline: a folder or an installed package")],
     input_path: Annotated[
-        Path, typer.Argument(metavar="INPUT", help='Texts: .jsonl with a field "text", or another file with one a line')
+        Path,
+        typer.Argument(
+            metavar="INPUT", help='Texts: a .jsonl file with a field "text", or a file with one text a line'
+        ),
     ],
     output_path: Annotated[Path, typer.Argument(metavar="OUTPUT", help="JSONL file to write")],
     by: Annotated[str, typer.Option("--by", help=f"Measure: {', '.join(Uncertainty._fields)}")] = "least_confidence",
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Number of texts to keep; 0: all")] = 0,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Number of texts to write; 0 for all")] = 0,
     pipe: Annotated[str, typer.Option("--pipe", "-p", help="Name of the component")] = "lstm_ner",
 ) -> None:
-    """Sort texts for annotation: those that the pipeline is least certain of come first.
+    """Sort texts for annotation, the most uncertain first.
 
     Each line of the output has the text, its tokens, the predicted entities with their probabilities, and the
     uncertainty, in the format that Prodigy and similar tools read.

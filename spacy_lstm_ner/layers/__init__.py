@@ -1,1 +1,1 @@
-"""The arithmetic: index arrays, recurrent layers, embeddings and decoding. No label string is known here."""
+"""The layers: index arrays, embeddings, recurrent layers, and the chain of tags. Labels are numbers here."""

@@ -1,9 +1,9 @@
 """The maximum of the hidden states over all occurrences of a word in a document.
 
-A name is often introduced where the context tells what it is ("Sharon, the minister, ...") and later used where it
-does not; in headlines, other occurrences are often the only clue. So every token gets, in addition to its own hidden
-state, the largest value of each hidden unit over all tokens of its document with the same lower-cased text. Chieu & Ng
-(2002) and Krishnan & Manning (2006) use non-local information of this kind.
+A document often introduces a name in a clear context ("Sharon, the minister, ...") and later repeats it in a context
+that tells nothing. In headlines, other occurrences are often the only clue. So every token gets, in addition to its own
+hidden state, the largest value of each hidden unit over all tokens of its document with the same lower-cased text.
+Chieu & Ng (2002) and Krishnan & Manning (2006) use non-local information of this kind.
 
 Notation
 --------
@@ -54,8 +54,8 @@ class Groups:
 
     Attributes:
         of_token (Ints): (n_tokens,) The group of each token.
-        order (Ints): (n_tokens,) The tokens, group by group.
-        starts (Ints): (G,) Where each group begins in that order.
+        order (Ints): (n_tokens,) The numbers of the tokens, group by group.
+        starts (Ints): (G,) The place of the first token of each group in `order`.
     """
 
     of_token: Ints
@@ -86,7 +86,7 @@ def group_occurrences(lexemes: Lexemes) -> Groups:
     """Find the groups of a batch.
 
     Args:
-        lexemes (Lexemes): The words of the batch; its `lengths` are those of the sections.
+        lexemes (Lexemes): The words of the batch. Its `lengths` are the lengths of the sections.
 
     Returns:
         Groups: The groups.
@@ -132,18 +132,26 @@ class StatesAndMaxima(NamedTuple):
 
 
 def with_maxima(H: Floats2d, groups: Groups) -> StatesAndMaxima:
-    """Add the maximum of its group to each hidden state of H (n_tokens, O)."""
+    """Add to each hidden state the maximum of its group.
+
+    Args:
+        H (Floats2d): (n_tokens, O) The hidden states.
+        groups (Groups): The groups of the batch.
+
+    Returns:
+        StatesAndMaxima: The states and the maxima.
+    """
     of_token = get_array_module(H).asarray(groups.of_token)
     return StatesAndMaxima(H, _maxima(H, groups, of_token), of_token)
 
 
 def backprop_maxima(output: StatesAndMaxima, dY: Floats2d, groups: Groups) -> Floats2d:
-    """From the gradient of the output to that of the hidden states.
+    """Compute the gradient of the hidden states from the gradient of the output.
 
     The gradient of a maximum goes to the tokens that have this value, in equal shares.
 
     Args:
-        output (StatesAndMaxima): What `with_maxima` gave.
+        output (StatesAndMaxima): The result of `with_maxima`.
         dY (Floats2d): (n_tokens, 2·O) The gradient of `output.to_array()`.
         groups (Groups): The groups of the batch.
 
@@ -176,7 +184,7 @@ def _sums(X: Array, groups: Groups, of_token: Array) -> Array:
 
 
 def _reduce(operation: np.ufunc, X: Array, groups: Groups) -> Array:
-    """Combine whole rows: `reduceat` of NumPy goes element by element here, which takes ten times as long."""
+    """Combine whole rows. NumPy's `reduceat` works element by element here, and takes ten times as long."""
     out = np.empty((len(groups.starts), X.shape[1]), dtype=X.dtype)
     for finished, alone, left, right, odd in groups.levels:
         out[finished] = take_rows(np, X, alone)
@@ -188,7 +196,7 @@ def _reduce(operation: np.ufunc, X: Array, groups: Groups) -> Array:
 
 
 def _scatter(name: str, X: Array, groups: Groups, of_token: Array, start: float) -> Array:
-    """Combine all tokens at once, by an operation of CuPy. of_token: on the device of X."""
+    """Combine all tokens at once with an operation of CuPy. of_token: on the device of X."""
     import cupyx
 
     xp = get_array_module(X)

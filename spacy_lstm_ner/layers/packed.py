@@ -3,15 +3,15 @@
 Notation
 --------
 n_tokens  tokens of all sequences of the batch, one sequence after the other
-window    what a recurrence runs through from its start state: a whole sequence, or a window of it with its context in
-          front
+window    the tokens that a recurrence runs through from its start state: a whole sequence, or a piece of a long one
+          after the context tokens before it
 B         number of windows. They are sorted by length, longest first
 T         number of steps; with a single group, the length of the longest window
 b_t       number of windows that are longer than t; it never grows with t
-N         sum of the b_t: the packed rows. Step t owns rows offsets[t] : offsets[t+1], one for each window that still
-          runs. The states before step t are therefore the first b_t rows of step t-1
-group     windows that run together: all of them, or at most so many consecutive ones of the sorted windows. Each group
-          has steps of its own. The arrays of a small group fit the caches of a CPU
+N         number of packed rows, the sum of the b_t. Step t has the rows offsets[t] : offsets[t+1], one for each window
+          that still runs. The states before step t are therefore the first b_t rows of step t-1
+group     windows that run together: all of them, or a limited number of consecutive ones in the sorted order. Each
+          group has its own steps. The arrays of a small group fit the caches of a CPU
 D         directions: 1, or 2 where the second reads each sequence from its end
 
 The second direction reads the mirrored sequence, cut into the same windows. Its rows therefore have the same shape, and
@@ -32,7 +32,7 @@ class Packed:
     """The index arrays of one batch, made by `pack`.
 
     Attributes:
-        lengths (Ints): (n_sequences,) Tokens of each sequence.
+        lengths (Ints): (n_sequences,) The number of tokens in each sequence.
         batch_sizes (Ints): (T,) The b_t.
         source (Ints): (D, N) The token that each packed row reads.
         target (Ints): (D, n_tokens) The packed row that holds the result of each token.
@@ -52,7 +52,7 @@ class Packed:
 
     @property
     def n_tokens(self) -> int:
-        """The tokens of all sequences."""
+        """The number of tokens of all sequences."""
         return self.target.shape[1]
 
     @property
@@ -62,7 +62,7 @@ class Packed:
 
     @cached_property
     def offsets(self) -> list[int]:
-        """T + 1 numbers: the first row of each step, then N."""
+        """The first row of each step, followed by N: T + 1 numbers."""
         return [0, *np.cumsum(self.batch_sizes).tolist()]
 
     @cached_property
@@ -112,7 +112,7 @@ class Packed:
         return {}
 
     def on(self, xp: Any, name: str) -> Array:
-        """An attribute as an array of a module: the attribute itself for NumPy, for CuPy a copy that is made once.
+        """Get an attribute as an array of a module. For CuPy, it is copied once.
 
         Args:
             xp (Any): The module, NumPy or CuPy.
@@ -133,11 +133,12 @@ def pack(lengths: Array, *, n_directions: int = 2, window: int = 0, context: int
     """Order the tokens of a batch by time step.
 
     Args:
-        lengths (Array): (n_sequences,) Tokens of each sequence; zeros are allowed.
+        lengths (Array): (n_sequences,) The number of tokens in each sequence. Zeros are allowed.
         n_directions (int): 1 or 2.
-        window (int): Longer sequences are cut into windows of this many tokens (0: never).
-        context (int): Tokens in front of a window, in reading direction, that the recurrence runs through first.
-        group (int): The most windows that run together (0: all).
+        window (int): The number of tokens in a window. Longer sequences are cut into windows. 0: never.
+        context (int): The number of tokens before a window, in reading direction, that the recurrence runs through
+            first.
+        group (int): The largest number of windows that run together. 0: all.
 
     Returns:
         Packed: The index arrays of the batch.
@@ -177,7 +178,7 @@ def pack(lengths: Array, *, n_directions: int = 2, window: int = 0, context: int
 
 
 def _cut_into_windows(lengths: Ints, window: int, context: int) -> tuple[Ints, Ints, Ints, Ints]:
-    """For each window: its sequence, first position, first position after the context, and end. None is empty."""
+    """For each window: its sequence, first position, first position after the context, and end. No window is empty."""
     size = window if window > 0 else max(int(lengths.max(initial=1)), 1)
     counts = -(-lengths // size)
     sequence = np.repeat(np.arange(len(lengths)), counts)

@@ -1,4 +1,4 @@
-"""Parameters at initialization: the shapes that a layer declares, and the gradients of an earlier training."""
+"""Parameters at initialization: the shapes that a layer declares, and gradients that an earlier training left."""
 
 from typing import Any, Dict, Tuple
 
@@ -8,7 +8,7 @@ from ..types import Array
 
 
 def declared_shapes(model: Model[Any, Any]) -> Dict[str, Tuple[int, ...]]:
-    """The shapes that a layer declares for its parameters, see `ParamShapes`, for the sizes that it has.
+    """Compute the shapes of the parameters that a layer declares, see `ParamShapes`, from its sizes.
 
     Args:
         model (Model): A layer with `attrs["param_shapes"]`.
@@ -24,7 +24,7 @@ def declared_shapes(model: Model[Any, Any]) -> Dict[str, Tuple[int, ...]]:
 
 
 def init_param(model: Model[Any, Any], name: str, value: Array) -> None:
-    """Give a parameter its first value. If it was trained before, with another shape, its gradient is reset too.
+    """Set the first value of a parameter. If the parameter has a gradient from an earlier training, it becomes zero.
 
     Args:
         model (Model): The layer.

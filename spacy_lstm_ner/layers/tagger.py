@@ -1,4 +1,4 @@
-"""The whole tagger: from docs to vectors of tokens in context, and from these to the scores of the tokens' tags."""
+"""The whole tagger: from docs to vectors of tokens in context, and then to the scores of the tags."""
 
 from typing import Any, List, Optional, Union
 
@@ -20,8 +20,8 @@ def tagger(
     The model has references to its three parts: "tok2vec", "output_layer" and "head".
 
     A tok2vec may have a function `predict_in_batches(tok2vec, docs)` among its attributes, as `lexeme_tok2vec` does. It
-    yields the vectors of some tokens after the other. Predictions then score each batch of tokens before they compute
-    the next, so that the vectors of a long doc are never in memory all at once.
+    yields the vectors of one batch of tokens after the other. Predictions then score each batch before they compute the
+    next one, so that the vectors of a long doc are never in memory all at once.
 
     Args:
         tok2vec (Model[List[Doc], List[Floats2d]]): Vectors of the tokens, one array (tokens, nI) for each doc.
@@ -54,7 +54,7 @@ def _forward(
 ) -> tuple[List[Floats2d], Backprop]:
     tok2vec, scores = model.layers
     if not docs:
-        # The output of other tok2vecs has no width if there are no docs.
+        # Without docs, the output of other tok2vecs has no width.
         return [], _no_docs
     predict_in_batches = tok2vec.attrs.get("predict_in_batches")
     if is_train or predict_in_batches is None:

@@ -1,8 +1,8 @@
 """From docs to vectors of tokens in context, for an embedding that depends on the word alone.
 
-A long doc is read in sections, and each section is a sequence of its own. The setting `occurrences` gives the number of
+A long doc is read in sections, and each section is a sequence of its own. The setting `occurrences` is the number of
 tokens in a section: occurrences of a word see each other within a section only. Without this setting, a section has
-SECTION tokens if the encoder cuts sequences into windows; else it is a whole doc.
+SECTION tokens if the encoder cuts sequences into windows; else a section is a whole doc.
 
 A prediction goes through the sections in batches of about BATCH tokens. So the memory for the recurrence depends on the
 size of a section, not on the length of a doc.
@@ -41,12 +41,12 @@ def lexeme_tok2vec(
     The model has references to its two parts, "embed" and "encode", and `predict_in_batches` among its attributes.
 
     Args:
-        embed (Model[List[Doc], List[Floats2d]]): From `per_lexeme`.
-        encoder (Model[List[Floats2d], List[Floats2d]]): From `LSTM`, `GRU` or `RNN`.
-        occurrences (int): The tokens of a section within which occurrences of a word see each other, see
-            `document_max`. The output is then twice as wide as that of the encoder. 0: off.
-        cache (int): The number of words for which predictions keep what the first recurrent layer makes of them, see
-            `project_distinct`. 0: it is computed once for each distinct word of a batch, and not kept.
+        embed (Model[List[Doc], List[Floats2d]]): The embedding, from `per_lexeme`.
+        encoder (Model[List[Floats2d], List[Floats2d]]): The recurrent layers, from `LSTM`, `GRU` or `RNN`.
+        occurrences (int): The number of tokens in a section, within which occurrences of a word see each other, see
+            `document_max`. The output is then twice as wide as the output of the encoder. 0: off.
+        cache (int): The number of words for which predictions keep the input projection of the first recurrent layer,
+            see `project_distinct`. 0: it is computed once for each distinct word of a batch, and not kept.
 
     Returns:
         Model[List[Doc], List[Floats2d]]: The vectors of the tokens, one array (tokens, O) for each doc.
@@ -126,7 +126,7 @@ def predict_in_batches(
     """Predict the vectors of the tokens batch by batch, so that not all of them need to be in memory at once.
 
     Args:
-        model (Model[List[Doc], List[Floats2d]]): From `lexeme_tok2vec`.
+        model (Model[List[Doc], List[Floats2d]]): The model, from `lexeme_tok2vec`.
         docs (List[Doc]): The docs.
 
     Yields:
@@ -138,7 +138,7 @@ def predict_in_batches(
     state = 0
     if cache.capacity:
         vectors = None if tokens.vocab is None else tokens.vocab.vectors
-        # What is cached of a word comes from the embedding and the first recurrent layer.
+        # The cached arrays depend on the embedding and the first recurrent layer.
         state = cache.validate([*embed.walk(), stack.layers[0]], vectors)
 
     def compute(lexemes: Lexemes) -> tuple[Array, ...]:
@@ -152,7 +152,7 @@ def predict_in_batches(
 
 
 def _batches(tokens: TokenHashes) -> Iterator[TokenHashes]:
-    """The same tokens in batches of whole sections. The `lengths` are those of the sections."""
+    """The same tokens in batches of whole sections. The `lengths` are the lengths of the sections."""
     ends = np.cumsum(tokens.lengths)
     first = 0
     while first < len(ends):

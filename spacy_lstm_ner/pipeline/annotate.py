@@ -1,4 +1,4 @@
-"""From predictions to documents: entities in `doc.ents`, and with their scores in `doc.spans`."""
+"""Write predictions to documents: entities to `doc.ents`, and entities with their scores to `doc.spans`."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -19,14 +19,14 @@ def write_predictions(docs: Iterable[Doc], predictions: Sequence[Prediction], se
     """Write the predicted entities of each doc where the settings say.
 
     Args:
-        docs (Iterable[Doc]): The docs, which are changed.
-        predictions (Sequence[Prediction]): The entities of each.
+        docs (Iterable[Doc]): The docs. They are changed.
+        predictions (Sequence[Prediction]): The entities of each doc.
         settings (Settings): The component's settings.
-        name (str): The component's name, which is kept with the scores.
+        name (str): The component's name. It is kept with the scores.
     """
     key, in_ents = settings.spans_key if settings.writes_spans else None, settings.annotate != "spans"
     if key is not None and settings.score_attr and not Span.has_extension(settings.score_attr):
-        # The component was unpickled in a process that has not made one.
+        # The component was unpickled in a process that has no such attribute yet.
         register_score_attribute(settings.score_attr, key)
     # Each label is looked up once.
     number = cache(StringStore.add)
@@ -43,9 +43,13 @@ def write_predictions(docs: Iterable[Doc], predictions: Sequence[Prediction], se
 
 
 def write_entities(doc: Doc, entities: list[Span]) -> None:
-    """Add entities to `doc.ents`, in place of those that they overlap with.
+    """Add entities to `doc.ents`. They replace the entities that they overlap with.
 
     Other entities and blocked tokens stay. Every other token becomes O.
+
+    Args:
+        doc (Doc): The doc. It is changed.
+        entities (list[Span]): The new entities.
     """
     iob = doc.to_array(ENT_IOB)
     if not is_taken(iob).any():

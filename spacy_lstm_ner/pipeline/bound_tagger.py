@@ -1,4 +1,4 @@
-"""A tagger model with what the component knows of it: everything that prediction, loss and calibration need."""
+"""A tagger with the labels and settings of its component: the input of prediction, loss and calibration."""
 
 from dataclasses import dataclass
 from typing import Any, Dict, List, Tuple
@@ -18,7 +18,7 @@ class BoundTagger:
 
     Attributes:
         name (str): The component's name, for messages.
-        model (Model[List[Doc], List[Floats2d]]): See `architectures.build_tagger`.
+        model (Model[List[Doc], List[Floats2d]]): The tagger, see `architectures.build_tagger`.
         labels (Tuple[str, ...]): The entity labels, in the order of their numbers.
         settings (Settings): The component's settings.
     """
@@ -45,5 +45,5 @@ class BoundTagger:
 
     @property
     def label_numbers(self) -> Dict[str, int]:
-        """The number of each label that training has shown. The annotation of other labels says nothing yet."""
+        """The number of each label that training has shown. Annotation with other labels does not count yet."""
         return label_numbers(self.labels, self.head)

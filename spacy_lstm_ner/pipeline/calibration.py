@@ -1,8 +1,9 @@
-"""Calibration: whether entities of probability 0.8 are right eight times in ten, and how to get there.
+"""Calibration: make entities with a probability of 0.8 right eight times in ten, and measure how far they are from it.
 
-Temperatures are fitted to held-out annotation by maximum likelihood (Guo et al. 2017): first one for all scores of the
-chain of tags, by the likelihood of the annotated tags; then one for the log odds of each label's entities, by the
-likelihood that they are right, if a label has enough entities. Temperatures do not change which analysis is the best.
+Temperatures are fitted to held-out annotation by maximum likelihood (Guo et al. 2017). First, one temperature for all
+scores of the chain of tags, by the likelihood of the annotated tags. Then, for each label with enough entities, one
+temperature for the log odds of its entities, by the likelihood that they are right. Temperatures do not change which
+analysis is the best.
 """
 
 import math
@@ -28,7 +29,7 @@ LEAST_ENTITIES = 100
 """A label with fewer predicted entities gets no temperature of its own."""
 DOCS_AT_ONCE = 64
 RANGE = (-3.0, 3.0)
-"""The logarithms of the smallest and the largest temperature that is tried."""
+"""The logarithms of the smallest and the largest temperature to try."""
 
 
 class Bin(NamedTuple):
@@ -37,7 +38,7 @@ class Bin(NamedTuple):
     Attributes:
         confidence (float): The mean score.
         precision (float): The share of entities that are right.
-        entities (int): How many there are.
+        entities (int): The number of entities.
     """
 
     confidence: float
@@ -49,9 +50,9 @@ class Reliability(NamedTuple):
     """How far scores can be trusted.
 
     Attributes:
-        ece (float): Expected calibration error: the mean difference between confidence and precision over the bins,
+        ece (float): The expected calibration error: the mean difference between confidence and precision over the bins,
             weighted by size.
-        brier (float): The mean squared difference between the score and 1 (right) or 0 (wrong).
+        brier (float): The Brier score: the mean squared difference between the score and 1 (right) or 0 (wrong).
         bins (List[Bin]): The bins, by increasing confidence.
     """
 
@@ -66,8 +67,8 @@ class Scored(NamedTuple):
     Attributes:
         scores (Floats): (n,) Their probabilities.
         labels (Ints): (n,) Their label numbers.
-        right (Bools): (n,) Whether each is right.
-        docs (Ints): (n,) The number of each one's doc.
+        right (Bools): (n,) Whether each entity is right.
+        docs (Ints): (n,) The number of the doc of each entity.
     """
 
     scores: Floats
@@ -99,16 +100,17 @@ def reliability(scores: Floats, right: Bools, n_bins: int = 10) -> Reliability:
 
 
 def calibrate(tagger: BoundTagger, examples: Sequence[Example]) -> Tuple[Reliability, Reliability]:
-    """Fit the temperatures to annotated examples, and measure what that improves.
+    """Fit the temperatures to annotated examples, and measure the effect.
 
     Args:
         tagger (BoundTagger): The model; its head keeps the temperatures.
-        examples (Sequence[Example]): Examples that the model was not trained on. Their predicted docs hold what earlier
-            components have set. Examples without entity annotation are left out.
+        examples (Sequence[Example]): Examples that the model was not trained on. Earlier components have annotated
+            their predicted docs. Examples without entity annotation are left out.
 
     Returns:
         Tuple[Reliability, Reliability]: Before calibration, and after. "After" is cross-fitted: each half of the
-            examples is scored with temperatures fitted to the other half. The temperatures that are kept come from all.
+            examples is scored with temperatures fitted to the other half. The model keeps temperatures that are fitted
+            to all examples.
 
     Raises:
         ValueError: If there are not enough examples or entities.
@@ -137,11 +139,11 @@ def fit(tagger: BoundTagger, examples: Sequence[Example]) -> None:
 
     Args:
         tagger (BoundTagger): The model.
-        examples (Sequence[Example]): Their predicted docs hold what earlier components have set.
+        examples (Sequence[Example]): The examples. Earlier components have annotated their predicted docs.
 
     Raises:
         ValueError: If the examples have no entity. Fitted to tokens outside entities only, the temperature is always
-            the lowest that is tried.
+            the lowest one.
     """
     head = tagger.head
     head.attrs.update(temperature=1.0, label_temperatures=[])
@@ -210,8 +212,15 @@ def _best_temperature(loss: Callable[[float], float]) -> float:
 def score(tagger: BoundTagger, examples: Sequence[Example]) -> Scored:
     """Score the entities that the model finds in annotated examples.
 
-    Entities that touch tokens without annotation are left out. Entities on gold entities of labels that the model does
-    not have are wrong.
+    Entities that touch tokens without annotation are left out. Where the gold entity has a label that the model does
+    not have, a predicted entity is wrong.
+
+    Args:
+        tagger (BoundTagger): The model.
+        examples (Sequence[Example]): The examples.
+
+    Returns:
+        Scored: The predicted entities.
     """
     return _score(_annotated(tagger, examples), tagger.head)
 
@@ -235,7 +244,7 @@ def _score(batches: Sequence[Tuple[Chains, Gold, Bools]], head: Model[Any, Any])
 
 
 def _annotated(tagger: BoundTagger, examples: Sequence[Example]) -> List[Tuple[Chains, Gold, Bools]]:
-    """The chains of the examples, their gold tags, and where there is annotation of any label, some docs at a time."""
+    """Read the examples in batches: the chains, their gold tags, and which tokens have annotation of any label."""
     numbers, found = tagger.label_numbers, []
     own_labels = tagger.labels if tagger.settings.other_labels == "outside" else None
     for k in range(0, len(examples), DOCS_AT_ONCE):

@@ -1,4 +1,4 @@
-"""Callbacks for configs: changes to a pipeline."""
+"""Callbacks that change a pipeline, for configs."""
 
 from typing import Any, Callable, Dict
 
@@ -13,7 +13,7 @@ def create_settings_callback(component: str, settings: Dict[str, Any]) -> Callab
 
     Args:
         component (str): The component's name in the pipeline.
-        settings (Dict[str, Any]): The settings that change, by name.
+        settings (Dict[str, Any]): The new values of settings, by name.
 
     Returns:
         Callable[[Language], Language]: The callback. It raises ValueError if the pipeline has no such component, or a

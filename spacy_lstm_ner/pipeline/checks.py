@@ -1,4 +1,4 @@
-"""What a component tells its user about the training data: each kind of problem once in a training run."""
+"""Warnings about the training data: each kind of problem once in a training run."""
 
 import warnings
 from collections import Counter
@@ -29,15 +29,15 @@ _OTHER_LABELS_BECOME = {
 
 @dataclass
 class Survey:
-    """What the examples for `initialize` hold.
+    """Counts of the examples for `initialize`.
 
     Attributes:
-        words (Counter[int]): The tokens of each word (orth), if they were asked for.
+        words (Counter[int]): The tokens of each word (orth), if `survey` counts words.
         sample (list[Example]): The first few examples.
-        report (GoldReport): The gold entities, and what is wrong with them.
-        with_key (int): Docs of the reference that have the group of spans that was asked for.
-        for_others (int): Docs of the reference with annotation for components of another kind.
-        is_trial (bool): Whether the model was told its number of tags from outside, as `spacy debug model` does.
+        report (GoldReport): The gold entities and their problems.
+        with_key (int): Reference docs that have the group of spans.
+        for_others (int): Reference docs with annotation for components of another kind.
+        is_trial (bool): Whether the caller set the number of tags of the model, as `spacy debug model` does.
     """
 
     words: Counter[int] = field(default_factory=Counter)
@@ -54,21 +54,21 @@ class Survey:
 
     @property
     def is_dummy(self) -> bool:
-        """Whether the docs are no data: the one that `nlp.initialize` makes without examples, or those of a trial."""
+        """Whether the docs are no data: `nlp.initialize` without examples makes one, and a trial some."""
         words = [token.text for token in self.sample[0].reference] if self.sample else []
         return self.is_trial or (self.report.docs == 1 and words == _DUMMY)
 
 
 def survey(examples: Iterable[Example], count_words: bool = False, spans_key: Optional[str] = None) -> Survey:
-    """Go through the examples once. They are not kept, except for a sample.
+    """Read the examples once, and count. They are not kept, except for a sample.
 
     Args:
         examples (Iterable[Example]): The examples.
         count_words (bool): Whether to count words.
-        spans_key (Optional[str]): A group of spans to look for.
+        spans_key (Optional[str]): The key of a group of spans to look for.
 
     Returns:
-        Survey: What they hold.
+        Survey: The counts.
     """
     found = Survey()
     for example in examples:
@@ -91,7 +91,7 @@ class TrainingChecks:
     """The warnings of a training run. They are not saved with the component.
 
     Attributes:
-        warned (set[str]): The kinds of problems of which the user was warned.
+        warned (set[str]): The kinds of problems that the user was warned of.
         updates (int): The number of batches so far.
     """
 
@@ -99,24 +99,24 @@ class TrainingChecks:
     updates: int = 0
 
     def warn(self, name: str, kind: str, message: str) -> None:
-        """Warn of a kind of problem, unless that was done before. name: the component's."""
+        """Warn of a problem, once for each kind. name: the component's name."""
         if kind not in self.warned:
             self.warned.add(kind)
             warnings.warn(f"'{name}': {message}", stacklevel=4)
 
     def check_report(self, name: str, report: GoldReport) -> None:
-        """Warn of what is wrong with gold entities. name: the component's."""
+        """Warn of the problems of gold entities. name: the component's name."""
         for kind, message in report.messages():
             self.warn(name, kind, message)
 
     def check_data(self, name: str, data: Survey, labels: Sequence[str], given: Any, settings: Settings) -> None:
-        """Warn of what the examples for `initialize` lack.
+        """Warn of problems of the examples for `initialize`.
 
         Args:
             name (str): The component's name.
-            data (Survey): What they hold.
-            labels (Sequence[str]): The component's labels, after those of the data were added.
-            given (Any): The labels that `initialize` was given in place of those of the data, or None.
+            data (Survey): The counts of the examples.
+            labels (Sequence[str]): The component's labels, including those read from the data.
+            given (Any): The labels that `initialize` got in place of those of the data, or None.
             settings (Settings): The component's settings.
 
         Raises:
@@ -154,7 +154,7 @@ class TrainingChecks:
         self.check_labels(name, labels)
 
     def check_labels(self, name: str, labels: Sequence[str]) -> None:
-        """Warn if there is nothing to predict. name: the component's."""
+        """Warn if there is nothing to predict. name: the component's name."""
         if not labels:
             self.warn(
                 name,

@@ -1,4 +1,4 @@
-"""The trainable pipeline component behind the factory "lstm_ner"."""
+"""The trainable pipeline component that the factory "lstm_ner" creates."""
 
 from multiprocessing.context import get_spawning_popen
 from pathlib import Path
@@ -85,10 +85,11 @@ def make_lstm_ner(
 
     Args:
         nlp (Language): The pipeline.
-        name (str): The component's name in it.
-        model (Model[List[Doc], List[Floats2d]]): Gives the emissions of the tags of each token, one array
-            (tokens, tags) a doc; see `architectures.build_tagger`.
+        name (str): The component's name in the pipeline.
+        model (Model[List[Doc], List[Floats2d]]): The tagger, see `architectures.build_tagger`. Its output is the
+            emissions of the tags, one array (tokens, tags) for each doc.
         scorer (Optional[Callable]): Scores a list of Examples.
+        **settings (Any): The settings, see `Settings`.
 
     Returns:
         LSTMEntityRecognizer: The component.
@@ -106,7 +107,7 @@ class LSTMEntityRecognizer(TrainablePipe):
         vocab (Vocab): The pipeline's vocabulary.
         model (Model[List[Doc], List[Floats2d]]): The tagger.
         name (str): The component's name in the pipeline.
-        cfg (Dict[str, Any]): The labels and the settings, see `Settings`. They may be changed at any time.
+        cfg (Dict[str, Any]): The labels and the settings, see `Settings`. You may change settings at any time.
         scorer (Optional[Callable]): Scores a list of Examples.
     """
 
@@ -124,10 +125,11 @@ class LSTMEntityRecognizer(TrainablePipe):
 
         Args:
             vocab (Vocab): The pipeline's vocabulary.
-            model (Model[List[Doc], List[Floats2d]]): Gives the emissions of the tags of each token, one array
-                (tokens, tags) a doc; see `architectures.build_tagger`.
+            model (Model[List[Doc], List[Floats2d]]): The tagger, see `architectures.build_tagger`. Its output is the
+                emissions of the tags, one array (tokens, tags) for each doc.
             name (str): The component's name in the pipeline.
             scorer (Optional[Callable]): Scores a list of Examples.
+            **settings (Any): The settings, see `Settings`.
 
         Raises:
             ValueError: If a setting is unknown or out of range.
@@ -145,7 +147,7 @@ class LSTMEntityRecognizer(TrainablePipe):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if get_spawning_popen() is not None:
-            # The component goes to another process. Name a scorer that cannot.
+            # The component goes to another process, so its scorer must too.
             require_picklable(self.name, self.scorer)
         return super().__reduce_ex__(protocol)
 
@@ -161,7 +163,7 @@ class LSTMEntityRecognizer(TrainablePipe):
 
     @property
     def tagger(self) -> BoundTagger:
-        """The model with the present labels and settings."""
+        """The model with the current labels and settings."""
         return BoundTagger(self.name, self.model, self.labels, Settings.of(self.cfg))
 
     def add_label(self, label: str) -> int:
@@ -213,16 +215,16 @@ class LSTMEntityRecognizer(TrainablePipe):
         Warns once of each kind of problem with the annotation, with counts.
 
         Args:
-            get_examples (Callable[[], Iterable[Example]]): Gives the examples anew at each call. They are not kept.
+            get_examples (Callable[[], Iterable[Example]]): Gives the examples, anew at each call. They are not kept.
             nlp (Optional[Language]): The pipeline.
             labels (Optional[Any]): A list of labels, or the label data of spaCy's `ner`, in place of the labels of the
-                examples. The setting `other_labels` says what becomes of other labels. Unless it is "add", labels that
-                were added before count as such a list.
+                examples. The setting `other_labels` decides about entities with other labels. Unless it is "add",
+                labels from `add_label` count as such a list.
 
         Raises:
-            TypeError: If get_examples does not give Examples.
-            ValueError: If the labels have another form, the data has no annotation, or a listener has another width
-                than the component that it listens to.
+            TypeError: If `get_examples` does not give Examples.
+            ValueError: If `labels` has another form, the data has no annotation, or a listener expects another width
+                than its `tok2vec` has.
         """
         validate_get_examples(get_examples, "LSTMEntityRecognizer.initialize")
         check_lexeme_norms(self.vocab, "ner")
@@ -264,7 +266,7 @@ class LSTMEntityRecognizer(TrainablePipe):
             )
 
     def predict(self, docs: Iterable[Doc]) -> List[Prediction]:
-        """Find the entities of each doc. The docs are not changed.
+        """Find the entities of each doc. This does not change the docs.
 
         Args:
             docs (Iterable[Doc]): The docs.
@@ -273,7 +275,7 @@ class LSTMEntityRecognizer(TrainablePipe):
             List[Prediction]: The entities of each doc.
 
         Raises:
-            ValueError: If the component was not initialized, or its weights give scores that are not numbers.
+            ValueError: If the component is not initialized, or its weights give scores that are not numbers.
         """
         self._require_initialized()
         docs = _as_list(docs)
@@ -286,16 +288,16 @@ class LSTMEntityRecognizer(TrainablePipe):
 
         Args:
             docs (Iterable[Doc]): The docs.
-            predictions (Sequence[Prediction]): From `predict`, for the same docs.
+            predictions (Sequence[Prediction]): The result of `predict` for these docs.
         """
         write_predictions(docs, predictions, self.tagger.settings, self.name)
 
     def n_best(self, docs: Iterable[Doc], n: int = 5) -> List[List[Analysis]]:
-        """Find the n most probable analyses of each doc. The docs are not changed.
+        """Find the n most probable analyses of each doc. This does not change the docs.
 
         Args:
-            docs (Iterable[Doc]): The docs, after earlier components and before this one: entities that they have count
-                as given.
+            docs (Iterable[Doc]): Docs that earlier components have processed and this one has not. Entities in a doc
+                count as given.
             n (int): The number of analyses, at least 1.
 
         Returns:
@@ -304,7 +306,7 @@ class LSTMEntityRecognizer(TrainablePipe):
                 not applied.
 
         Raises:
-            ValueError: If the component was not initialized, or n is not a whole number of at least 1.
+            ValueError: If the component is not initialized, or n is not a whole number of at least 1.
         """
         if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
             raise ValueError(f"'{self.name}': n is {n!r}, but must be a whole number, at least 1")
@@ -312,16 +314,16 @@ class LSTMEntityRecognizer(TrainablePipe):
         return best_analyses(self.tagger, _as_list(docs), int(n))
 
     def uncertainty(self, docs: Iterable[Doc]) -> List[Uncertainty]:
-        """Measure how unsure the model is of each doc, to choose what to annotate next. The docs are not changed.
+        """Measure how unsure the model is of each doc, to choose what to annotate next. This does not change the docs.
 
         Args:
-            docs (Iterable[Doc]): The docs, after earlier components and before this one.
+            docs (Iterable[Doc]): Docs that earlier components have processed and this one has not.
 
         Returns:
             List[Uncertainty]: Three measures for each doc.
 
         Raises:
-            ValueError: If the component was not initialized.
+            ValueError: If the component is not initialized.
         """
         self._require_initialized()
         return uncertainties(self.tagger, _as_list(docs))
@@ -338,17 +340,17 @@ class LSTMEntityRecognizer(TrainablePipe):
 
         Args:
             examples (Iterable[Example]): The batch.
-            drop (float): The dropout rate, from 0 to less than 1.
-            sgd (Optional[Optimizer]): The optimizer. None: gradients accumulate.
-            losses (Optional[Dict[str, float]]): The loss is added to it, under the component's name.
+            drop (float): The dropout rate, at least 0 and less than 1.
+            sgd (Optional[Optimizer]): The optimizer. Without one, gradients accumulate until `finish_update`.
+            losses (Optional[Dict[str, float]]): A record to which the loss is added under the component's name.
 
         Returns:
-            Dict[str, float]: The losses.
+            Dict[str, float]: The record of losses.
 
         Raises:
             TypeError: If the examples are not Examples.
-            ValueError: If drop is out of range, the component was not initialized, the loss is not a number, or the
-                model listens to a component that gave it nothing.
+            ValueError: If `drop` is out of range, the component is not initialized, the loss is not a number, the
+                annotation of a doc contradicts itself, or the model listens to a component that has sent nothing.
         """
         examples, losses = self._check_batch("update", examples, losses)
         self._require_initialized()
@@ -384,22 +386,22 @@ class LSTMEntityRecognizer(TrainablePipe):
         sgd: Optional[Optimizer] = None,
         losses: Optional[Dict[str, float]] = None,
     ) -> Dict[str, float]:
-        """Learn to find in a batch what the model found before training went on. The annotation is ignored.
+        """Learn to find what the model found before its training continued. The annotation is not used.
 
-        Without `nlp.resume_training()`, which keeps a copy of the model, nothing is learned.
+        `nlp.resume_training()` keeps a copy of the model. Without it, nothing happens.
 
         Args:
             examples (Iterable[Example]): The batch.
-            drop (float): The dropout rate, from 0 to less than 1.
-            sgd (Optional[Optimizer]): The optimizer. None: gradients accumulate.
-            losses (Optional[Dict[str, float]]): The loss is added to it, under the component's name.
+            drop (float): The dropout rate, at least 0 and less than 1.
+            sgd (Optional[Optimizer]): The optimizer. Without one, gradients accumulate until `finish_update`.
+            losses (Optional[Dict[str, float]]): A record to which the loss is added under the component's name.
 
         Returns:
-            Dict[str, float]: The losses.
+            Dict[str, float]: The record of losses.
 
         Raises:
             TypeError: If the examples are not Examples.
-            ValueError: If drop is out of range, or the model listens to another component, which sends nothing here.
+            ValueError: If `drop` is out of range, or the model listens to another component, which sends nothing here.
         """
         examples, losses = self._check_batch("rehearse", examples, losses)
         self._check_rate(drop)
@@ -436,7 +438,7 @@ class LSTMEntityRecognizer(TrainablePipe):
             raise ValueError(f"'{self.name}': drop is {drop}, but must be at least 0 and less than 1")
 
     def _learn_labels(self, examples: Sequence[Example]) -> None:
-        """Add new labels, and allow labels that now have an example to be predicted."""
+        """Add new labels, and allow the labels of these examples to be predicted."""
         present = {label for example in examples for label in gold_labels(example.reference)}
         if self.cfg["other_labels"] == "add":
             new = sorted(present.difference(self.labels))
@@ -453,7 +455,7 @@ class LSTMEntityRecognizer(TrainablePipe):
         sgd: Optional[Optimizer],
         losses: Dict[str, float],
     ) -> Dict[str, float]:
-        """Backpropagate a loss, let the optimizer, if there is one, change the weights, and record the loss."""
+        """Backpropagate a loss, update the weights if there is an optimizer, and record the loss."""
         backprop(self._by_doc(loss, docs))
         if loss.d_transitions is not None:
             head = self.model.get_ref("head")
@@ -466,7 +468,7 @@ class LSTMEntityRecognizer(TrainablePipe):
         return losses
 
     def _by_doc(self, loss: Loss, docs: Sequence[Doc]) -> List[Floats2d]:
-        """The gradient of the emissions, one array a doc."""
+        """The gradient of the emissions, one array for each doc."""
         ops, gradient = self.model.ops, cast(Floats2d, loss.d_emissions)
         lengths = cast(Ints1d, [len(doc) for doc in docs])
         return ops.unflatten(ops.asarray2f(gradient), lengths)
@@ -474,16 +476,15 @@ class LSTMEntityRecognizer(TrainablePipe):
     def get_loss(self, examples: Iterable[Example], scores: Sequence[Floats2d]) -> Tuple[float, List[Floats2d]]:
         """Compute the loss of a batch, and its gradient.
 
-        Tokens without annotation add nothing themselves: a CRF sums over all their tags, the softmax head leaves them
-        out.
+        A CRF sums over all tags of a token without annotation. The softmax head leaves such a token out.
 
         Args:
             examples (Iterable[Example]): The batch.
-            scores (Sequence[Floats2d]): The model's emissions, one array (tokens, tags) a doc.
+            scores (Sequence[Floats2d]): The model's emissions, one array (tokens, tags) for each doc.
 
         Returns:
-            Tuple[float, List[Floats2d]]: The loss in nats, summed over what is annotated, and its gradient, one array a
-                doc.
+            Tuple[float, List[Floats2d]]: The loss in nats, summed over the annotated tokens, and its gradient, one
+                array for each doc.
 
         Raises:
             ValueError: If the loss is not a number.
@@ -519,21 +520,21 @@ class LSTMEntityRecognizer(TrainablePipe):
                 yield self.model.ops.to_numpy(node.get_param(name))
 
     def _set_fresh(self, is_fresh: bool) -> None:
-        """Forget the teacher, now that the model is another one.
+        """Drop the teacher, because the model is another one now.
 
-        is_fresh: whether the model has learned nothing that it could forget, since it was not loaded.
+        is_fresh: whether the model was just initialized, so that it has nothing to forget.
         """
         # spaCy's name for the teacher: `nlp.resume_training` puts a copy of the model here.
         self._rehearsal_model: Optional[Model[Any, Any]] = None
         self._is_fresh = is_fresh
 
     def _keep_teacher(self) -> None:
-        """Copy the model if it was loaded, and is to be held to what it is now."""
+        """Make the teacher before the first update of a loaded model, if `rehearse_weight` asks for one."""
         if self.cfg["rehearse_weight"] and self._rehearsal_model is None and not self._is_fresh:
             self._rehearsal_model = make_teacher(self.model)
 
     def _teacher(self) -> Optional[Model[Any, Any]]:
-        """The model as it was; None if it had learned nothing."""
+        """The teacher; None if there is none, or it had learned nothing."""
         teacher = self._rehearsal_model
         return disable_dropout(teacher) if teacher is not None and is_trained(teacher) else None
 
@@ -550,7 +551,7 @@ class LSTMEntityRecognizer(TrainablePipe):
         return serialization.to_bytes(self, tuple(exclude))
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "LSTMEntityRecognizer":
-        """Load the component from what `to_bytes` gave. Parts that were left out there stay as they are.
+        """Load the component from the result of `to_bytes`. Parts that are not in it stay as they are.
 
         Args:
             bytes_data (bytes): The serialized component.
@@ -560,8 +561,8 @@ class LSTMEntityRecognizer(TrainablePipe):
             LSTMEntityRecognizer: The component.
 
         Raises:
-            ValueError: For bytes that are damaged, of another architecture or of a newer version. The component stays
-                as it was.
+            ValueError: If the bytes are damaged, of another architecture or of a newer version. The component then
+                stays as it was.
         """
         self._validate_serialization_attrs()
         serialization.from_bytes(self, bytes_data, tuple(exclude))
@@ -573,7 +574,7 @@ class LSTMEntityRecognizer(TrainablePipe):
 
         Args:
             path (Union[str, Path]): The folder.
-            exclude (Iterable[str]): Parts to leave out. Those of an older saving stay.
+            exclude (Iterable[str]): Parts to leave out. If the folder has them already, they stay.
         """
         self._validate_serialization_attrs()
         serialization.to_disk(self, Path(path), tuple(exclude))
@@ -589,8 +590,8 @@ class LSTMEntityRecognizer(TrainablePipe):
             LSTMEntityRecognizer: The component.
 
         Raises:
-            ValueError: For files that are damaged, of another architecture or of a newer version. The component stays
-                as it was.
+            ValueError: If files are damaged, of another architecture or of a newer version. The component then stays as
+                it was.
             FileNotFoundError: If a file is missing.
         """
         self._validate_serialization_attrs()
@@ -600,14 +601,14 @@ class LSTMEntityRecognizer(TrainablePipe):
 
 
 def find_component(nlp: Language, name: Optional[str] = None) -> LSTMEntityRecognizer:
-    """Find a component of this kind in a pipeline.
+    """Find an `lstm_ner` component in a pipeline.
 
     Args:
         nlp (Language): The pipeline.
-        name (Optional[str]): The component's name in it; None: the first one of this kind.
+        name (Optional[str]): The name of the component; None for the first `lstm_ner` of the pipeline.
 
     Returns:
-        LSTMEntityRecognizer: The component, which may be disabled.
+        LSTMEntityRecognizer: The component. It may be disabled.
 
     Raises:
         ValueError: If the pipeline has no such component.

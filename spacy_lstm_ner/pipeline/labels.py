@@ -1,4 +1,4 @@
-"""Labels that turn up in training."""
+"""Labels that training meets for the first time."""
 
 import warnings
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from ..layers.crf.head import head_scheme
 
 
 def warn_of_added_labels(name: str, added: Sequence[str]) -> None:
-    """Warn that `update` has added labels. name: the component's."""
+    """Warn that `update` has added labels. name: the component's name."""
     if added:
         warnings.warn(
             f"'{name}': labels {', '.join(added)} were added when update first met them. To have them from the start, "
@@ -21,7 +21,7 @@ def warn_of_added_labels(name: str, added: Sequence[str]) -> None:
 
 
 def allow_labels(head: Model[Any, Any], labels: Sequence[str], present: set[str]) -> None:
-    """Allow the tags of labels to be predicted, now that training shows an example of them.
+    """Allow labels to be predicted, once training has shown an example of them.
 
     Args:
         head (Model): The tagger's head.

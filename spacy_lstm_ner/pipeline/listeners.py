@@ -1,4 +1,4 @@
-"""Whether a model that listens to another component of the pipeline gets its vectors from there."""
+"""Checks of a model that listens to another component: whether it gets its vectors from there."""
 
 from collections.abc import Sequence
 from typing import Any, List, Optional
@@ -13,12 +13,12 @@ _NO_INPUT = ("[E203]", "[E954]")
 
 
 def listeners(model: Model[Any, Any]) -> List[Any]:
-    """The layers that get their output from another component: a tok2vec, a transformer, or another shared layer."""
+    """List the layers that get their output from another component: a tok2vec, a transformer, or another one."""
     return [node for node in model.walk() if hasattr(node, "verify_inputs")]
 
 
 def tok2vec_listeners(model: Model[Any, Any]) -> List[Tok2VecListener]:
-    """Those of them that listen to a tok2vec component."""
+    """List the layers that listen to a tok2vec component."""
     return [node for node in model.walk() if isinstance(node, Tok2VecListener)]
 
 
@@ -31,7 +31,7 @@ def check_listeners(name: str, model: Model[Any, Any], nlp: Language) -> Optiona
         nlp (Language): The pipeline.
 
     Returns:
-        Optional[str]: What is wrong with the pipeline if no component sends to a listener, else None.
+        Optional[str]: A message if no component sends to a listener, else None.
 
     Raises:
         ValueError: If a listener expects vectors of another width than it will get.
@@ -55,7 +55,7 @@ def check_listeners(name: str, model: Model[Any, Any], nlp: Language) -> Optiona
 
 
 def explain_missing_input(name: str, model: Model[Any, Any], error: ValueError) -> Optional[str]:
-    """Add what to do to spaCy's error about a listener without input. Returns None for other errors."""
+    """Add a remedy to spaCy's error about a listener without input. Returns None for other errors."""
     listener = next(iter(tok2vec_listeners(model)), None)
     if listener is None or not str(error).startswith(_NO_INPUT):
         return None
@@ -63,7 +63,7 @@ def explain_missing_input(name: str, model: Model[Any, Any], error: ValueError) 
 
 
 def docs_without_vectors(name: str, model: Model[Any, Any], docs: Sequence[Doc]) -> Optional[str]:
-    """Say what is wrong if the model listens, and a doc has no vectors, so that spaCy uses zeros. Else None."""
+    """Return a message if the model listens and a doc has no vectors, so that spaCy uses zeros; else None."""
     listener = model.get_ref("tok2vec")
     if not isinstance(listener, Tok2VecListener) or all(doc.tensor.size or not len(doc) for doc in docs):
         return None

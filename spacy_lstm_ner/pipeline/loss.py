@@ -25,8 +25,8 @@ def tagger_loss(
     Args:
         tagger (BoundTagger): The model.
         examples (Sequence[Example]): The examples.
-        emissions (Sequence[Floats2d]): The model's output, one array (tokens, T) a doc.
-        report (GoldReport): Counts what is wrong with the annotation.
+        emissions (Sequence[Floats2d]): The model's output, one array (tokens, T) for each doc.
+        report (GoldReport): Counts the problems of the annotation.
 
     Returns:
         Loss: The loss in nats; the gradient of the emissions is (N, T), for the tokens of all docs laid end to end.
@@ -67,7 +67,7 @@ def _tag_weights(tagger: BoundTagger) -> Optional[Floats]:
 
 
 def plus(a: Loss, b: Loss, weight: float) -> Loss:
-    """a + weight·b, for losses of the same emissions."""
+    """Add losses of the same emissions: a + weight·b."""
     transitions = a.d_transitions
     if transitions is not None and b.d_transitions is not None:
         pairs = zip(transitions, b.d_transitions, strict=True)

@@ -1,4 +1,4 @@
-"""From documents to what the model believes of them: entities, their probabilities, other analyses, uncertainty.
+"""Analyse documents with the model: entities and their probabilities, other analyses, and uncertainty.
 
 Notation as in `layers.crf.forward_backward` and `annotation.chain`: M tokens that get tags, T tags.
 """
@@ -21,8 +21,8 @@ from ..types import Bools, Floats
 from .bound_tagger import BoundTagger
 
 TOKENS_AT_ONCE = 20_000
-"""Docs of about so many tokens are analysed at a time. That is enough for fast steps, and the allocator can keep the
-memory for the next docs, whatever the size of the batch."""
+"""About how many tokens are analysed at a time. That is enough for fast steps. And whatever the size of the batch, the
+allocator can keep the memory for the next docs."""
 
 Analysis = Tuple[List[Tuple[int, int, str]], float]
 """Entities (start token, end token, label), and the probability that these are the entities of the doc."""
@@ -32,10 +32,10 @@ class Prediction(NamedTuple):
     """The entities of one doc.
 
     Attributes:
-        starts (List[int]): The first token of each.
-        ends (List[int]): The token behind the last token of each.
-        labels (List[str]): The label of each.
-        scores (Optional[List[float]]): The probability of each; None if the settings do not ask for it.
+        starts (List[int]): The first token of each entity.
+        ends (List[int]): The token after its last token.
+        labels (List[str]): Its label.
+        scores (Optional[List[float]]): Its probability; None if the settings need no probabilities.
     """
 
     starts: List[int]
@@ -45,7 +45,7 @@ class Prediction(NamedTuple):
 
 
 class Uncertainty(NamedTuple):
-    """How unsure the model is of a document. All are 0 where it has no doubt.
+    """How unsure the model is of a document. All measures are 0 if it has no doubt.
 
     Attributes:
         least_confidence (float): 1 minus the probability of the best analysis.
@@ -64,7 +64,7 @@ class Chains(NamedTuple):
     Attributes:
         tokens (ChainTokens): The tokens.
         emissions (Floats): (M, T) The score of each tag at each token.
-        allowed (Optional[Bools]): (M, T) The tags that each token may take; None: all.
+        allowed (Optional[Bools]): (M, T) The tags that each token may take. None: any.
         transitions (Transitions): The scores of the transitions.
     """
 
@@ -74,7 +74,7 @@ class Chains(NamedTuple):
     transitions: Transitions
 
     def lattice(self) -> Lattice:
-        """Run the forward-backward algorithm over all of them."""
+        """Run the forward-backward algorithm over all chains."""
         return forward_backward(self.emissions, self.tokens.lengths, self.transitions, self.allowed)
 
     def at_temperature(self, temperature: float) -> "Chains":
@@ -87,14 +87,14 @@ class Chains(NamedTuple):
 
 
 def read_chains(tagger: BoundTagger, docs: List[Doc]) -> Chains:
-    """Compute the emissions of the docs, with all that is needed to analyse the chains of tags.
+    """Compute the emissions of docs, and everything else that the chains of tags need.
 
     Args:
-        tagger (BoundTagger): The model, which is initialized.
+        tagger (BoundTagger): The model, initialized.
         docs (List[Doc]): The docs.
 
     Returns:
-        Chains: One chain a doc.
+        Chains: One chain for each doc.
 
     Raises:
         ValueError: If the model gives scores that are not numbers.
@@ -108,7 +108,7 @@ def read_chains(tagger: BoundTagger, docs: List[Doc]) -> Chains:
         emissions = np.zeros((0, tagger.n_tags), dtype="float32")
     size = tagger.n_tags
     transitions = head_transitions(tagger.head, size)
-    # The maximum is NaN if any score is. A score of -inf is that of a tag that training has not shown yet.
+    # The maximum is NaN if a score is NaN. Tags that training has not shown yet have the score -inf.
     if not emissions.max(initial=-np.inf) < np.inf or not transitions.are_finite:
         raise ValueError(
             f"'{tagger.name}': the model gives scores that are infinite or not numbers. Its weights are damaged, or "
@@ -118,13 +118,29 @@ def read_chains(tagger: BoundTagger, docs: List[Doc]) -> Chains:
 
 
 def find_spans(chains: Chains) -> Spans:
-    """The entities of the best legal sequences of tags, by rows of the chains."""
+    """Find the entities of the best legal sequences of tags.
+
+    Args:
+        chains (Chains): The chains.
+
+    Returns:
+        Spans: The entities, in rows of the chains.
+    """
     tags = decode(chains.emissions, chains.tokens.lengths, chains.transitions, chains.allowed)
     return tags_to_spans(tags, chains.tokens.starts, chains.transitions.scheme)
 
 
 def span_scores(chains: Chains, spans: Spans, head: "Model[Floats, Floats]") -> Floats:
-    """(n,) The probability of each span, with the temperatures of the head."""
+    """Compute the probabilities of entities, with the temperatures of the head.
+
+    Args:
+        chains (Chains): The chains.
+        spans (Spans): n entities, in rows of the chains.
+        head (Model[Floats, Floats]): The head of the tagger.
+
+    Returns:
+        Floats: (n,) The probabilities.
+    """
     tempered = chains.at_temperature(head.attrs["temperature"])
     scores = probabilities(tempered.emissions, tempered.tokens.lengths, tempered.transitions, tempered.allowed, spans)
     by_label = head.attrs["label_temperatures"]
@@ -137,12 +153,20 @@ def span_scores(chains: Chains, spans: Spans, head: "Model[Floats, Floats]") -> 
 
 
 def find_entities(tagger: BoundTagger, docs: List[Doc]) -> List[Prediction]:
-    """The entities of each doc that reach their threshold, with scores if the settings ask for them."""
+    """Find the entities of each doc that reach their thresholds.
+
+    Args:
+        tagger (BoundTagger): The model, initialized.
+        docs (List[Doc]): The docs.
+
+    Returns:
+        List[Prediction]: The entities of each doc, with probabilities if the settings need them.
+    """
     return [found for part in _parts(tagger, docs) for found in _find_entities(tagger, part)]
 
 
 def _parts(tagger: BoundTagger, docs: List[Doc]) -> Iterator[List[Doc]]:
-    """The docs in parts of about TOKENS_AT_ONCE; in one part where a listener may need the whole batch."""
+    """The docs in parts of about TOKENS_AT_ONCE. If a listener may need the whole batch, there is one part."""
     if "predict_in_batches" not in tagger.model.get_ref("tok2vec").attrs:
         yield docs
         return
@@ -188,7 +212,16 @@ def _by_doc(
 
 
 def best_analyses(tagger: BoundTagger, docs: List[Doc], n: int) -> List[List[Analysis]]:
-    """Up to n analyses of each doc, the most probable first."""
+    """Find the most probable analyses of each doc.
+
+    Args:
+        tagger (BoundTagger): The model, initialized.
+        docs (List[Doc]): The docs.
+        n (int): The number of analyses.
+
+    Returns:
+        List[List[Analysis]]: Up to n analyses of each doc, the most probable first.
+    """
     chains = read_chains(tagger, docs).at_temperature(tagger.head.attrs["temperature"])
     return _best_analyses(tagger, chains, docs, n, chains.lattice())
 
@@ -214,7 +247,15 @@ def _best_analyses(
 
 
 def uncertainties(tagger: BoundTagger, docs: List[Doc]) -> List[Uncertainty]:
-    """How unsure the model is of each doc."""
+    """Measure how unsure the model is of each doc.
+
+    Args:
+        tagger (BoundTagger): The model, initialized.
+        docs (List[Doc]): The docs.
+
+    Returns:
+        List[Uncertainty]: Three measures for each doc.
+    """
     chains = read_chains(tagger, docs).at_temperature(tagger.head.attrs["temperature"])
     lattice = chains.lattice()
     best_two = _best_analyses(tagger, chains, docs, 2, lattice)

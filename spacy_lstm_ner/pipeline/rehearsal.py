@@ -1,11 +1,11 @@
-"""Rehearsal: a model that is trained further is held to what it was.
+"""Rehearsal: a model keeps what it has learned while its training continues.
 
-A copy of the model from before, the teacher, analyses the same documents, and the model learns to keep the teacher's
-distribution over its labels. The teacher knows nothing of labels that were added later:
+The teacher, a copy of the model from before, analyses the same documents, and the model learns to keep the teacher's
+distribution over tags. The teacher does not know labels that were added later:
 
 - At tokens where the teacher finds no entity, tags of later labels are left out of the comparison.
-- Where it finds an entity, they count as something else than the teacher found.
-- Tokens of gold entities are left out. There the annotation says more.
+- Where the teacher finds an entity, a tag of a later label counts as wrong.
+- Tokens of gold entities are left out, because the annotation says more about them.
 """
 
 from copy import deepcopy
@@ -31,7 +31,7 @@ from .listeners import listeners
 
 
 def is_trained(model: Model[Any, Any]) -> bool:
-    """Whether a tagger has learned anything: its output layer starts at zero."""
+    """Whether a tagger has learned anything. The weights of its output layer start at zero."""
     output = model.get_ref("output_layer")
     return bool(output.has_param("W")) and bool(output.get_param("W").any())
 
@@ -59,13 +59,14 @@ def rehearsal_loss(
 
     Args:
         tagger (BoundTagger): The model.
-        teacher (Model[List[Doc], List[Floats2d]]): The model as it was.
+        teacher (Model[List[Doc], List[Floats2d]]): The teacher.
         docs (Sequence[Doc]): The docs.
-        emissions (Sequence[Floats2d]): The model's output, one array (tokens, T) a doc.
-        in_entity (Optional[Bools]): (N,) Tokens in gold entities, which are left out. None: the annotation is ignored.
+        emissions (Sequence[Floats2d]): The model's output, one array (tokens, T) for each doc.
+        in_entity (Optional[Bools]): (N,) Whether each token is in a gold entity and so left out. None: no token is left
+            out.
 
     Returns:
-        Loss: The divergence in nats, with gradients as of `loss.tagger_loss`.
+        Loss: The divergence in nats, with gradients as in `loss.tagger_loss`.
     """
     head, scheme, settings = tagger.head, tagger.scheme, tagger.settings
     flat = tagger.model.ops.to_numpy(tagger.model.ops.flatten(list(emissions)))
@@ -92,7 +93,7 @@ def rehearsal_loss(
 
 
 def in_gold_entities(tagger: BoundTagger, examples: Sequence[Example]) -> Bools:
-    """(N,) The tokens of the predicted docs that are in a gold entity of one of the tagger's labels."""
+    """(N,) Whether each token of the predicted docs is in a gold entity with a label that the tagger has learned."""
     numbers = tagger.label_numbers
     return np.concatenate([gold_tags(example, numbers, GoldReport()) for example in examples]) > OUTSIDE
 

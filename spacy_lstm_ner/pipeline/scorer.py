@@ -1,4 +1,4 @@
-"""Scores: spaCy's entity precision, recall and F, and the accuracy of single tokens."""
+"""Scores: precision, recall and F1 of entities, as spaCy computes them, and the accuracy of single tokens."""
 
 import pickle
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -16,26 +16,34 @@ from ..types import Ints
 
 
 def make_entity_scorer() -> Callable[..., Dict[str, Any]]:
-    """The scorer "spacy-lstm-ner.entity_scorer.v1"."""
+    """Create the scorer "spacy-lstm-ner.entity_scorer.v1".
+
+    Returns:
+        Callable[..., Dict[str, Any]]: The scorer.
+    """
     return score_entities
 
 
 def score_entities(examples: Iterable[Example], **settings: Any) -> Dict[str, Any]:
     """Score predicted entities.
 
-    Tokens without annotation, and padding, are not counted. A score is None where there is nothing to count.
+    Tokens without annotation do not count. A score is None if there is nothing to count.
+
+    `ents_p`, `ents_r`, `ents_f` and `ents_per_type` are the scores of spaCy's `ner`. They rate `doc.ents`, whichever
+    component set the entities. `ents_token_acc` is the share of the annotated tokens with the right BIO tag, and
+    `ents_token_acc_in_entities` the same over the tokens in gold entities. With `annotate` = "spans" there are none of
+    these.
+
+    `spans_KEY_p`, `spans_KEY_r`, `spans_KEY_f` and `spans_KEY_per_type`, where KEY is the setting `spans_key`, rate the
+    entities of this component alone, see `score_own`. There are such scores if `annotate` is "spans", or if it is
+    "both" and `other_labels` is not "add".
 
     Args:
         examples (Iterable[Example]): The examples, with predictions.
         **settings (Any): The settings of the component, and its `labels`.
 
     Returns:
-        Dict[str, Any]: Unless `annotate` is "spans", the scores of `doc.ents`, whoever set them: `ents_p`, `ents_r`,
-            `ents_f` and `ents_per_type`, as spaCy's `ner` has them; `ents_token_acc`, the share of annotated tokens
-            with the right BIO tag; and `ents_token_acc_in_entities`, the same over tokens in gold entities. If
-            `annotate` is "spans" or `other_labels` is not "add", the scores of the component's own entities:
-            `spans_KEY_p`, `spans_KEY_r`, `spans_KEY_f` and `spans_KEY_per_type`, with KEY for `spans_key`; see
-            `score_own`.
+        Dict[str, Any]: The scores by name, from 0 to 1.
     """
     examples = list(examples)
     scores: Dict[str, Any] = {}
@@ -51,12 +59,12 @@ def score_entities(examples: Iterable[Example], **settings: Any) -> Dict[str, An
 def score_own(examples: Sequence[Example], key: str, labels: Collection[str]) -> Dict[str, Any]:
     """Score `doc.spans[key]` of the predicted docs against the gold entities with some labels.
 
-    Docs without annotation are not counted, nor are predicted spans on tokens without annotation.
+    Docs without annotation do not count, and neither do predicted spans on tokens without annotation.
 
     Args:
         examples (Sequence[Example]): The examples, with predictions.
         key (str): The name of the span group.
-        labels (Collection[str]): The labels of the component. Entities with other labels are those of another one.
+        labels (Collection[str]): The labels of the component. Entities with other labels do not count.
 
     Returns:
         Dict[str, Any]: `spans_KEY_p`, `spans_KEY_r`, `spans_KEY_f`, `spans_KEY_per_type`.
@@ -106,7 +114,7 @@ def _token_accuracy(examples: Iterable[Example]) -> Dict[str, Any]:
 
 
 def _predicted_tags(doc: Doc, label_numbers: Dict[str, int]) -> Ints:
-    """(tokens,) The BIO tags of the entities that a doc has. Every other token is O."""
+    """(tokens,) The BIO tags of the entities of a doc. Every other token is O."""
     spans = [(ent.start, ent.end, label_numbers[ent.label_]) for ent in doc.ents]
     starts, ends, labels = np.array(spans, dtype=np.int64).reshape(-1, 3).T
     return spans_to_tags(Spans(starts, ends, labels), len(doc))
@@ -116,7 +124,7 @@ def require_picklable(name: str, scorer: Any) -> None:
     """Check that a scorer can be sent to another process.
 
     Args:
-        name (str): The name of the component that has it.
+        name (str): The name of the component.
         scorer (Any): The scorer.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The scores of entities in a document: how they are kept in `doc.spans`, and how they are read."""
+"""The scores of entities: write them to `doc.spans`, and read them as `ent._.score`."""
 
 import warnings
 from bisect import bisect_left
@@ -8,7 +8,7 @@ import numpy as np
 from spacy.tokens import Doc, Span, SpanGroup
 
 SCORES, SOURCE = "scores", "lstm_ner"
-"""Attributes of a span group: the scores, as in spaCy's span categorizer, and the name of the component."""
+"""Attributes of a span group: the scores, as spaCy's span categorizer has them, and the name of the component."""
 
 
 def write_scores(
@@ -16,14 +16,14 @@ def write_scores(
 ) -> None:
     """Keep entities and their scores in `doc.spans[key]`.
 
-    Entities that such a component kept under the key before stay if they still are in `doc.ents`.
+    Entities that an `lstm_ner` kept under this key before stay if they are still in `doc.ents`.
 
     Args:
-        doc (Doc): The doc, which is changed.
+        doc (Doc): The doc. It is changed.
         key (str): The name of the span group.
         source (str): The name of the component.
         spans (Sequence[Span]): The entities.
-        scores (Sequence[float]): The probability of each.
+        scores (Sequence[float]): The probability of each entity.
         in_ents (bool): Whether the entities are in `doc.ents`. If not, earlier entities stay if a component of another
             name kept them.
     """
@@ -33,7 +33,7 @@ def write_scores(
         new = {_bounds(span) for span in spans}
         earlier = _readable(old)
         if in_ents:
-            # As they are in the doc now: their tokens may have been merged since.
+            # The entities of the doc: their tokens may have been merged since.
             entities = {_bounds(ent): ent for ent in doc.ents}
             earlier = [(entities[_bounds(span)], score) for span, score in earlier if _bounds(span) in entities]
         elif old.attrs[SOURCE] == source:
@@ -45,7 +45,7 @@ def write_scores(
 
 
 def _readable(group: SpanGroup) -> List[Tuple[Span, float]]:
-    """The spans of a group with their scores, without those past the end of a doc whose tokens were merged."""
+    """The spans of a group with their scores, without spans after the end of a doc whose tokens were merged."""
     found = []
     for k, score in enumerate(group.attrs[SCORES].tolist()):
         try:
@@ -60,11 +60,11 @@ def entity_score(span: Span, keys: Collection[str] = ()) -> Optional[float]:
 
     Args:
         span (Span): The entity.
-        keys (Collection[str]): The span groups to look in. If the doc has none of them: all groups with scores.
+        keys (Collection[str]): The span groups to look in. If the doc has none of them, all groups with scores.
 
     Returns:
-        Optional[float]: P(span, label | text) if a component of this package found this entity, else None. None, too,
-            if tokens were merged or split since, so that spaCy cannot read the group any more.
+        Optional[float]: P(span, label | text) if a component of this package found this entity, else None. It is also
+            None if tokens were merged or split since, so that spaCy can no longer read the group.
     """
     groups = span.doc.spans
     for key in [key for key in keys if key in groups] or list(groups):
@@ -82,7 +82,7 @@ def entity_score(span: Span, keys: Collection[str] = ()) -> Optional[float]:
 
 
 def _find(group: SpanGroup, span: Span) -> Optional[int]:
-    """Where the span is in the group. Raises IndexError if the group has spans past the end of the doc."""
+    """The place of the span in the group. Raises IndexError if the group has spans after the end of the doc."""
     place = bisect_left(range(len(group)), span.start_char, key=lambda k: group[k].start_char)
     # Groups of several components may have several spans that start here.
     while place < len(group) and group[place].start_char == span.start_char:
@@ -93,12 +93,12 @@ def _find(group: SpanGroup, span: Span) -> Optional[int]:
 
 
 def _bounds(span: Span) -> Tuple[int, int, int]:
-    # In characters: when tokens are merged, a group keeps the old token numbers, which may be another entity's now.
+    # In characters, because a group keeps its token numbers when tokens are merged. They may be another entity's then.
     return span.start_char, span.end_char, span.label
 
 
 class ScoreAttribute:
-    """The getter of an extension attribute with the scores of entities, `ent._.score`.
+    """The getter of the extension attribute with the scores of entities, `ent._.score`.
 
     Attributes:
         keys (List[str]): The span groups of the components that use this attribute.
@@ -112,9 +112,13 @@ class ScoreAttribute:
 
 
 def register_score_attribute(name: str, key: str) -> None:
-    """Make `span._.<name>` the entity's score, as `doc.spans[key]` has it.
+    """Register the extension attribute `span._.NAME`, which reads scores from a group in `doc.spans`.
 
-    An extension attribute of this name that is not ours stays, with a warning.
+    If another package has registered an attribute with this name, it stays, and there is a warning.
+
+    Args:
+        name (str): The name of the attribute.
+        key (str): The name of the span group.
     """
     if not Span.has_extension(name):
         Span.set_extension(name, getter=ScoreAttribute())

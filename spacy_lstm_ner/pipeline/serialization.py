@@ -1,13 +1,13 @@
-"""Saving and loading the component: completely or not at all, in both directions.
+"""Save and load the component, completely or not at all.
 
 A folder (or a message of bytes) has the parts
 
 cfg            labels and settings, JSON
 model          weights and attributes of the layers, see `weights`
-manifest.json  the format, and the SHA-256 of the other two, which show damage and a mixture of two savings
-vocab          the vocabulary; a pipeline keeps that elsewhere
+manifest.json  the format, and the SHA-256 of the other two. It shows damage and a mixture of two savings
+vocab          the vocabulary; a pipeline keeps its own
 
-Parts without a manifest, from before there was one, are read too.
+Older files without a manifest can be loaded too.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from .settings import check_settings, read_settings
 from .weights import apply_model, read_model, unpack
 
 FORMAT = 1
-"""The format of what is saved. It rises with a change that older versions would read wrongly."""
+"""The version of the format. It is raised with a change that older versions of the package would misread."""
 PACKAGE = "spacy-lstm-ner"
 
 _FILES = {"cfg": "cfg", "model": "model", "manifest": "manifest.json"}
@@ -38,7 +38,7 @@ Exclude = Collection[str]
 
 
 class Saved(Protocol):
-    """What is saved of a component: the labels and settings in `cfg`, the model, and perhaps the vocabulary."""
+    """The parts of a component that are saved: labels and settings in `cfg`, the model, and perhaps the vocabulary."""
 
     name: str
     cfg: Dict[str, Any]
@@ -47,11 +47,11 @@ class Saved(Protocol):
 
 
 class Loaded(NamedTuple):
-    """Parts that were read and checked. None: it was not among them.
+    """Parts that were read and checked; None for a part that was left out.
 
     Attributes:
         cfg (Optional[Dict[str, Any]]): Labels and settings.
-        weights (Any): What `weights.read_model` gave.
+        weights (Any): The result of `weights.read_model`.
         n_tags (int): The number of tags that the model has with these labels.
     """
 
@@ -61,7 +61,15 @@ class Loaded(NamedTuple):
 
 
 def to_bytes(component: Saved, exclude: Exclude) -> bytes:
-    """Serialize a component. exclude: the parts to leave out."""
+    """Serialize a component.
+
+    Args:
+        component (Saved): The component.
+        exclude (Collection[str]): The parts to leave out.
+
+    Returns:
+        bytes: The parts as a message.
+    """
     parts: Dict[str, Any] = _parts(component, exclude)
     if "vocab" not in exclude:
         parts["vocab"] = component.vocab.to_bytes(exclude=exclude)
@@ -74,8 +82,8 @@ def to_disk(component: Saved, path: Path, exclude: Exclude) -> None:
     Args:
         component (Saved): The component.
         path (Path): The folder. If it has other files as well, the component's files are replaced one by one; if the
-            process is killed in between, `from_disk` recognises the mixture.
-        exclude (Collection[str]): The parts to leave out. Those of an older saving stay.
+            process is killed in between, `from_disk` recognizes the mixture.
+        exclude (Collection[str]): The parts to leave out. If the folder has them already, they stay.
     """
     parts = _parts(component, exclude, path)
     written = {*(_FILES[name] for name in parts), *(() if "vocab" in exclude else ("vocab",))}
@@ -93,15 +101,20 @@ def to_disk(component: Saved, path: Path, exclude: Exclude) -> None:
 
 
 def from_bytes(component: Saved, data: bytes, exclude: Exclude) -> None:
-    """Load a component from bytes. Parts that were left out there stay as they are.
+    """Load a component from bytes. Parts that are not in them stay as they are.
+
+    Args:
+        component (Saved): The component.
+        data (bytes): The result of `to_bytes`.
+        exclude (Collection[str]): The parts to leave out.
 
     Raises:
-        ValueError: For bytes that are damaged, of another architecture or of a newer version. The component stays as
+        ValueError: If the bytes are damaged, of another architecture or of a newer version. The component then stays as
             it was.
     """
     try:
         message = unpack(data)
-        # A message may have no part at all, but nothing else.
+        # A message may be empty, but must not have anything else.
         if not isinstance(message, dict) or not (_FILES.keys() & message or message.keys() <= {"vocab"}):
             raise ValueError("expected the bytes of a component, found something else")
         parts = {name: message[name] for name in (*_FILES, "vocab") if name in message and name not in exclude}
@@ -111,7 +124,7 @@ def from_bytes(component: Saved, data: bytes, exclude: Exclude) -> None:
             elif not isinstance(part, bytes):
                 raise ValueError(f"expected {name} as bytes, found {type(part).__name__}")
         if "vocab" in parts:
-            # Read into a vocabulary of its own first, which may fail.
+            # First into a new vocabulary, because reading may fail.
             _read_vocab(lambda vocab: vocab.from_bytes(parts["vocab"], exclude=exclude))
         loaded = _check(component, parts)
     except ValueError as error:
@@ -124,9 +137,14 @@ def from_bytes(component: Saved, data: bytes, exclude: Exclude) -> None:
 def from_disk(component: Saved, path: Path, exclude: Exclude) -> None:
     """Load a component from a folder.
 
+    Args:
+        component (Saved): The component.
+        path (Path): The folder.
+        exclude (Collection[str]): The parts to leave out.
+
     Raises:
-        ValueError: For files that are damaged, of another architecture or of a newer version. The component stays as
-            it was.
+        ValueError: If files are damaged, of another architecture or of a newer version. The component then stays as it
+            was.
         FileNotFoundError: If a file is missing.
     """
     path = intact(ensure_path(path))
@@ -151,7 +169,7 @@ def from_disk(component: Saved, path: Path, exclude: Exclude) -> None:
 
 
 def _parts(component: Saved, exclude: Exclude, folder: Optional[Path] = None) -> Parts:
-    """The parts to save, without the vocabulary. folder: may have parts that are left out; the manifest covers them."""
+    """The parts to save, without the vocabulary. The manifest also covers parts that are left out but in the folder."""
     parts: Parts = {}
     if "cfg" not in exclude:
         # Not by srsly, which rounds numbers.
@@ -170,7 +188,7 @@ def _parts(component: Saved, exclude: Exclude, folder: Optional[Path] = None) ->
 
 
 def _check(component: Saved, parts: Parts) -> Loaded:
-    """Read the parts, and check all that can be wrong with them."""
+    """Read the parts, and check everything before the component changes."""
     check_manifest(parts)
     cfg = None
     if "cfg" in parts:
@@ -204,8 +222,11 @@ def _cannot_load(component: Saved, place: Any, error: ValueError) -> ValueError:
 def check_manifest(parts: Parts) -> None:
     """Compare parts with their manifest.
 
+    Args:
+        parts (Dict[str, bytes]): The parts by name, with or without "manifest".
+
     Raises:
-        ValueError: If they are damaged, mixed from two savings, or of a newer format.
+        ValueError: If parts are damaged, mixed from two savings, or of a newer format.
     """
     if "manifest" not in parts:
         return

@@ -1,7 +1,7 @@
-"""The component's settings: one list of them, with types, defaults, meanings and checks.
+"""The component's settings, with types, defaults, meanings and checks.
 
-The signature of the factory, the component's `cfg`, the checks of saved settings and the table in the documentation
-follow from `Settings`.
+`Settings` is the only list of them. The signature of the factory, the component's `cfg`, the checks of saved settings
+and the table in the documentation are made from it.
 """
 
 import inspect
@@ -20,34 +20,34 @@ CHOICES = {"annotate": ("ents", "spans", "both"), "other_labels": ("add", "outsi
 
 @dataclass
 class Settings:
-    """What the component does with its model's scores, and what it learns from.
+    """The settings of the component: how it uses the scores of its model, and how it reads annotation in training.
 
     Attributes:
         threshold (float): Entities with a lower probability are left out.
-        label_thresholds (Dict[str, float]): Thresholds of single labels, in the place of `threshold`.
+        label_thresholds (Dict[str, float]): Thresholds of single labels, in place of `threshold`.
         annotate (str): Where entities go: `"ents"` (`doc.ents`), `"spans"` (`doc.spans`; `doc.ents` is then neither
             read nor written), or `"both"`.
-        overwrite (bool): Whether entities replace those in `doc.ents` that they overlap. If not, the entities that are
-            already there stay.
+        overwrite (bool): Whether new entities replace the entities in `doc.ents` that they overlap. If not, the
+            entities that are already there stay.
         spans_key (Optional[str]): The key in `doc.spans` for the entities and their probabilities. With `None`,
             probabilities are computed only if a threshold needs them.
         score_attr (Optional[str]): The name of the extension attribute with the probability of an entity,
-            `ent._.score`. It reads `doc.spans[spans_key]`. With `None` there is none.
-        sentence_boundaries (bool): Whether entities end at the start of a sentence, if an earlier component sets
+            `ent._.score`. It reads `doc.spans[spans_key]`. With `None`, there is no such attribute.
+        sentence_boundaries (bool): Whether no entity may cross the start of a sentence, if an earlier component sets
             sentence starts.
         incorrect_spans_key (Optional[str]): The key in `doc.spans` of the reference for spans that are known to be
-            wrong, in training. The label `O` says that the tokens are in some entity.
-        label_weights (Dict[str, float]): By label, or `O`: how much more an error weighs in training if this is the
-            right answer (softmax-margin).
-        label_smoothing (float): The share of the target that training spreads evenly over all answers: legal sequences
-            of tags with the CRF head, tags with the softmax head.
-        other_labels (str): What an entity with an unknown label means in training: a label to `"add"`, `"outside"` (no
-            entity), or `"missing"` (no annotation).
-        rehearse_weight (float): What `update` adds to the loss for each nat by which the model differs from its
-            teacher, a copy from before the training.
+            wrong. Training uses them. The label `O` says that the tokens are in some entity.
+        label_weights (Dict[str, float]): For a label, or `O`: how much more an error counts in training if this label
+            is right (softmax-margin).
+        label_smoothing (float): The share of the target that training spreads evenly over all answers: over legal
+            sequences of tags with the CRF head, over tags with the softmax head.
+        other_labels (str): How training reads an entity with an unknown label: as a label to `"add"`, as `"outside"`
+            (no entity), or as `"missing"` (no annotation).
+        rehearse_weight (float): The weight of rehearsal in `update`. It is added to the loss for each nat of divergence
+            from the teacher, a copy of the model from before this training.
 
     Raises:
-        ValueError: If a setting is out of range. The message does not name the component, see `check_settings`.
+        ValueError: If a setting is out of range.
     """
 
     threshold: float = 0.0
@@ -85,11 +85,11 @@ class Settings:
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any]) -> "Settings":
-        """The settings in a component's `cfg`, which has its labels too."""
+        """Take the settings from a component's `cfg`, which also has its labels."""
         return cls(**{name: value for name, value in cfg.items() if name != "labels"})
 
     def as_dict(self) -> Dict[str, Any]:
-        """The settings as a component's `cfg` has them, in containers of their own."""
+        """Convert the settings to the form of a component's `cfg`. Dicts are copied."""
         return asdict(self)
 
     @property
@@ -99,7 +99,7 @@ class Settings:
 
     @property
     def given(self) -> str:
-        """What of `doc.ents` stays as it is, see `annotation.chain`."""
+        """The part of `doc.ents` that stays as it is, see `annotation.chain`."""
         if self.annotate == "spans":
             return NOTHING
         return BLOCKED if self.overwrite else ENTITIES
@@ -115,7 +115,7 @@ def check_settings(name: str, cfg: Mapping[str, Any]) -> Settings:
 
     Args:
         name (str): The component's name, for the error.
-        cfg (Mapping[str, Any]): Its settings, and perhaps its labels.
+        cfg (Mapping[str, Any]): The settings, and perhaps the labels.
 
     Returns:
         Settings: The settings.
@@ -134,16 +134,16 @@ def check_settings(name: str, cfg: Mapping[str, Any]) -> Settings:
 
 
 def read_settings(cfg: Any) -> Dict[str, Any]:
-    """Read the labels and settings of a saved component. What this version does not know is left out.
+    """Read the labels and settings of a saved component. Unknown settings are left out.
 
     Args:
-        cfg (Any): What the component's file has.
+        cfg (Any): The content of the component's file.
 
     Returns:
-        Dict[str, Any]: Labels and settings, as far as the file has them.
+        Dict[str, Any]: The labels and settings that the file has.
 
     Raises:
-        ValueError: If it is not an object with values of the right types.
+        ValueError: If the content is not an object with values of the right types.
     """
     if not isinstance(cfg, dict):
         raise ValueError(f"expected an object of settings, found {str(cfg)[:80]}")
@@ -190,7 +190,7 @@ def _is_number(value: Any) -> bool:
 
 
 def warn_of_unknown_labels(name: str, settings: Settings, labels: "tuple[str, ...]") -> None:
-    """Warn of labels that settings name and that the component does not have. name: the component's."""
+    """Warn of labels that settings name, but the component does not have. name: the component's name."""
     # "O" has a weight in training, but no probability that could be compared with a threshold.
     for setting, others in {"label_thresholds": set(), "label_weights": {"O"}}.items():
         unknown = sorted(set(getattr(settings, setting)) - {*labels} - others)
@@ -210,7 +210,7 @@ def setting_meanings() -> Dict[str, str]:
 
 
 def takes_settings(function: Function) -> Function:
-    """Decorate a function that takes `**settings`: its signature and its docstring show every one of them.
+    """Decorate a function that takes `**settings`, so that its signature and its docstring show every setting.
 
     spaCy reads the signature of a factory to check configs; `help()` shows both.
     """

@@ -1,4 +1,4 @@
-"""Choose what to annotate next: texts in the order of the model's uncertainty."""
+"""Sort texts by the uncertainty of the model, to choose what to annotate next."""
 
 from collections.abc import Iterable
 from typing import Dict, List, Tuple
@@ -21,18 +21,18 @@ def rank_by_uncertainty(
 
     Args:
         nlp (Language): The pipeline.
-        component (LSTMEntityRecognizer): The component of the pipeline whose uncertainty counts.
+        component (LSTMEntityRecognizer): The component whose uncertainty counts.
         texts (Iterable[str]): The texts.
-        by (str): A field of `Uncertainty`.
+        by (str): The measure, a field of `Uncertainty`.
 
     Returns:
-        List[Tuple[Doc, Uncertainty]]: The annotated docs.
+        List[Tuple[Doc, Uncertainty]]: The annotated docs, each with its uncertainty.
     """
     before = nlp.pipe_names[: nlp.pipe_names.index(component.name)]
     found: List[Tuple[Doc, Uncertainty]] = []
     for docs in minibatch(nlp.pipe(texts), DOCS_AT_ONCE):
         annotated = list(docs)
-        # The component must see the docs as they were before it: entities that are set would constrain it.
+        # The component must not see its own entities, since they would constrain it.
         with nlp.select_pipes(enable=before):
             fresh = list(nlp.pipe(nlp.make_doc(doc.text) for doc in annotated))
         found.extend(zip(annotated, component.uncertainty(fresh), strict=True))
@@ -40,10 +40,14 @@ def rank_by_uncertainty(
 
 
 def as_task(doc: Doc, uncertainty: Uncertainty) -> Dict[str, object]:
-    """Turn a document into an annotation task, as tools like Prodigy read it from a line of JSONL.
+    """Turn a document into an annotation task, which tools like Prodigy read from a line of JSONL.
+
+    Args:
+        doc (Doc): The annotated document.
+        uncertainty (Uncertainty): Its uncertainty.
 
     Returns:
-        Dict[str, object]: Text, tokens, the entities with their scores as spans, and the uncertainty in `meta`.
+        Dict[str, object]: The text, the tokens, the entities with their scores as spans, and the uncertainty in `meta`.
     """
     tokens: List[Dict[str, object]] = [
         {

@@ -1,4 +1,4 @@
-"""The weights of a tagger as bytes. They are checked against the model before any of them is used.
+"""Read the weights of a tagger from bytes. They are checked against the model before any of them is used.
 
 The format is that of Thinc's `Model.to_bytes`: a message of four lists, one entry for each layer.
 
@@ -7,7 +7,8 @@ attrs   attributes, each packed by itself
 params  arrays, or None if the layer is not initialized
 shims   the state of layers of other frameworks, packed by them
 
-Every function here raises ValueError with what was expected and found. The caller adds the component and the file.
+The functions raise a ValueError that says what was expected and what was found. The caller adds the component and the
+file.
 """
 
 from collections.abc import Sequence
@@ -33,11 +34,11 @@ _SHAPES_OF_THINC: Dict[str, Dict[str, Tuple[str, ...]]] = {
     "layernorm": {"G": ("nI",), "b": ("nI",)},
     "hashembed": {"E": ("nV", "nO")},
 }
-"""The shapes of the parameters of Thinc's own layers. Those of this package declare theirs, see `types.ParamShapes`."""
+"""The shapes of the parameters of Thinc's own layers. Layers of this package declare them, see `types.ParamShapes`."""
 
 
 class _Entry(NamedTuple):
-    """What a file has for one layer. place: names the layer in messages. attrs: unpacked."""
+    """The content of a file for one layer. place: names the layer in messages. attrs: unpacked."""
 
     place: str
     dims: Dict[str, Any]
@@ -53,25 +54,35 @@ def _decode_pairs(pairs: List[Tuple[Any, Any]]) -> Any:
 
 
 def unpack(data: bytes) -> Any:
-    """Decode a msgpack message. Raises ValueError if the bytes are no such message."""
+    """Decode a msgpack message.
+
+    Args:
+        data (bytes): The message.
+
+    Returns:
+        Any: Its content.
+
+    Raises:
+        ValueError: If the bytes are not a msgpack message.
+    """
     # Without object_pairs_hook, srsly would search the entry points of all packages for decoders, once per attribute.
     bounds = {"max_array_len": LONGEST_LIST, "max_map_len": LONGEST_LIST}
     try:
         return msgpack.unpackb(data, raw=False, object_pairs_hook=_decode_pairs, **bounds)
     except Exception as error:
-        # The decoder of arrays raises whatever NumPy raises for a wrong type.
+        # The decoder of arrays raises any error that NumPy raises for a wrong type.
         raise ValueError(
             f"expected {len(data)} bytes of msgpack, found something else or a part of it ({_short(error)})"
         ) from None
 
 
 def read_model(data: bytes, model: Model[Any, Any], n_tags: int) -> Message:
-    """Check the bytes of a model against the model that is to take them, which stays as it is.
+    """Check the bytes of a model against a model. The model does not change.
 
     Args:
         data (bytes): The bytes.
         model (Model): The tagger.
-        n_tags (int): The tags that the output layer must have, whatever it has now.
+        n_tags (int): The number of tags that the output layer must have in the bytes, whatever it has now.
 
     Returns:
         Message: The message, without attributes that the model does not have. Attributes that are data are unpacked, in
@@ -99,7 +110,7 @@ def read_model(data: bytes, model: Model[Any, Any], n_tags: int) -> Message:
         if node.id == model.get_ref("head").id:
             _check_head(node, entry.attrs, place, n_tags)
         _check_params(node, entry)
-        # What another version may have added says nothing here.
+        # Another version may have added attributes. They have no meaning here.
         saved = [name for name in attrs if _is_saved(node, name)]
         values.append({name: entry.attrs[name] for name in saved if name in entry.attrs})
         message["attrs"][k] = {name: attrs[name] for name in saved if name not in entry.attrs}

@@ -1,18 +1,18 @@
-"""Long chains cut into blocks that run side by side, with the result of the uncut chain.
+"""Cut long chains into blocks that run side by side, with the same result as the whole chain.
 
 A sum or a maximum over a chain is computed step by step, so one long chain takes many small steps. But a chain soon
-forgets its start: from any two starting states, the states some tokens later are the same except for a factor (for a
-maximum, a summand). So each block runs with a margin on either side, from a start that leaves all tags open. Then its
-state is compared with that of its neighbour where the two meet. If they agree, everything that follows agrees as well
-(Maleki, Musuvathi & Mytkowicz 2014 call this rank convergence). A chain with a block that does not agree runs again
-with wider margins and, if that is not enough, as one block.
+forgets its start: from any two starting states, the states some tokens later are equal except for a factor (for a
+maximum, a constant summand). So each block runs with a margin on either side, from a start that allows all tags. Then
+its state is compared with the state of its neighbour at the row where they meet. If the two agree, all later states
+agree too (Maleki, Musuvathi & Mytkowicz 2014 call this rank convergence). If they do not, the chain runs again with
+wider margins and, if that is not enough, as one block.
 
 Notation
 --------
 N      rows: the tokens of all chains of the batch, laid end to end
 T      tags
-chain  the tokens of one sequence; a block is a piece of one chain
-block  the rows `start : end` that it owns, and the rows `begin : stop` with its margins
+chain  the tokens of one sequence
+block  a piece of one chain: the rows `start : end` that it owns, and the rows `begin : stop` with its margins
 n      number of blocks
 """
 
@@ -27,29 +27,29 @@ from ...arrays import ranges
 from ...types import Bools, Floats, Ints
 
 BLOCK = 128
-"""Rows of a block, about."""
+"""About how many rows a block has."""
 MARGIN = 16
-"""Rows of a margin, at the first attempt."""
+"""The rows of a margin at the first attempt."""
 WIDER = 4
-"""Factor by which the margins of the second attempt are wider."""
+"""The factor by which the margins of the second attempt are wider."""
 MAX_NUMBERS = 1_000_000
-"""About how many numbers (rows times tags) are computed at a time. This bounds the memory that they take."""
+"""About how many numbers (rows times tags) are computed at a time. This bounds the memory."""
 TOLERANCE = 1e-9
-"""Largest difference of two states that agree, relative to each of their numbers (for a maximum, in nats)."""
+"""The largest difference of two states that agree, relative to each of their numbers (for a maximum, in nats)."""
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks of some chains, in the order of their rows. Together they own every row of these chains once.
+    """Blocks of some chains, in the order of their rows. Each row of these chains is owned by one block.
 
     Attributes:
         chain (Ints): The number of the chain that each block is a piece of (n,).
         start (Ints): The first row that each block owns (n,).
-        end (Ints): The row behind the last that it owns (n,).
+        end (Ints): The row after the last row that it owns (n,).
         begin (Ints): Its first row, margins included (n,).
-        stop (Ints): The row behind its last, margins included (n,).
-        open_start (Bools): Whether the chain goes on before `begin` (n,).
-        open_end (Bools): Whether the chain goes on behind `stop` (n,).
+        stop (Ints): The row after its last row, margins included (n,).
+        open_start (Bools): Whether the chain continues before `begin` (n,).
+        open_end (Bools): Whether the chain continues after `stop` (n,).
     """
 
     chain: Ints
@@ -64,14 +64,14 @@ class Blocks:
         return len(self.chain)
 
     def select(self, chosen: Union[Ints, Bools, slice]) -> "Blocks":
-        """Some of the blocks, by number or mask."""
+        """Choose blocks by number or mask."""
         chain, start, end, begin, stop = (
             column[chosen] for column in (self.chain, self.start, self.end, self.begin, self.stop)
         )
         return Blocks(chain, start, end, begin, stop, self.open_start[chosen], self.open_end[chosen])
 
     def batches(self, n_rows: int) -> Iterator[tuple[Ints, "Blocks"]]:
-        """The blocks in batches of about n_rows rows, margins included: their numbers, and the blocks."""
+        """Yield batches of blocks of about n_rows rows, margins included: the numbers of the blocks, and the blocks."""
         batch_of = (np.cumsum(self.lengths) - 1) // n_rows
         for batch in np.unique(batch_of).tolist():
             numbers = np.flatnonzero(batch_of == batch)
@@ -79,17 +79,17 @@ class Blocks:
 
     @cached_property
     def lengths(self) -> Ints:
-        """(n,) Rows of each block, margins included."""
+        """(n,) The rows of each block, margins included."""
         return self.stop - self.begin
 
     @cached_property
     def offsets(self) -> Ints:
-        """(n,) Where each block begins in `rows`."""
+        """(n,) The place of the first row of each block in `rows`."""
         return np.cumsum(self.lengths) - self.lengths
 
     @cached_property
     def rows(self) -> Ints:
-        """The rows of all blocks, margins included, laid end to end. A row may occur in several blocks."""
+        """The rows of all blocks, margins included, one block after the other. A row may occur in several blocks."""
         return ranges(self.begin, self.stop)
 
     @cached_property
@@ -99,7 +99,7 @@ class Blocks:
 
     @cached_property
     def own_places(self) -> Ints:
-        """Where `own_rows` are in `rows`."""
+        """The places of `own_rows` in `rows`."""
         shift = self.offsets - self.begin
         return ranges(self.start + shift, self.end + shift)
 
@@ -109,19 +109,19 @@ class Blocks:
         return np.flatnonzero((self.chain[1:] == self.chain[:-1]) & (self.start[1:] == self.end[:-1]))
 
     def places(self, numbers: Ints, rows: Ints) -> Ints:
-        """Where in `rows` each of these blocks has the given row."""
+        """The place in `rows` of one row of each of these blocks."""
         return self.offsets[numbers] + rows - self.begin[numbers]
 
     def inconsistent_chains(self, agree: Bools) -> Ints:
-        """The chains that have to run again. agree: whether each block of `continued` agrees with the next."""
+        """The chains that must run again. agree: whether each block of `continued` agrees with the next one."""
         return np.unique(self.chain[self.continued[~agree]])
 
 
 def rows_at_once(n_tags: int) -> int:
-    """How many rows are computed at a time.
+    """Compute how many rows to process at a time.
 
     Args:
-        n_tags (int): Number of tags.
+        n_tags (int): The number of tags.
 
     Returns:
         int: The number of rows, at least four blocks.
@@ -130,10 +130,10 @@ def rows_at_once(n_tags: int) -> int:
 
 
 def whole_chains(lengths: Ints) -> Blocks:
-    """Make one block of every chain that is not empty.
+    """Make one block for each chain that is not empty.
 
     Args:
-        lengths (Ints): Rows of each chain (n_chains,).
+        lengths (Ints): The rows of each chain (n_chains,).
 
     Returns:
         Blocks: The blocks.
@@ -142,12 +142,12 @@ def whole_chains(lengths: Ints) -> Blocks:
 
 
 def blocks_to_try(lengths: Ints, size: int = BLOCK, margin: int = MARGIN) -> Iterator[Blocks]:
-    """Divide chains into blocks for each attempt: with narrow margins, with wide margins, and at last not at all.
+    """Cut chains into blocks for each attempt: with narrow margins, with wide margins, and at last as whole chains.
 
     Args:
-        lengths (Ints): Rows of each chain (n_chains,).
-        size (int): Rows of a block, about.
-        margin (int): Rows of a margin at the first attempt.
+        lengths (Ints): The rows of each chain (n_chains,).
+        size (int): About how many rows a block has.
+        margin (int): The rows of a margin at the first attempt.
 
     Returns:
         Iterator[Blocks]: The blocks of each attempt, for `run_until_consistent`.
@@ -156,12 +156,12 @@ def blocks_to_try(lengths: Ints, size: int = BLOCK, margin: int = MARGIN) -> Ite
 
 
 def blocks_with_margins(lengths: Ints, margins: Iterable[int], cut_with: Callable[[int], Blocks]) -> Iterator[Blocks]:
-    """Divide chains into blocks with each of these margins in turn, and at last not at all.
+    """Cut chains into blocks with each of these margins in turn, and at last as whole chains.
 
     Args:
-        lengths (Ints): Rows of each chain (n_chains,).
-        margins (Iterable[int]): Rows of a margin, for each attempt.
-        cut_with (Callable[[int], Blocks]): Cuts the chains into blocks with such a margin.
+        lengths (Ints): The rows of each chain (n_chains,).
+        margins (Iterable[int]): The rows of a margin, for each attempt.
+        cut_with (Callable[[int], Blocks]): Cuts the chains into blocks with a margin.
 
     Returns:
         Iterator[Blocks]: The blocks of each attempt, for `run_until_consistent`.
@@ -171,11 +171,12 @@ def blocks_with_margins(lengths: Ints, margins: Iterable[int], cut_with: Callabl
 
 
 def run_until_consistent(attempts: Iterable[Blocks], run: Callable[[Blocks], Ints]) -> None:
-    """Run the blocks of the first attempt, then those of the next for the chains whose blocks did not agree.
+    """Run the blocks of the first attempt. Chains with blocks that do not agree run again in the next attempt.
 
     Args:
-        attempts (Iterable[Blocks]): The blocks of each attempt. Later attempts are computed if they are needed.
-        run (Callable[[Blocks], Ints]): Runs blocks, and returns the numbers of the chains whose blocks do not agree.
+        attempts (Iterable[Blocks]): The blocks of each attempt. Later attempts are computed only if they are needed.
+        run (Callable[[Blocks], Ints]): Runs blocks, and returns the numbers of the chains with blocks that do not
+            agree.
     """
     inconsistent = None
     for blocks in attempts:
@@ -186,14 +187,14 @@ def run_until_consistent(attempts: Iterable[Blocks], run: Callable[[Blocks], Int
 
 
 def cut(lengths: Ints, size: int = BLOCK, margin: int = MARGIN) -> Blocks:
-    """Cut each chain of more than 1.5 · size rows into blocks of about `size` rows. The others are one block each.
+    """Cut each chain of more than 1.5 · size rows into blocks of about `size` rows. A shorter chain is one block.
 
-    Where a chain is cut depends on its length alone.
+    The places of the cuts depend on the length of a chain alone.
 
     Args:
-        lengths (Ints): Rows of each chain (n_chains,).
-        size (int): Rows of a block, about.
-        margin (int): Rows of a margin.
+        lengths (Ints): The rows of each chain (n_chains,).
+        size (int): About how many rows a block has.
+        margin (int): The rows of a margin.
 
     Returns:
         Blocks: The blocks.
@@ -207,26 +208,26 @@ def cut(lengths: Ints, size: int = BLOCK, margin: int = MARGIN) -> Blocks:
 
 
 def cut_outside_spans(lengths: Ints, starts: Ints, ends: Ints, size: int, margin: int = MARGIN) -> Blocks:
-    """Cut chains as `cut` does, but never inside a span. A block may be longer for that.
+    """Cut chains as `cut` does, but never inside a span. So a block may be longer.
 
     Args:
-        lengths (Ints): Rows of each chain (n_chains,).
+        lengths (Ints): The rows of each chain (n_chains,).
         starts (Ints): The first row of each span (n_spans,).
-        ends (Ints): The row behind the last of each span (n_spans,).
-        size (int): Rows of a block, about.
-        margin (int): Rows of a margin.
+        ends (Ints): The row after the last of each span (n_spans,).
+        size (int): About how many rows a block has.
+        margin (int): The rows of a margin.
 
     Returns:
         Blocks: The blocks.
     """
     blocks = cut(lengths, size, margin)
-    # Above zero where a cut in front of the row would divide a span.
+    # Greater than zero if a cut before the row would divide a span.
     inside = np.zeros(int(np.sum(lengths)) + 2, dtype=np.int64)
     np.add.at(inside, starts + 1, 1)
     np.add.at(inside, np.maximum(ends, starts + 1), -1)
     free = np.flatnonzero(np.cumsum(inside) == 0)
     moved = free[np.searchsorted(free, blocks.start)]
-    # A cut that moved to the end of its chain leaves no block.
+    # Drop cuts that moved to the end of their chain.
     kept = moved < (np.cumsum(lengths))[blocks.chain]
     start, first = np.unique(moved[kept], return_index=True)
     return _blocks(blocks.chain[kept][first], start, np.asarray(lengths), margin)
@@ -242,27 +243,27 @@ def _blocks(chain: Ints, start: Ints, lengths: Ints, margin: int) -> Blocks:
 
 
 def same_masses(one: Floats, other: Floats) -> Bools:
-    """Compare two states of a sum, row by row.
+    """Compare states of a sum, row by row.
 
     Args:
-        one (Floats): Numbers that are not negative (n, T).
-        other (Floats): The numbers to compare them with (n, T).
+        one (Floats): The states, numbers that are not negative (n, T).
+        other (Floats): The states to compare them with (n, T).
 
     Returns:
-        Bools: Whether all numbers of a row agree within TOLERANCE (n,).
+        Bools: Whether all numbers of each row agree within TOLERANCE (n,).
     """
     return np.all(np.abs(one - other) <= TOLERANCE * np.minimum(one, other), axis=1)
 
 
 def same_scores(one: Floats, other: Floats) -> Bools:
-    """Compare two states of a maximum, row by row.
+    """Compare states of a maximum, row by row.
 
     Args:
-        one (Floats): Scores in nats (n, T); -inf where no path leads to a tag.
-        other (Floats): The scores to compare them with (n, T).
+        one (Floats): The states, scores in nats (n, T); -inf if no path leads to a tag.
+        other (Floats): The states to compare them with (n, T).
 
     Returns:
-        Bools: Whether all scores of a row agree within TOLERANCE (n,), except for a summand of the whole row.
+        Bools: Whether all scores of each row agree within TOLERANCE (n,), except for a constant summand.
     """
     one, other = (scores - scores.max(axis=1, keepdims=True) for scores in (one, other))
     with np.errstate(invalid="ignore"):

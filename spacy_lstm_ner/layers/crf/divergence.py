@@ -1,7 +1,7 @@
-"""The divergence of a chain of tags from an earlier one, which keeps a model from forgetting.
+"""The divergence of a model from an earlier one, as distributions over sequences of tags. Rehearsal minimizes it.
 
-Notation as in `forward_backward`. q is the distribution over sequences of tags of the earlier model, p that of the
-present model. p may have more labels: new labels are appended, so the first T' of the T tags of p are those of q.
+Notation as in `forward_backward`. q is the distribution of the earlier model, p that of the current model. p may have
+more labels. New labels are appended, so the first T' of the T tags of p are the tags of q.
 """
 
 from typing import Optional
@@ -19,14 +19,15 @@ def chain_divergence(
 ) -> Loss:
     """Compute KL(q || p), summed over the sequences, and its gradients for the emissions and transitions of p.
 
-    Both distributions are linear chains, so this is exact: with the marginals γ and expected transition counts of q, it
-    is Σ γ·(e_q - e_p) + counts·(A_q - A_p) - log Z_q + log Z_p. The gradients are what p expects minus what q expects.
+    Both distributions are linear chains, so this is exact. With the marginals γ and the expected transition counts of
+    q, it is Σ γ·(e_q - e_p) + counts·(A_q - A_p) - log Z_q + log Z_p. The gradients are the expected counts of p minus
+    those of q.
 
     Args:
         earlier (Lattice): The masses of q, over the same N tokens and T' tags.
         emissions (Floats): The emissions of p (N, T), in nats.
         transitions (Transitions): The transitions of p.
-        allowed (Optional[Bools]): The tags that p may take (N, T), at least those that q may take. None: any.
+        allowed (Optional[Bools]): The tags that p may take (N, T). They include the tags that q may take. None: any.
 
     Returns:
         Loss: The divergence in nats, and its gradients.
@@ -48,7 +49,7 @@ def chain_divergence(
 
 
 def _padded(counts: TransitionParams, transitions: Transitions) -> TransitionParams:
-    """Counts of the transitions of q as counts of those of p: 0 for new tags."""
+    """Counts of the transitions of q in the shapes of p, with 0 for new tags."""
     total = zero_transitions(transitions.scheme, transitions.scheme.n_labels(transitions.n_tags))
     for old, new in zip(counts, total, strict=True):
         new[tuple(slice(size) for size in old.shape)] = old

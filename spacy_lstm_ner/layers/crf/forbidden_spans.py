@@ -1,14 +1,15 @@
-"""The chain of all sequences of tags that contain none of some forbidden spans.
+"""Sum over all sequences of tags that contain no forbidden span.
 
 Notation as in `forward_backward`, with T tags and L labels of the model.
 
-In BILUO an entity shows at its last token that it ends there, so a rule about a whole span becomes a rule about a tag.
-For each first token of a forbidden span, the label of the span gets a copy. At this token an entity of the label must
-begin as the copy. The copy may begin nowhere else, and may not end where the span ends. Copies are scored as the labels
-that they copy, so the sums are those over the model's sequences. A sequence uses each copy of a label once, and all
-sequences share the copies: a label has as many as one sequence needs.
+In BILUO, the tag of the last token shows that an entity ends there. So a rule about a whole span becomes a rule about a
+tag. For each first token of a forbidden span, the label of the span gets a copy. At this token, an entity with the
+label must begin as the copy. The copy may begin nowhere else, and may not end where the span ends. A copy has the
+scores of its label, so the sums are sums over the sequences of the model. A sequence uses each copy of a label once.
+Sequences share the copies, so a label has as many copies as the sequence that needs most.
 
-T', L'  tags and labels of the expanded chain. Its scheme is BILUO; its labels are those of the model, then the copies
+T', L'  tags and labels of the expanded chain. Its scheme is BILUO. Its labels are the labels of the model, then the
+        copies
 """
 
 from typing import NamedTuple, Optional
@@ -73,11 +74,11 @@ def without_spans(
     """Sum over all legal sequences of tags that contain none of the forbidden spans.
 
     Args:
-        emissions (Floats): Emissions (N, T), in nats.
-        lengths (Ints): Tokens of each sequence (n_sequences,).
+        emissions (Floats): The emissions (N, T), in nats.
+        lengths (Ints): The number of tokens in each sequence (n_sequences,).
         transitions (Transitions): The transitions of the model.
         allowed (Optional[Bools]): The tags that each token may take (N, T). None: any.
-        forbidden (Spans): The spans, which may overlap, by rows and label numbers.
+        forbidden (Spans): The spans, by rows and label numbers. They may overlap.
 
     Returns:
         ExpandedChain: The sums.
@@ -86,7 +87,7 @@ def without_spans(
     labels, copies = _copy_labels(lengths, n_labels, forbidden)
     expanded, tags = _expand(transitions, labels)
     mask = np.ones((len(emissions), len(tags)), dtype=bool) if allowed is None else allowed[:, tags]
-    # Copies begin at the first token of their spans alone, where the label itself may not begin.
+    # A copy begins only at the first token of its spans. There, the label itself may not begin.
     for copy in range(n_labels, len(labels)):
         for role in FIRST_ROLES:
             mask[:, _tag(copy, role)] = False
@@ -105,7 +106,7 @@ def _copy_labels(lengths: Ints, n_labels: int, forbidden: Spans) -> tuple[Ints, 
     """The label of the model for each label of the expanded chain (L',), and the copy for each first row and label."""
     sequence = np.repeat(np.arange(len(lengths)), lengths)
     labels, copies = list(range(n_labels)), dict[tuple[int, int], int]()
-    # How many copies of a label a sequence uses already.
+    # How many copies of a label a sequence already uses.
     used: dict[tuple[int, int], int] = {}
     for start, label in sorted({*zip(forbidden.starts.tolist(), forbidden.labels.tolist(), strict=True)}):
         nth = used.get((int(sequence[start]), label), 0)
@@ -131,7 +132,7 @@ def _expand(transitions: Transitions, labels: Ints) -> tuple[Transitions, Ints]:
 
 
 def _model_role(role: str, scheme: Scheme) -> str:
-    """The role of the model that a role of BILUO is scored as: in BIO, U is scored as B, and L as I."""
+    """The role of the model for a role of BILUO. In BIO, U has the scores of B, and L those of I."""
     return {"U": "B", "L": "I"}.get(role, role) if scheme is BIO else role
 
 

@@ -1,7 +1,7 @@
-"""The linear chain over tags: log-partition, marginals and expected counts, exactly, by the forward-backward algorithm.
+"""The forward-backward algorithm for linear chains of tags: exact log-partition, marginals and expected counts.
 
-The model is the conditional random field of Lafferty, McCallum & Pereira 2001. The head with a log-softmax is the same
-chain with all transitions zero.
+The model is the conditional random field of Lafferty, McCallum & Pereira 2001. A head with a log-softmax is a chain
+whose transitions are all zero.
 
 Notation
 --------
@@ -18,8 +18,8 @@ u (N, T)    backward mass with the token's own emission: u_t = x_t ⊙ (exp A·u
 γ (N, T)    marginals: p(tag of token t | text), proportional to α ⊙ β
 log Z       log-partition: the log of the summed exponential scores of all legal sequences
 
-Both masses follow the same rule, u on the mirrored sequence. So they are computed side by side, all sequences at once,
-as the two directions of a packed batch. A is factored, see `transitions`, which keeps the sums linear in L.
+Both masses follow the same rule, u on the mirrored sequence. So they are computed side by side for all sequences, as
+the two directions of a packed batch. A is factored, so that the sums stay linear in L, see `transitions`.
 """
 
 from dataclasses import dataclass, replace
@@ -35,24 +35,24 @@ from .blocks import Blocks, blocks_to_try, run_until_consistent, same_masses
 from .transitions import TransitionParams, Transitions
 
 LARGEST_GAP = 200.0
-"""A tag's emission counts as at most so much (in nats) below the best of its token, so that no mass underflows.
+"""The largest difference (in nats) between an emission and the best one of its token, so that no mass underflows.
 
-Probabilities are exact as long as no emission that matters is further below. They are not where constraints force a tag
-that the model gives a probability below e^-200.
+A larger difference counts as this one. Probabilities are exact, unless constraints force a tag that the model gives a
+probability below e^-200.
 """
 SCALED_EVERY = 4
-"""Masses are scaled every so many steps. In between, they fit a float unless scores are extreme."""
+"""The number of steps after which masses are scaled. In between, they fit a float unless scores are extreme."""
 SMALLEST_TOTAL = 1e-40
-"""If the sum of a mass is below this or above 1 / this when it is to be scaled, or at the end, every step is scaled."""
+"""If the sum of a mass to be scaled, or the last one, is below this or above 1 / this, every step is scaled."""
 
 
 class Masses(NamedTuple):
-    """Both masses by packed row.
+    """The masses by packed row.
 
     Attributes:
-        mass (Floats): Forward and backward mass, not scaled at every row (2, P, T).
+        mass (Floats): The forward and the backward mass, not scaled at every row (2, P, T).
         total (Floats): Their sums (2, P).
-        log_scale (Floats): Log of the factor by which the forward mass changes in this step (P,).
+        log_scale (Floats): The log of the factor by which the forward mass changes in this step (P,).
     """
 
     mass: Floats
@@ -66,11 +66,11 @@ class Lattice:
 
     Attributes:
         transitions (Transitions): The transitions of the chain.
-        lengths (Ints): Tokens of each sequence (n_sequences,).
-        emissions (Floats): E (N, T); -inf where a tag is not allowed.
-        masses (Masses): Both masses by packed row.
+        lengths (Ints): The number of tokens in each sequence (n_sequences,).
+        emissions (Floats): The emissions e (N, T); -inf where a tag is not allowed.
+        masses (Masses): The masses by packed row.
         packed_rows (Ints): The packed row of each token, in both directions (2, N).
-        open_end (Bools): Whether each sequence goes on behind its last token (n_sequences,).
+        open_end (Bools): Whether each sequence continues after its last token (n_sequences,).
     """
 
     transitions: Transitions
@@ -94,7 +94,7 @@ class Lattice:
         return mass
 
     def beta_at(self, rows: Ints) -> Floats:
-        """(n, T) β of these tokens, computed from u of the tokens behind them."""
+        """(n, T) β of these tokens, computed from u of the tokens after them."""
         beta = self.transitions.step_back(self.u_at(np.minimum(rows + 1, len(self.emissions) - 1)))
         ends = np.flatnonzero(self.is_last[rows])
         is_open = self.open_end[self.sequence[rows[ends]]]
@@ -117,17 +117,17 @@ class Lattice:
         return self.beta_at(np.arange(len(self.emissions)))
 
     def log_scale_at(self, rows: Ints) -> Floats:
-        """(n,) log of the sum of the forward mass at these tokens, before scaling, if it was 1 at the token before."""
+        """(n,) The log of the forward mass of these tokens before scaling, if it was 1 at the token before."""
         return self.masses.log_scale[self.packed_rows[0, rows]]
 
     @cached_property
     def first(self) -> Ints:
-        """First rows of the sequences that are not empty."""
+        """The first rows of the sequences that are not empty."""
         return (np.cumsum(self.lengths) - self.lengths)[self.lengths > 0]
 
     @cached_property
     def last(self) -> Ints:
-        """Last rows of the sequences that are not empty."""
+        """The last rows of the sequences that are not empty."""
         return (np.cumsum(self.lengths) - 1)[self.lengths > 0]
 
     @cached_property
@@ -165,7 +165,7 @@ class Lattice:
 
     @cached_property
     def _transition_masses(self) -> tuple[Ints, Floats, Floats]:
-        """The rows that follow another of their sequence (n,), α before each (n, T) and u at each (n, T).
+        """The rows that are not the first of their sequence (n,), α before each (n, T), and u at each (n, T).
 
         u is scaled so that the probability of a transition is the product of α, its exponential score and u.
         """
@@ -229,15 +229,16 @@ def forward_backward(
     """Compute forward and backward masses of all sequences. Long sequences run in blocks, see `blocks`.
 
     Args:
-        emissions (Floats): E (N, T), in nats.
-        lengths (Ints): Tokens of each sequence (n_sequences,).
+        emissions (Floats): The emissions e (N, T), in nats.
+        lengths (Ints): The number of tokens in each sequence (n_sequences,).
         transitions (Transitions): The transitions of the chain.
         allowed (Optional[Bools]): The tags that each token may take (N, T). None: any.
-        opened (Optional[tuple[Bools, Bools]]): Which sequences are pieces of longer ones, which go on in front of the
-            first token and behind the last, two of (n_sequences,). All tags are open there. None: no sequence.
+        opened (Optional[tuple[Bools, Bools]]): Whether each sequence is a piece of a longer one that continues before
+            its first token, and whether it continues after its last token, two arrays (n_sequences,). All tags are open
+            there. None: no sequence is.
 
     Returns:
-        Lattice: The masses, and what follows from them.
+        Lattice: The masses, from which it computes marginals and expected counts.
     """
     e = np.asarray(emissions, dtype="float64")
     if allowed is not None:
@@ -248,7 +249,7 @@ def forward_backward(
 
     def run(blocks: Blocks) -> Ints:
         masses, own, inconsistent = _run_blocks(x, _with_open_ends(blocks, opened), transitions)
-        # The rows of a later attempt take the place of those before.
+        # The rows of a later attempt replace earlier ones.
         packed_rows[:, blocks.own_rows] = own + sum(len(earlier.log_scale) for earlier in found)
         found.append(masses)
         return inconsistent
@@ -260,7 +261,7 @@ def forward_backward(
 
 
 def _exponentials(e: Floats) -> Floats:
-    """(N, T) x, with no gap larger than LARGEST_GAP, and 0 for forbidden tags."""
+    """(N, T) x, with gaps of at most LARGEST_GAP, and 0 for forbidden tags."""
     x = e - row_maxima(e)[:, None] if e.size else e.copy()
     forbidden = np.isneginf(x) if np.isneginf(x.min(initial=0.0)) else None
     np.maximum(x, -LARGEST_GAP, out=x)
@@ -271,7 +272,7 @@ def _exponentials(e: Floats) -> Floats:
 
 
 def _with_open_ends(blocks: Blocks, opened: Optional[tuple[Bools, Bools]]) -> Blocks:
-    """The blocks, open also where their sequences are; see `opened` of `forward_backward`."""
+    """The blocks, also open where their sequences are open; see `opened` of `forward_backward`."""
     if opened is None:
         return blocks
     before, behind = (flags[blocks.chain] for flags in opened)
@@ -298,11 +299,11 @@ def _run_blocks(x: Floats, blocks: Blocks, transitions: Transitions) -> tuple[Ma
 
 
 class _OutOfRange(ArithmeticError):
-    """Masses came near the limits of a float between the steps at which they are scaled."""
+    """Masses that come near the limits of a float between the steps at which they are scaled."""
 
 
 def _masses(x: Floats, blocks: Blocks, packed: Packed, transitions: Transitions) -> Masses:
-    """Both masses, scaled at some steps and, where a float cannot hold what is in between, at every step."""
+    """The masses, scaled at some steps; or at every step, if a float cannot hold the masses in between."""
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             return _scaled_masses(x, blocks, packed, transitions, SCALED_EVERY)
@@ -311,7 +312,7 @@ def _masses(x: Floats, blocks: Blocks, packed: Packed, transitions: Transitions)
 
 
 def _scaled_masses(x: Floats, blocks: Blocks, packed: Packed, transitions: Transitions, every: int) -> Masses:
-    """Both masses, scaled to sum 1 every so many steps. Raises _OutOfRange if that is not often enough."""
+    """The masses, scaled to sum 1 every `every` steps. Raises _OutOfRange if that is not often enough."""
     mass = take_rows(np, x, blocks.rows[packed.source])
     tiny, ones = np.finfo(float).tiny, np.ones(mass.shape[2])
     scale, offsets, sizes = np.ones(mass.shape[1]), packed.offsets, packed.batch_sizes.tolist()
@@ -328,12 +329,12 @@ def _scaled_masses(x: Floats, blocks: Blocks, packed: Packed, transitions: Trans
         if t % every == 0:
             total = here @ ones
             _check_range(total, every)
-            # A sum is zero only where emissions of many tokens contradict what is allowed by hundreds of nats each.
+            # A sum is zero only if emissions of many tokens contradict the allowed tags by hundreds of nats each.
             np.maximum(total, tiny, out=total)
             np.divide(here, total[:, :, None], out=here)
             scale[offsets[t] : offsets[t] + b] = total[0]
     total = mass @ ones
-    # The steps behind the last scaled one count, too.
+    # The steps after the last scaled one count too.
     _check_range(total, every)
     np.maximum(total, tiny, out=total)
     log_total = np.log(total[0])
@@ -352,7 +353,7 @@ def _check_range(totals: Floats, every: int) -> None:
 def entropy(lattice: Lattice) -> Floats:
     """Compute the entropy of the sequence of tags given the text: log Z minus the expected score.
 
-    The chain is Markov, so this is the entropy of the first tag plus that of each tag given the one before.
+    The chain is Markov, so this is the entropy of the first tag plus the entropy of each tag given the one before it.
 
     Args:
         lattice (Lattice): The masses of the sequences.

@@ -1,4 +1,4 @@
-"""The last two layers of the tagger: a dense layer that can grow, and on it the head, a CRF or a log-softmax.
+"""The last two layers of the tagger: a dense layer that can grow, and the head, which is a CRF or a log-softmax.
 
 Notation as in `forward_backward`: N tokens, T tags. Both heads return the emissions (N, T) of a chain of tags. The
 transitions of the CRF are learned, those of the log-softmax are all zero.
@@ -10,11 +10,11 @@ These are saved with the model:
 scheme              name of the tag scheme
 unseen              tags that no training example has shown yet. They have probability zero, so that a label added to a
                     trained model changes nothing until it is trained
-temperature         emissions and transitions are divided by it before probabilities are computed
-label_temperatures  by label number, the divisors of the log odds of an entity's probability, applied after that; a
-                    label behind the end of the list has 1
+temperature         the divisor of emissions and transitions before probabilities are computed
+label_temperatures  by label number, the divisor of the log odds of an entity's probability after that. A label beyond
+                    the end of the list has 1
 
-These are functions, which are not saved. Code that works with either head calls them, and asks for no name:
+These are functions and are not saved. Code for both heads calls them, so that it does not depend on names:
 
 build         (scheme) -> head: a new head of the same kind
 transitions   (head, n_tags) -> Transitions
@@ -36,11 +36,11 @@ from .transitions import TransitionParams, Transitions, transition_shapes, zero_
 
 
 def dense(nO: Optional[int] = None, nI: Optional[int] = None) -> Model[Floats2d, Floats2d]:
-    """Build the layer that scores the tags. It starts at zero, so that an untrained model prefers no tag to another.
+    """Build the layer that scores the tags. It starts at zero, so that an untrained model has no preferred tag.
 
     Args:
-        nO (Optional[int]): Number of tags.
-        nI (Optional[int]): Width of the input.
+        nO (Optional[int]): The number of tags.
+        nI (Optional[int]): The width of the input.
 
     Returns:
         Model[Floats2d, Floats2d]: The layer, (N, nI) → (N, nO).
@@ -49,13 +49,13 @@ def dense(nO: Optional[int] = None, nI: Optional[int] = None) -> Model[Floats2d,
 
 
 def grown_dense(layer: Model[Floats2d, Floats2d], nO: int) -> Model[Floats2d, Floats2d]:
-    """Build a dense layer for more tags from a smaller one.
+    """Build a dense layer for more tags from a smaller layer.
 
     It is a new node, because an optimizer remembers the shapes of a node's parameters by the node's id.
 
     Args:
-        layer (Model[Floats2d, Floats2d]): The smaller layer, initialized. It stays as it is.
-        nO (int): Number of tags.
+        layer (Model[Floats2d, Floats2d]): The smaller layer, initialized. It does not change.
+        nO (int): The number of tags.
 
     Returns:
         Model[Floats2d, Floats2d]: The layer, with the weights of the smaller one and zeros for the new tags.
@@ -67,7 +67,7 @@ def grown_dense(layer: Model[Floats2d, Floats2d], nO: int) -> Model[Floats2d, Fl
 
 
 def _copy_params(layer: Model[Any, Any], larger: Model[Any, Any]) -> None:
-    """Copy the parameters, and their gradients in an update that is not finished yet, into a larger layer."""
+    """Copy the parameters into a larger layer, and their gradients if an update is not finished yet."""
     for name in layer.param_names:
         grown: Array = larger.get_param(name)
         old = tuple(slice(size) for size in layer.get_param(name).shape)
@@ -84,10 +84,10 @@ def _saved_attrs(scheme: str) -> Dict[str, Any]:
 
 
 def log_softmax(scheme: str = "bio") -> Model[Floats2d, Floats2d]:
-    """Build the head that takes every tag by itself: log p(tag) of each token.
+    """Build the head that scores each token by itself: log p(tag).
 
     Args:
-        scheme (str): Name of the tag scheme, "bio" or "biluo".
+        scheme (str): The name of the tag scheme, "bio" or "biluo".
 
     Returns:
         Model[Floats2d, Floats2d]: The head, (N, T) → (N, T), from scores to log-probabilities in nats.
@@ -101,7 +101,7 @@ def _log_softmax_forward(model: Model[Floats2d, Floats2d], X: Floats2d, is_train
     Y = X - xp.max(X, axis=1, keepdims=True) if X.size else X.copy()
     if unseen:
         Y[:, unseen] = -xp.inf
-        # The largest score may have been that of an unseen tag.
+        # The largest score may have belonged to an unseen tag.
         Y -= xp.max(Y, axis=1, keepdims=True) if X.size else 0.0
     Y -= xp.log(xp.exp(Y).sum(axis=1, keepdims=True))
 
@@ -119,10 +119,10 @@ def _no_transitions(head: Model[Any, Any], n_tags: int) -> Transitions:
 def crf(scheme: str = "bio") -> Model[Floats2d, Floats2d]:
     """Build the head of a linear-chain CRF (Lafferty et al. 2001).
 
-    It passes the emissions on as they are, and has the transitions of the chain as its parameters, all zero at first.
+    It returns the emissions as they are. Its parameters are the transitions of the chain, all zero at first.
 
     Args:
-        scheme (str): Name of the tag scheme, "bio" or "biluo".
+        scheme (str): The name of the tag scheme, "bio" or "biluo".
 
     Returns:
         Model[Floats2d, Floats2d]: The head, (N, T) → (N, T).
@@ -155,7 +155,7 @@ def _crf_init(model: Model[Floats2d, Floats2d], X: Optional[Floats2d] = None, Y:
     for name, shape in transition_shapes(scheme, n_tags, scheme.n_labels(n_tags)).items():
         model.set_param(name, model.ops.alloc(shape))
         if model.has_grad(name):
-            # It belongs to an earlier training, with other labels.
+            # The gradient is from an earlier training with other labels.
             model.set_grad(name, model.ops.alloc(shape))
 
 
@@ -184,7 +184,7 @@ def _learned_transitions(head: Model[Any, Any], n_tags: int) -> Transitions:
 
 
 HEADS: Dict[str, Callable[[str], Model[Floats2d, Floats2d]]] = {"crf": crf, "softmax": log_softmax}
-"""The heads by the names that a config has for them. Each is built from the name of a tag scheme."""
+"""The functions that build the heads, by their names in configs. The argument is the name of a tag scheme."""
 
 
 def head_scheme(head: Model[Any, Any]) -> Scheme:
@@ -204,16 +204,16 @@ def head_transitions(head: Model[Any, Any], n_tags: int) -> Transitions:
 
     Args:
         head (Model): The head, initialized.
-        n_tags (int): Number of tags.
+        n_tags (int): The number of tags.
 
     Returns:
-        Transitions: The transitions, on the CPU; all zero for a log-softmax.
+        Transitions: The transitions, on the CPU. For a log-softmax, all are zero.
     """
     return head.attrs["transitions"](head, n_tags)
 
 
 def label_numbers(labels: Sequence[str], head: Model[Any, Any]) -> Dict[str, int]:
-    """Number the labels that the head has been trained on. Annotation of the others says nothing yet.
+    """Number the labels that the head has been trained on. Annotation with other labels does not count yet.
 
     Args:
         labels (Sequence[str]): The labels of the component, in the order of their numbers.
@@ -227,26 +227,26 @@ def label_numbers(labels: Sequence[str], head: Model[Any, Any]) -> Dict[str, int
 
 
 def set_head_size(head: Model[Any, Any], n_tags: int) -> None:
-    """Set the number of tags of a head that is not initialized yet. A log-softmax needs none.
+    """Set the number of tags of a head that is not initialized. A log-softmax does not need it.
 
     Args:
         head (Model): The head.
-        n_tags (int): Number of tags.
+        n_tags (int): The number of tags.
     """
     if "nO" in head.dim_names:
         head.set_dim("nO", n_tags, force=True)
 
 
 def grown_head(head: Model[Any, Any], n_tags: int) -> Model[Any, Any]:
-    """Build a head for more tags from a smaller one.
+    """Build a head for more tags from a smaller head.
 
     Args:
-        head (Model): The smaller head, initialized. It stays as it is.
-        n_tags (int): Number of tags.
+        head (Model): The smaller head, initialized. It does not change.
+        n_tags (int): The number of tags.
 
     Returns:
         Model: The head, with the transitions of the smaller one and zeros for the new tags. It is a new node, for the
-            reason given at `grown_dense`; a head without parameters is returned itself.
+            reason given in `grown_dense`. A head without parameters is returned as it is.
     """
     if not head.param_names:
         return head
@@ -263,10 +263,10 @@ def fresh_output(model: Model[Any, Any], n_tags: int) -> Tuple[Model[Any, Any], 
 
     Args:
         model (Model): The tagger.
-        n_tags (int): Number of tags.
+        n_tags (int): The number of tags.
 
     Returns:
-        Tuple[Model, Model]: Output layer and head, not initialized.
+        Tuple[Model, Model]: The output layer and the head, not initialized.
     """
     old_output, old_head = model.get_ref("output_layer"), model.get_ref("head")
     head = old_head.attrs["build"](old_head.attrs["scheme"])
@@ -275,7 +275,7 @@ def fresh_output(model: Model[Any, Any], n_tags: int) -> Tuple[Model[Any, Any], 
 
 
 def swap_output(model: Model[Any, Any], output: Model[Any, Any], head: Model[Any, Any]) -> None:
-    """Put another output layer and head into a tagger.
+    """Replace the output layer and the head of a tagger.
 
     Args:
         model (Model): The tagger.
@@ -293,13 +293,13 @@ def swap_output(model: Model[Any, Any], output: Model[Any, Any], head: Model[Any
 
 
 def tag_layers(model: Model[Any, Any]) -> list[Model[Any, Any]]:
-    """List the layers of a tagger that are as wide as it has tags.
+    """List the layers of a tagger whose width is the number of tags.
 
     Args:
         model (Model): The tagger.
 
     Returns:
-        list[Model]: Output layer, head, and every layer that contains them, the tagger first.
+        list[Model]: The output layer, the head, and every layer that contains them. The tagger comes first.
     """
     own = {model.get_ref("output_layer").id, model.get_ref("head").id}
     return [node for node in model.walk() if any(inner.id in own for inner in node.walk())]

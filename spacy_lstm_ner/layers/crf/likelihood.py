@@ -1,7 +1,7 @@
 """The losses of the heads: cross entropy token by token, and the exact likelihood of a chain of tags.
 
 Notation as in `forward_backward`: N tokens of all sequences of the batch, T tags. Losses are sums over the batch, in
-nats. Their gradients are those for the emissions and for the transitions.
+nats. They come with their gradients for the emissions and for the transitions.
 """
 
 from typing import NamedTuple, Optional
@@ -31,13 +31,13 @@ class Gold(NamedTuple):
     not_outside: Optional[Ints] = None
 
     def negative_sequences(self, lengths: Ints) -> Bools:
-        """Find the sequences with negative annotation: forbidden spans, or tokens that are not outside.
+        """Find the sequences with negative annotation: forbidden spans, or tokens that are in some entity.
 
         Args:
-            lengths (Ints): Tokens of each sequence (n_sequences,).
+            lengths (Ints): The number of tokens in each sequence (n_sequences,).
 
         Returns:
-            Bools: Whether each sequence has any (n_sequences,).
+            Bools: Whether each sequence has negative annotation (n_sequences,).
         """
         sequence, negative = np.repeat(np.arange(len(lengths)), lengths), np.zeros(len(lengths), dtype=bool)
         if self.forbidden is not None:
@@ -53,7 +53,7 @@ class Gold(NamedTuple):
             rows (Ints): The rows of whole sequences, in order (n,).
 
         Returns:
-            Gold: The annotation, with rows numbered anew.
+            Gold: The annotation. Its rows are numbered from 0.
         """
         allowed = None if self.allowed is None else self.allowed[rows]
         forbidden, not_outside = self.forbidden, self.not_outside
@@ -71,8 +71,8 @@ class Loss(NamedTuple):
 
     Attributes:
         value (float): The loss in nats.
-        d_emissions (Floats): Its gradient for the emissions (N, T).
-        d_transitions (Optional[TransitionParams]): Its gradient for the parameters of the transitions; None if the head
+        d_emissions (Floats): The gradient of the emissions (N, T).
+        d_transitions (Optional[TransitionParams]): The gradient of the parameters of the transitions; None if the head
             has none.
     """
 
@@ -85,11 +85,11 @@ def cross_entropy(log_probs: Floats, tags: Ints, weights: Optional[Floats] = Non
     """Compute the negative log-likelihood of each annotated token. Tokens without annotation have no loss.
 
     Args:
-        log_probs (Floats): Log-probabilities of the tags (N, T), in nats.
+        log_probs (Floats): The log-probabilities of the tags (N, T), in nats.
         tags (Ints): The gold tags (N,); MISSING where there is no annotation.
-        weights (Optional[Floats]): How much an error weighs where each tag is gold (T,), see `softmax_margin`.
-            None: 1.
-        smoothing (float): Share of the gold tag's place that all tags have alike (label smoothing).
+        weights (Optional[Floats]): How much an error counts if the gold tag is each of the tags (T,), see
+            `softmax_margin`. None: 1.
+        smoothing (float): The share of the target that is spread evenly over all tags (label smoothing).
 
     Returns:
         Loss: The loss, with no gradient for transitions.
@@ -113,17 +113,17 @@ def cross_entropy(log_probs: Floats, tags: Ints, weights: Optional[Floats] = Non
 
 
 def softmax_margin(gold: Ints, weights: Floats) -> Floats:
-    """Compute what a wrong tag's score gains in training: the log of the weight of the gold tag.
+    """Compute what training adds to the score of a wrong tag: the log of the weight of the gold tag.
 
-    This is the softmax-margin of Gimpel & Smith 2010 with the cost log w of the gold tag. An error there weighs w times
-    as much, in the odds.
+    This is the softmax-margin of Gimpel & Smith 2010 with the cost log w of the gold tag. In the odds, an error then
+    counts w times as much.
 
     Args:
-        gold (Ints): Gold tags (n,).
+        gold (Ints): The gold tags (n,).
         weights (Floats): The weight of each tag (T,).
 
     Returns:
-        Floats: The gain of each tag in nats (n, T), 0 for the gold tag.
+        Floats: The number to add to the score of each tag in nats (n, T), 0 for the gold tag.
     """
     cost = np.repeat(np.log(weights[gold])[:, None], len(weights), axis=1)
     cost[np.arange(len(gold)), gold] = 0.0
@@ -131,7 +131,7 @@ def softmax_margin(gold: Ints, weights: Floats) -> Floats:
 
 
 def _smooth_tags(scores: Floats, gold: Ints, usable: Bools, smoothing: float, d: Floats) -> float:
-    """The loss that label smoothing adds: a share of the gold tag's place goes to all tags alike. Adds to d (n, T)."""
+    """The loss that label smoothing adds: a share of the target is spread evenly over all tags. Adds to d (n, T)."""
     rows, share = np.arange(len(gold)), usable / usable.sum(axis=1, keepdims=True)
     d += -smoothing * share
     d[rows, gold] += smoothing
@@ -148,21 +148,21 @@ def chain_loss(
     weights: Optional[Floats] = None,
     smoothing: float = 0.0,
 ) -> Loss:
-    """Compute log Z of all legal sequences minus log Z of those that agree with the annotation.
+    """Compute log Z of all legal sequences minus log Z of the sequences that agree with the annotation.
 
     If every token is annotated, this is the usual negative log-likelihood of a CRF (Lafferty, McCallum & Pereira 2001).
     If some are not, it sums over all tags that they may have (the partial CRF of Tsuboi et al. 2008). Sequences without
     any annotation have no loss.
 
     Args:
-        emissions (Floats): Emissions (N, T), in nats.
-        lengths (Ints): Tokens of each sequence (n_sequences,).
+        emissions (Floats): The emissions (N, T), in nats.
+        lengths (Ints): The number of tokens in each sequence (n_sequences,).
         gold (Gold): The annotation.
         transitions (Transitions): The transitions of the chain.
-        weights (Optional[Floats]): How much an error weighs where each tag is gold (T,), see `softmax_margin`.
-            None: 1.
-        smoothing (float): Share of the gold sequence's place that all legal sequences have alike, in sequences whose
-            tokens are all annotated.
+        weights (Optional[Floats]): How much an error counts if the gold tag is each of the tags (T,), see
+            `softmax_margin`. None: 1.
+        smoothing (float): The share of the target that is spread evenly over all legal sequences, if all tokens of a
+            sequence are annotated.
 
     Returns:
         Loss: The loss and its gradients.
@@ -216,7 +216,7 @@ def _agreeing_sequences(
     if gold.allowed is not None:
         allowed &= gold.allowed
     if gold.not_outside is not None:
-        # The tag of an annotated token says more.
+        # Annotated tokens have a tag, which says more.
         at = gold.not_outside[gold.tags[gold.not_outside] == MISSING]
         possible = (allowed[at, 1:] & ~np.isneginf(e[at, 1:])).any(axis=1)
         allowed[at[possible], 0] = False
@@ -228,9 +228,9 @@ def _agreeing_sequences(
 
 
 def _agreeing_tags(gold: Ints, scheme: Scheme, n_tags: int) -> Bools:
-    """(N, T) The tags that agree with annotation (N,): its own at annotated tokens, any at tokens without annotation.
+    """(N, T) The tags that agree with annotation (N,): one for an annotated token, any for a token without annotation.
 
-    An annotated entity ends where it ends: a token without annotation behind it cannot continue it.
+    A token without annotation after an annotated entity cannot continue the entity.
     """
     missing = gold == MISSING
     allowed = np.zeros((len(gold), n_tags), dtype=bool)
@@ -247,8 +247,8 @@ def _smooth_chains(
 ) -> tuple[float, Floats, TransitionParams]:
     """The score of the gold sequences minus the mean score of all legal ones, with its gradients.
 
-    The mean is over legal sequences, not over the tags of each token as in `_smooth_tags`. Some tags are illegal where
-    others are right, and a loss that counts scores which no legal sequence can have all at once has no lower bound.
+    The mean is over legal sequences, not over the tags of each token as in `_smooth_tags`. A loss with scores that no
+    legal sequence can have at once would have no lower bound.
     """
     scheme, tags = transitions.scheme, gold.tags
     no_transitions = Transitions(scheme, zero_transitions(scheme, scheme.n_labels(transitions.n_tags)))
@@ -270,15 +270,15 @@ def softmax_loss(
     weights: Optional[Floats] = None,
     smoothing: float = 0.0,
 ) -> Loss:
-    """Compute the cross entropy of each token, and the loss of the chain where the annotation is negative.
+    """Compute the cross entropy of each token, or the loss of the chain in sequences with negative annotation.
 
     A forbidden span concerns the tags of several tokens at once, so only the chain can learn from it.
 
     Args:
-        emissions (Floats): Log-probabilities of the tags (N, T), in nats.
-        lengths (Ints): Tokens of each sequence (n_sequences,).
+        emissions (Floats): The log-probabilities of the tags (N, T), in nats.
+        lengths (Ints): The number of tokens in each sequence (n_sequences,).
         gold (Gold): The annotation.
-        transitions (Transitions): Transitions that are all zero.
+        transitions (Transitions): The transitions, which are all zero.
         weights (Optional[Floats]): See `cross_entropy`. They do not apply to sequences with negative annotation.
         smoothing (float): See `cross_entropy`. It does not apply to sequences with negative annotation.
 

@@ -15,26 +15,26 @@ from .forward_backward import LARGEST_GAP, Lattice, forward_backward
 from .transitions import Transitions
 
 MARGINS = 64, 1024
-"""Margins of the blocks of a long sequence at the first and second attempt; at most a quarter of a block's rows."""
+"""The margins of the blocks of a long sequence at the first and the second attempt, at most a quarter of a block."""
 
 
 def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:
     """Compute P(span, label | text): the summed probability of all legal sequences of tags that contain the entity.
 
     This is the constrained forward-backward algorithm of Culotta & McCallum 2004: the product of the mass that arrives
-    at the first tag of the entity, the transitions and emissions inside the entity, and the mass that goes on from its
-    last tag to anything but more of the entity.
+    at the first tag of the entity, the transitions and emissions inside the entity, and the mass that leaves its last
+    tag without continuing the entity.
 
     Args:
         lattice (Lattice): The masses of the sequences.
-        spans (Spans): Rows and label numbers of n spans, which may overlap. None is empty or in two sequences.
+        spans (Spans): The rows and label numbers of n spans. They may overlap. Each is in one sequence, and not empty.
 
     Returns:
         Floats: The probabilities (n,).
     """
     if not len(spans.starts):
         return np.zeros(0)
-    # The tokens of all spans, laid end to end.
+    # The tokens of all spans, one span after the other.
     rows, sizes = ranges(spans.starts, spans.ends), spans.ends - spans.starts
     ends = np.cumsum(sizes)
     first, last, last_rows = ends - sizes, ends - 1, spans.ends - 1
@@ -54,7 +54,7 @@ def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:
 
 
 def _log_masses_inside(lattice: Lattice, rows: Ints, tags: Ints, tags_before: Ints) -> Floats:
-    """(m,) log of the factor by which an entity's share of the forward mass changes at each of its later tokens."""
+    """(m,) The log of the factor by which an entity's part of the forward mass changes at each of its later tokens."""
     transitions, scheme = lattice.transitions, lattice.transitions.scheme
     emissions = lattice.emissions[rows, tags]
     gap = np.maximum(emissions - lattice.peak[rows], -LARGEST_GAP)
@@ -68,7 +68,7 @@ def _log_masses_inside(lattice: Lattice, rows: Ints, tags: Ints, tags_before: In
 
 
 def _mass_leaving(lattice: Lattice, rows: Ints, tags: Ints) -> Floats:
-    """(n,) The part of β that ends an entity at its last row: all transitions but those that continue it."""
+    """(n,) The part of β that ends an entity at its last row: all transitions except those that continue it."""
     transitions = lattice.transitions
     following = np.minimum(rows + 1, len(lattice.emissions) - 1)
     onward = transitions.leave[tags] * (lattice.u_at(following) @ transitions.enter[1])
@@ -80,18 +80,18 @@ def probabilities(
 ) -> Floats:
     """Compute the probabilities of spans in bounded memory. Sequences without spans are skipped.
 
-    Long sequences run in blocks that are checked where they meet, see `blocks`. A sequence runs whole, in memory that
-    grows with its length, only if it does not forget its start within the widest of MARGINS.
+    Long sequences run in blocks that are compared at the rows where they meet, see `blocks`. Only if a sequence does
+    not forget its start within the widest of MARGINS, it runs as a whole, in memory that grows with its length.
 
     Args:
-        emissions (Floats): Emissions (N, T), in nats.
-        lengths (Ints): Tokens of each sequence (n_sequences,).
+        emissions (Floats): The emissions (N, T), in nats.
+        lengths (Ints): The number of tokens in each sequence (n_sequences,).
         transitions (Transitions): The transitions of the chain.
         allowed (Optional[Bools]): The tags that each token may take (N, T). None: any.
-        spans (Spans): Rows and label numbers of n spans, see `span_probabilities`.
+        spans (Spans): The rows and label numbers of n spans, see `span_probabilities`.
 
     Returns:
-        Floats: P(span, label | text) of each span (n,).
+        Floats: The probability P(span, label | text) of each span (n,).
     """
     scores = np.zeros(len(spans.starts))
     if not len(scores):
@@ -112,7 +112,7 @@ def _score_blocks(
     emissions: Floats, transitions: Transitions, allowed: Optional[Bools], spans: Spans, blocks: Blocks, scores: Floats
 ) -> Ints:
     """Write the scores of the spans in the blocks, and return the sequences whose blocks do not agree."""
-    # For each block, α at the row before its first and at its last, and u at its first and at the row behind its last.
+    # For each block, α at the row before its first and at its last, and u at its first and at the row after its last.
     before, last, first, behind = (np.zeros((len(blocks), emissions.shape[1])) for _ in range(4))
     block_of = np.searchsorted(blocks.start, spans.starts, side="right") - 1
     block_of[spans.starts >= blocks.end[block_of]] = -1
@@ -139,11 +139,11 @@ def soften(probabilities: Floats, temperatures: Floats) -> Floats:
 
     Args:
         probabilities (Floats): The probabilities (n,).
-        temperatures (Floats): A temperature for each, greater than 0 (n,). 1 changes nothing but probabilities within
-            1e-12 of 0 or 1.
+        temperatures (Floats): A temperature for each probability, greater than 0 (n,). With 1, only probabilities
+            within 1e-12 of 0 or 1 change.
 
     Returns:
-        Floats: The probabilities after that (n,).
+        Floats: The new probabilities (n,).
     """
     clipped = np.clip(probabilities, 1e-12, 1.0 - 1e-12)
     odds = np.log(clipped) - np.log1p(-clipped)

@@ -1,4 +1,4 @@
-"""The transitions from tag to tag: their scores, which are learned, and what the sums over sequences need of them.
+"""The transitions from tag to tag: their learned scores, and the exponentials of the scores for sums over sequences.
 
 Notation
 --------
@@ -7,8 +7,9 @@ L           labels
 C           roles that continue an entity: 1 in BIO (I), 2 in BILUO (I and L)
 A (T, T)    score of the transition from tag i to tag j, in nats; -inf where the scheme forbids it
 
-A is factored: O and the first tag of an entity may follow O and any entity. So a transition between entities is scored
-by a term for leaving the one and a term for entering the other, and the parameters and sums stay linear in L.
+A is factored: O and the first tag of an entity may follow O and any entity. So the score of a transition between
+entities is a term for leaving the first plus a term for entering the second. The parameters and the sums stay linear in
+L.
 """
 
 from functools import cached_property
@@ -20,18 +21,18 @@ from ...tags import Scheme
 from ...types import Bools, Floats, Ints
 
 DENSE_TAGS = 100
-"""For up to so many tags, a product with the full matrix is faster than the factored sums."""
+"""The largest number of tags for which a product with the full matrix is faster than the factored sums."""
 
 
 class TransitionParams(NamedTuple):
     """The parameters of the transitions. Counts and gradients of transitions have the same form.
 
     Attributes:
-        start (Floats): Score of each tag at the first token (T,).
-        end (Floats): Score of each tag at the last token (T,).
-        enter (Floats): Score of O or of the first tag of an entity, after O (0) and after an entity (1) (2, T).
-        leave (Floats): Added to row 1 of `enter` by the last tag of the entity (T,).
-        inside (Floats): Score of each role that continues an entity, after B (0) and I (1) of its label (C, 2, L).
+        start (Floats): The score of each tag at the first token (T,).
+        end (Floats): The score of each tag at the last token (T,).
+        enter (Floats): The score of O or of the first tag of an entity, after O (0) and after an entity (1) (2, T).
+        leave (Floats): The score that the last tag of an entity adds to row 1 of `enter` (T,).
+        inside (Floats): The score of each role that continues an entity, after B (0) and I (1) of its label (C, 2, L).
     """
 
     start: Floats
@@ -45,12 +46,12 @@ _Size = TypeVar("_Size", int, Optional[int])
 
 
 def transition_shapes(scheme: Scheme, n_tags: _Size, n_labels: _Size) -> Dict[str, Tuple[_Size, ...]]:
-    """Give the shapes of the parameters.
+    """Compute the shapes of the parameters.
 
     Args:
         scheme (Scheme): The tag scheme.
-        n_tags (Optional[int]): T, or None if it is not known.
-        n_labels (Optional[int]): L, or None if it is not known.
+        n_tags (Optional[int]): The number T of tags, or None if it is not known.
+        n_labels (Optional[int]): The number L of labels, or None if it is not known.
 
     Returns:
         Dict[str, Tuple[Optional[int], ...]]: The shape of each parameter, by its name in `TransitionParams`.
@@ -64,7 +65,7 @@ def zero_transitions(scheme: Scheme, n_labels: int) -> TransitionParams:
 
     Args:
         scheme (Scheme): The tag scheme.
-        n_labels (int): Number of labels.
+        n_labels (int): The number of labels.
 
     Returns:
         TransitionParams: The parameters.
@@ -74,15 +75,15 @@ def zero_transitions(scheme: Scheme, n_labels: int) -> TransitionParams:
 
 
 class Transitions:
-    """Transitions ready for the sums: their exponentials, 0 where the scheme forbids one.
+    """The exponentials of the scores of transitions, 0 if the scheme forbids a transition.
 
     Attributes:
         scheme (Scheme): The tag scheme.
         params (TransitionParams): The parameters in double precision, before the exponential.
-        n_tags (int): T.
-        opening (Bools): The tags that may be first in a sequence: O and the first tags of entities (T,).
-        ending (Bools): The tags that may be the last of an entity (T,).
-        start (Floats): Exponential of the parameter (T,); so are `end`, `enter`, `leave` and `inside`.
+        n_tags (int): The number T of tags.
+        opening (Bools): Whether each tag may be the first of a sequence: O and the first tags of entities (T,).
+        ending (Bools): Whether each tag may be the last of an entity (T,).
+        start (Floats): The exponential of the parameter (T,). There are also `end`, `enter`, `leave` and `inside`.
     """
 
     def __init__(self, scheme: Scheme, params: TransitionParams) -> None:
@@ -125,8 +126,8 @@ class Transitions:
         """Take one step in both directions: out[0] = state[0]·exp A and out[1] = state[1]·(exp A)ᵀ.
 
         Args:
-            state (Floats): Forward and backward states of n sequences (2, n, T).
-            out (Floats): Where the new states are written (2, n, T).
+            state (Floats): The forward and backward states of n sequences (2, n, T).
+            out (Floats): The array for the new states (2, n, T).
         """
         if self.n_tags <= DENSE_TAGS:
             np.matmul(state, self._both_matrices, out=out)
@@ -144,7 +145,7 @@ class Transitions:
         """Take one step backward: state·(exp A)ᵀ.
 
         Args:
-            state (Floats): Backward states of n sequences (n, T).
+            state (Floats): The backward states of n sequences (n, T).
 
         Returns:
             Floats: The states one token before (n, T).
@@ -156,7 +157,7 @@ class Transitions:
         return out
 
     def _step_back(self, state: Floats, out: Floats) -> None:
-        """The backward step by the factored sums, written to out (n, T)."""
+        """Take the backward step by the factored sums. out: (n, T)."""
         np.multiply((state @ self.enter[1])[:, None], self.leave, out=out)
         out[:, 0] = state @ self.enter[0]
         for c, role in enumerate(self.scheme.continuing):
@@ -169,9 +170,9 @@ def path_counts(tags: Ints, lengths: Ints, transitions: Transitions) -> Transiti
     """Count how often legal sequences of tags take each transition.
 
     Args:
-        tags (Ints): The tags of all sequences, laid end to end (N,).
-        lengths (Ints): Tokens of each sequence (n_sequences,).
-        transitions (Transitions): The transitions, for their scheme and number of tags.
+        tags (Ints): The tags of all sequences, one sequence after the other (N,).
+        lengths (Ints): The number of tokens in each sequence (n_sequences,).
+        transitions (Transitions): The transitions. Only their scheme and number of tags matter.
 
     Returns:
         TransitionParams: The counts, summed over all sequences.
@@ -197,11 +198,11 @@ def path_counts(tags: Ints, lengths: Ints, transitions: Transitions) -> Transiti
 
 
 def dot(counts: TransitionParams, params: TransitionParams) -> float:
-    """Score counts of transitions.
+    """Compute the total score of counted transitions.
 
     Args:
         counts (TransitionParams): How often each transition is taken.
-        params (TransitionParams): The score of each.
+        params (TransitionParams): The score of each transition.
 
     Returns:
         float: The total score in nats.

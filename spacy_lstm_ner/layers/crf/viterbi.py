@@ -1,14 +1,14 @@
-"""From emissions to the best legal sequences of tags, by the Viterbi algorithm (Viterbi 1967).
+"""Find the best legal sequences of tags by the Viterbi algorithm (Viterbi 1967).
 
 Notation
 --------
 N      tokens of all sequences of the batch, laid end to end
 T      tags, numbered as in `spacy_lstm_ner.tags`
 e      (N, T) emissions, in nats; -inf forbids a tag
-run    consecutive tokens of a sequence none of which is O for sure, as many as there are; it is decoded as a chain
-chain  what is decoded as one; its pieces are blocks, see `blocks`
+run    a longest sequence of consecutive tokens that are not surely O. It is decoded as a chain
+chain  tokens that are decoded together. Blocks are pieces of a chain, see `blocks`
 P      packed rows, see `packed.Packed`: the rows of all blocks, ordered by time step
-B, b   blocks that run side by side, and those of them that have a row at a step
+B, b   blocks that run side by side, and the ones that have a row at a step
 
 Every tag has two kinds of predecessors. O and the first tags of entities follow O, or the best of the tags that may end
 an entity; a continuing tag follows B or I of its own label. So a step costs O(T), not O(T²).
@@ -26,16 +26,16 @@ from .blocks import Blocks, blocks_to_try, rows_at_once, run_until_consistent, s
 from .transitions import Transitions
 
 BOUNDARY, BESIDE_O, OPEN = range(3)
-"""Kinds of ends of a chain: an end of its sequence; beside a token that is O; anywhere, with all tags open."""
+"""Kinds of ends of a chain: the end of its sequence; next to a token that is O; anywhere, with all tags open."""
 RUN_BLOCK, RUN_MARGIN = 32, 8
-"""Rows of a block of a run, about, and of its margin. Most runs are short, and a maximum forgets sooner than a sum."""
+"""About how many rows a block of a run and its margin have. Most runs are short, and a maximum soon forgets."""
 LARGEST_LEAD = 1000.0
-"""A token's O counts as at most so much (in nats) ahead of its other tags, so that sums of leads stay exact."""
+"""The largest lead (in nats) of O over the other tags of a token that counts, so that sums of leads stay exact."""
 SLACK = 1e-6
-"""A bound on the rounding error of these sums, in nats; the error is far smaller."""
+"""A bound on the rounding error of these sums, in nats. The error is far smaller."""
 
 EndKinds = tuple[Ints, Ints]
-"""The kinds of the first and the last end of each chain, two of (n_chains,); see BOUNDARY, BESIDE_O and OPEN."""
+"""The kinds of the first and the last end of each chain, two arrays (n_chains,); see BOUNDARY, BESIDE_O and OPEN."""
 
 
 class _Predecessors(NamedTuple):
@@ -84,12 +84,12 @@ def _predecessors(transitions: Transitions) -> _Predecessors:
 def decode(emissions: Floats, lengths: Ints, transitions: Transitions, allowed: Optional[Bools] = None) -> Ints:
     """Find the legal sequence of tags with the highest score, for each sequence of tokens.
 
-    Where no transition costs anything, the best tag of every token is the answer wherever that is legal. Of tags with
-    equal scores, the one with the lowest number wins.
+    If all transitions are zero, the result is the best tag of each token, except in sequences where this is not legal.
+    Of tags with equal scores, the one with the lowest number wins.
 
     Args:
-        emissions (Floats): E (N, T), in nats.
-        lengths (Ints): Tokens of each sequence (n_sequences,).
+        emissions (Floats): The emissions e (N, T), in nats.
+        lengths (Ints): The number of tokens in each sequence (n_sequences,).
         transitions (Transitions): The transitions of the chain.
         allowed (Optional[Bools]): The tags that each token may take (N, T). O must be among them everywhere, so that
             there is a legal sequence. None: any.
@@ -112,13 +112,13 @@ def decode(emissions: Floats, lengths: Ints, transitions: Transitions, allowed: 
 
 
 def _viterbi(e: Floats, lengths: Ints, transitions: Transitions) -> Ints:
-    """(N,) The best tags. Only the runs of tokens between those that are O for sure are decoded."""
+    """(N,) The best tags. Only the runs between tokens that are surely O are decoded."""
     tags = np.zeros(len(e), dtype=np.int64)
     rows = np.flatnonzero(~_surely_outside(e, lengths, transitions))
     if not len(rows):
         return tags
     ends = np.cumsum(lengths)
-    # The rows that are the first of a sequence, or behind the last of one.
+    # The rows that are the first of a sequence, or come after the last of one.
     boundary = np.zeros(len(e) + 1, dtype=bool)
     boundary[ends - lengths] = boundary[ends] = True
     starts_run = np.diff(rows, prepend=-2) > 1
@@ -137,17 +137,17 @@ def _surely_outside(e: Floats, lengths: Ints, transitions: Transitions) -> Bools
     """(N,) Whether each token is O in the best sequence, whatever the other tokens are.
 
     Take any legal sequence with an entity that covers the token, and make all tokens of the entity O: the sequence
-    stays legal. The emissions gain at least the sum, over these tokens, of the lead of O over the best other tag; the
-    transitions lose no more than a bound. So the token is O if this sum is above the bound for each span of tokens of
-    the sequence that covers it. The smallest such sum is the smallest over spans that end at the token, plus the
-    smallest over spans that begin there, minus the token's own lead, which both contain.
+    stays legal. The emissions gain at least the sum of the leads of these tokens, where a lead is that of O over the
+    best other tag. The transitions lose no more than a bound. So the token is O if this sum is greater than the bound
+    for every span that covers the token. The smallest sum is the smallest over spans that end at the token, plus the
+    smallest over spans that begin at the token, minus the token's own lead, which both contain.
     """
     t, opening, ending = transitions.params, transitions.opening, transitions.ending
     entering = np.maximum(t.start - t.start[0], (t.enter - t.enter[:, :1]).max(axis=0))[1:][opening[1:]].max()
     staying = t.inside.max(initial=-np.inf) - t.enter[0, 0]
     leaving = max((t.end[ending] - t.end[0]).max(), t.leave[ending].max() + (t.enter[1] - t.enter[0])[opening].max())
     lead = np.minimum(e[:, 0].astype("float64") - row_maxima(e[:, 1:]), LARGEST_LEAD) - staying
-    # A jump between sequences makes every span that goes on into the next one too expensive.
+    # A jump between sequences makes every span that crosses into the next one too expensive.
     jump = np.repeat(np.arange(len(lengths)) * LARGEST_LEAD, lengths)
     behind = np.cumsum(lead) + jump
     before = behind - lead
@@ -168,7 +168,7 @@ def _viterbi_chains(e: Floats, lengths: Ints, kinds: EndKinds, predecessors: _Pr
 
 def _viterbi_blocks(e: Floats, blocks: Blocks, kinds: EndKinds, predecessors: _Predecessors, tags: Ints) -> Ints:
     """Write the tags of the rows that the blocks own, and return the chains whose blocks do not agree."""
-    # Of each block: the scores at its last row and at the row before its first, and the tag at the row behind its last.
+    # For each block, the scores at its last row and at the row before its first, and the tag at the row after its last.
     last, before_first = (np.zeros((len(blocks), e.shape[1])) for _ in range(2))
     behind = np.zeros(len(blocks), dtype=np.int64)
     for numbers, batch in blocks.batches(rows_at_once(e.shape[1])):
@@ -186,7 +186,7 @@ def _viterbi_blocks(e: Floats, blocks: Blocks, kinds: EndKinds, predecessors: _P
 class _ForwardPass(NamedTuple):
     """The forward pass through blocks that run side by side.
 
-    Tags come first in these tables, because NumPy is slow at many short rows.
+    Tags are the first axis of these tables, because NumPy is slow for many short rows.
 
     totals: for each step (T + 1, b), the score of the best path to each tag. The last row is filled by the next step:
         the score of the best path to any tag that may end an entity, with the score of leaving it.
@@ -256,7 +256,7 @@ def _trace_back(forward: _ForwardPass, packed: Packed, predecessors: _Predecesso
     current = forward.last_tags[: sizes[-1]]
     for t in range(len(sizes) - 1, -1, -1):
         b = sizes[t]
-        # Blocks whose last row is at this step join.
+        # Add the blocks whose last row is at this step.
         current = np.concatenate([current, forward.last_tags[len(current) : b]])
         tags[offsets[t] : offsets[t] + b] = current
         if t:
@@ -274,17 +274,17 @@ def n_best(
 ) -> list[tuple[Ints, float]]:
     """Find the n highest-scoring legal sequences of tags of one sequence of tokens.
 
-    Every legal sequence of tags is another set of entities.
+    Different legal sequences of tags have different sets of entities.
 
     Args:
-        emissions (Floats): E (N, T) of one sequence, in nats.
+        emissions (Floats): The emissions e (N, T) of one sequence, in nats.
         transitions (Transitions): The transitions of the chain.
-        n (int): How many to find.
+        n (int): The number of sequences to find.
         allowed (Optional[Bools]): The tags that each token may take (N, T). None: any.
 
     Returns:
-        list[tuple[Ints, float]]: The tags (N,) and the score in nats of each, best first; fewer than n if there are no
-            more. The log-probability of a sequence is its score minus log Z.
+        list[tuple[Ints, float]]: The tags (N,) and the score in nats of each sequence, best first; fewer than n if
+            there are no more. The log-probability of a sequence is its score minus log Z.
     """
     e = np.asarray(emissions, dtype="float64")
     e = e if allowed is None else np.where(allowed, e, -np.inf)
@@ -312,7 +312,7 @@ def n_best(
 
 
 class _Sources(NamedTuple):
-    """Where the n best paths to each tag come from.
+    """The origins of the n best paths to each tag.
 
     tags (N, T, n): a place among the n best of the first and the n best of the second predecessor.
     ending (N, n): for the n best paths to any tag that may end an entity, a place among the n best of all such tags.
@@ -323,7 +323,7 @@ class _Sources(NamedTuple):
 
 
 def _trace_back_ranked(sources: _Sources, predecessors: _Predecessors, tag: int, rank: int) -> Ints:
-    """(N,) The tags of the path that is number `rank` of the n best to this tag."""
+    """(N,) The tags of one of the n best paths to this tag, by its rank."""
     N, T, n = sources.tags.shape
     tags = np.empty(N, dtype=np.int64)
     for t in range(N - 1, -1, -1):

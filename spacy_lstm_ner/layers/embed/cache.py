@@ -1,6 +1,6 @@
-"""A cache of arrays that depend on the word alone, from one prediction to the next.
+"""A cache for arrays that depend on the word alone. It lasts from one prediction to the next.
 
-Notation as in `lexemes`. The cached arrays are (..., n, width); the axis before the last is that of the words.
+Notation as in `lexemes`. The cached arrays are (..., n, width); the axis before the last one numbers the words.
 """
 
 import os
@@ -21,25 +21,24 @@ Compute = Callable[[Lexemes], tuple[Array, ...]]
 
 
 SAMPLE = 512
-"""How many numbers of a parameter are checked for changes, as long as the model was not trained in this process."""
+"""How many numbers of a parameter are checked for changes, if the model was not trained in this process."""
 
 WORDS_AT_ONCE = 1024
-"""The most words that are computed at once. It bounds the memory, however many words of a batch are new."""
+"""The largest number of words that are computed at once. It bounds the memory if many words of a batch are new."""
 
 
 class LexemeCache:
-    """The arrays of the words seen so far, for the present values of the parameters that they are computed from.
+    """The arrays of the words seen so far, for the current values of the parameters that they are computed from.
 
     The cache is emptied when a parameter changes: when another array takes its place, as in `use_params` and loading,
-    and when its numbers change. To notice this, each prediction sums the numbers of the parameters: all of them once
-    the model was trained in this process, a sample before. (If numbers of a parameter only change places, this is not
-    noticed.)
+    and when its numbers change. To notice this, each prediction sums the numbers of the parameters: a sample of them,
+    or all if the model was trained in this process. (It does not notice if numbers of a parameter only change places.)
 
-    Several threads can use the cache at once, with docs of several vocabs too. A copy of the cache is empty, a pickled
-    copy too. Saved models do not contain it.
+    Several threads can use the cache at once, also with docs of several vocabs. Copies and pickled copies of the cache
+    are empty. Saved models do not contain it.
 
     Args:
-        capacity (int): The most words that the cache holds. 0: none.
+        capacity (int): The largest number of words in the cache. 0: none.
 
     Attributes:
         trained (bool): Whether the model was trained in this process. The model sets it.
@@ -71,11 +70,11 @@ class LexemeCache:
         """Empty the cache if a parameter has changed.
 
         Args:
-            nodes (Iterable[Model]): The layers from whose parameters the arrays are computed.
-            vectors (Optional[Vectors]): The table of static vectors, if it has an influence too.
+            nodes (Iterable[Model]): The layers whose parameters the arrays depend on.
+            vectors (Optional[Vectors]): The table of static vectors, if the arrays depend on it.
 
         Returns:
-            int: The number of the present state of the parameters, for `look_up`.
+            int: The number of the current state of the parameters, for `look_up`.
         """
         arrays = [node.get_param(name) for node in nodes for name in node.param_names if node.has_param(name)]
         if vectors is not None:
@@ -92,14 +91,14 @@ class LexemeCache:
     def look_up(
         self, lexemes: Lexemes, compute: Compute, state_number: int
     ) -> Iterator[tuple[tuple[Array, ...], Ints]]:
-        """Find the arrays of words in the cache, and compute and add those that it does not have.
+        """Find the arrays of words in the cache. Arrays that it does not have are computed and added.
 
-        If another thread has validated another state in the meantime, all words are computed, and none are added.
+        If another thread has validated another state in the meantime, all words are computed, and none is added.
 
         Args:
             lexemes (Lexemes): The distinct words.
             compute (Compute): Computes the arrays of some words.
-            state_number (int): From `validate`.
+            state_number (int): The result of `validate`.
 
         Yields:
             tuple[tuple[Array, ...], Ints]: The cached arrays, and (n,) the row of each word in them. They are valid
@@ -163,14 +162,14 @@ def _compute_in_parts(compute: Compute, lexemes: Lexemes) -> tuple[Array, ...]:
 
 
 class _State:
-    """What a table was computed from: the parameters, sums over their numbers, and how many words have vectors."""
+    """The state that a table was computed from: parameters, the sums of their numbers, and the number of vectors."""
 
     def __init__(self, arrays: Sequence[Array], n_keys: int, whole: bool) -> None:
         self.arrays = arrays
         self.sums = (whole, n_keys, [_sum(array, whole) for array in arrays])
 
     def same_as(self, other: "_State") -> bool:
-        """Whether nothing has changed. If training has begun since, this is not known: the sample may miss a change."""
+        """Whether nothing has changed. It is False if training began in between, since the sample may miss a change."""
         if len(self.arrays) != len(other.arrays):
             return False
         if any(one is not another for one, another in zip(self.arrays, other.arrays, strict=True)):
@@ -179,7 +178,7 @@ class _State:
 
 
 def _sum(array: Array, whole: bool) -> int:
-    """The sum of an array's numbers as bits: any change counts, however small, and the order of summation does not."""
+    """The sum of an array's numbers as bits. It shows any change, however small, and does not depend on the order."""
     xp = get_array_module(array)
     # A table of vectors may be in column-major order. Reshaping it without transposing it first would copy it.
     flat = (array.T if array.flags.f_contiguous else array).reshape(-1)
@@ -190,7 +189,7 @@ def _sum(array: Array, whole: bool) -> int:
 
 
 class _Table:
-    """Arrays of words. While it has several `readers`, rows are only added, so that they can read without a lock."""
+    """Arrays of words. While there are several `readers`, rows are only added, so that reading needs no lock."""
 
     def __init__(self) -> None:
         self.numbers: dict[int, int] = {}
@@ -199,7 +198,7 @@ class _Table:
         self.readers = 0
 
     def clear(self) -> None:
-        """Forget all words. The arrays stay, and are overwritten."""
+        """Remove all words. The arrays stay and are overwritten."""
         self.numbers.clear()
         self.filled = 0
 
@@ -216,7 +215,7 @@ class _Table:
             self.arrays = tuple(self._grown(k, array, size) for k, array in enumerate(computed))
         for array, new in zip(self.arrays, computed, strict=True):
             array[..., self.filled : end, :] = new
-        # In this order: if Ctrl-C comes in between, the rows are lost, but no other words get them too.
+        # In this order, so that Ctrl-C in between only wastes these rows: other words do not get them.
         first, self.filled = self.filled, end
         self.numbers.update(zip(orths.tolist(), range(first, end), strict=True))
 

@@ -1,12 +1,12 @@
 """Vectors of words from their characters: a convolution, or an LSTM that reads each distinct word in both directions.
 
-There is no vocabulary of characters: the row of a character in the table follows from its code point. So a character
-that training never saw has a row too, and nothing needs to be built or saved.
+There is no vocabulary of characters: the row of a character in the table is computed from its code point. So a
+character that training never saw has a row too, and nothing needs to be built or saved.
 
 Notation
 --------
 n        distinct words
-n_chars  characters of all words, each word with a mark before and after it, laid end to end
+n_chars  characters of all words, one word after the other, each with a mark before and after it
 C        width of the vector of a character
 O        width of the vector of a word
 K        window: a filter of the convolution sees K characters to each side
@@ -30,23 +30,23 @@ from .lexemes import Lexemes, no_gradient
 START, END = "\x02", "\x03"
 """The marks around a word: the control characters "start of text" and "end of text"."""
 OWN_ROWS = 256
-"""The first code points (ASCII and Latin-1), each with a row of its own that no other character shares."""
+"""The number of code points with a row of their own: ASCII and Latin-1."""
 
 
 def spell(texts: Sequence[str], n_rows: int, max_chars: int) -> tuple[Ints, Ints]:
     """Turn words into rows of a table of characters.
 
-    A code point below `n_rows` is its own row. Code points from `n_rows` on share the rows from OWN_ROWS on (in tables
-    of fewer than 2 · OWN_ROWS rows, those of the second half).
+    A code point below `n_rows` is its own row. Larger code points share the rows from OWN_ROWS on. In tables of fewer
+    than 2 · OWN_ROWS rows, they share the second half.
 
     Args:
         texts (Sequence[str]): The words.
         n_rows (int): The rows of the table.
-        max_chars (int): A word with more characters is cut to its first and its last half of so many.
+        max_chars (int): The largest number of characters of a word. Longer words are cut in the middle.
 
     Returns:
-        tuple[Ints, Ints]: (n_chars,) The row of each character, and (n,) the characters of each word with its two
-            marks, so at least 2.
+        tuple[Ints, Ints]: (n_chars,) The row of each character, and (n,) the number of characters of each word, with
+            its two marks.
     """
     last = max_chars // 2
     cut = [text if len(text) <= max_chars else text[: max_chars - last] + text[-last:] for text in texts]
@@ -77,16 +77,16 @@ def _init_characters(model: Model[Lexemes, Floats2d]) -> None:
 def char_cnn(
     nO: int, *, char_width: int, rows: int, window: int, max_chars: int, dropout: float
 ) -> Model[Lexemes, Floats2d]:
-    """Vectors of words by a convolution over their characters (Ma & Hovy 2016).
+    """Compute vectors of words by a convolution over their characters (Ma & Hovy 2016).
 
-    Each of the nO filters gives its largest value over the characters of the word.
+    The output of each filter is its largest value over the characters of the word.
 
     Args:
         nO (int): The number of filters, which is the width of the output.
         char_width (int): C, the width of the vector of a character.
         rows (int): The rows of the table of characters, at least 8; see `spell`.
         window (int): K; a filter sees 2K + 1 characters.
-        max_chars (int): Longer words are cut, see `spell`; at least 2.
+        max_chars (int): The largest number of characters of a word, at least 2. Longer words are cut in the middle.
         dropout (float): The rate of dropout on the vectors of the characters. It is the attribute `dropout_rate`, which
             spaCy's trainer sets to `training.dropout`.
 
@@ -154,7 +154,7 @@ def _cnn_forward(model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: bo
 
 
 def _as_ints1d(ops: Ops, numbers: Ints) -> Array:
-    """The numbers as Thinc's kernels take them: int32, on the device."""
+    """Convert numbers to int32 on the device, as Thinc's kernels need them."""
     as_int32: Array = numbers.astype("int32")
     return ops.asarray1i(as_int32)
 
@@ -171,15 +171,15 @@ def _dropout(ops: Ops, X: Array, rate: float) -> tuple[Array, Backprop]:
 
 
 def char_lstm(nO: int, *, char_width: int, rows: int, max_chars: int, dropout: float) -> Model[Lexemes, Floats2d]:
-    """Vectors of words by a bidirectional LSTM over their characters (Lample et al. 2016).
+    """Compute vectors of words by a bidirectional LSTM over their characters (Lample et al. 2016).
 
-    The vector is the last hidden state of each direction, one after the other.
+    A vector consists of the last hidden states of both directions.
 
     Args:
         nO (int): The width of both states together, an even number.
-        char_width (int): As of `char_cnn`.
-        rows (int): As of `char_cnn`.
-        max_chars (int): As of `char_cnn`.
+        char_width (int): The width of the vector of a character.
+        rows (int): The rows of the table of characters, at least 8; see `spell`.
+        max_chars (int): The largest number of characters of a word, at least 2. Longer words are cut in the middle.
         dropout (float): The rate of locked dropout (one mask for all characters of a word, Gal & Ghahramani 2016) on
             the vectors of the characters and on the hidden states. spaCy's trainer sets it to `training.dropout`.
 

@@ -21,8 +21,8 @@ UNKNOWN_KEY = 0
 """The key of hidden features. `hash_string` gives it to the empty text only."""
 
 LONGEST_CACHED = 100
-"""Features of words up to this number of characters are cached. Tokens may have any length, so that a bound on the
-number of words alone would not bound the memory."""
+"""Features of words up to this number of characters are cached. Tokens may have any length, so a bound on the number of
+words alone would not bound the memory."""
 
 
 def text_features(text: str, names: Sequence[str]) -> list[str]:
@@ -30,22 +30,29 @@ def text_features(text: str, names: Sequence[str]) -> list[str]:
 
     Args:
         text (str): The word.
-        names (Sequence[str]): Names of features: "orth" (as written), "lower" (lower-cased), "norm" (lower-cased, each
-            digit as 0), "shape" (`Xxxxx`, `dd`; runs are cut at four), "prefixN" and "suffixN" (the first and the last
-            N characters, each digit as 0), "length" (the number of characters, at most 15).
+        names (Sequence[str]): The names of the features: "orth" (as written), "lower" (lower-cased), "norm"
+            (lower-cased, each digit as 0), "shape" (`Xxxxx`, `dd`; runs are cut at four), "prefixN" and "suffixN" (the
+            first and the last N characters, each digit as 0), "length" (the number of characters, at most 15).
 
     Returns:
         list[str]: The feature for each name.
 
     Raises:
-        ValueError: If there is no feature of a name.
+        ValueError: If a name is unknown.
     """
     zeroed = _digits_as_zero(text)
     return [feature(text, zeroed) for feature in _features(tuple(names))]
 
 
 def check_feature_names(names: Sequence[str]) -> None:
-    """Raise ValueError if there is no name, or a name that `text_features` does not know."""
+    """Check names of features.
+
+    Args:
+        names (Sequence[str]): The names.
+
+    Raises:
+        ValueError: If there is no name, or `text_features` does not know a name.
+    """
     if not names:
         raise ValueError("LexemeEmbed: attrs is empty; name at least one feature, for example 'norm'")
     _features(tuple(names))
@@ -71,7 +78,7 @@ def _feature(name: str) -> Callable[[str, str], str]:
 
 
 def normalized(text: str) -> str:
-    """The feature "norm" of a word: lower-cased, with each digit as 0."""
+    """Compute the feature "norm" of a word: lower-cased, with each digit as 0."""
     return _digits_as_zero(text).lower()
 
 
@@ -112,8 +119,8 @@ def _compute_keys(text: str, names: tuple[str, ...]) -> bytes:
     return np.array([hash_string(feature) for feature in text_features(text, names)], dtype="uint64").tobytes()
 
 
-# The keys depend on the text only, so all models can share one cache. It holds bytes, which take half the memory that
-# numbers take.
+# The keys depend on the text only, so all models can share one cache. It holds bytes, which take half the memory of
+# numbers.
 _cached_keys = lru_cache(maxsize=2**15)(_compute_keys)
 
 
@@ -123,8 +130,8 @@ def lexeme_features(names: Sequence[str], word_dropout: float, affix_dropout: fl
     Args:
         names (Sequence[str]): Names of features, see `text_features`.
         word_dropout (float): The share of the distinct words that training hides, so that the model learns to deal
-            with new words: the features that identify the word ("orth", "lower", "norm") get the key of the unknown
-            word. Affixes, shape and length stay.
+            with new words. The features that identify a hidden word ("orth", "lower", "norm") get the key of the
+            unknown word. Affixes, shape and length stay.
         affix_dropout (float): The share of the hidden words whose affixes are hidden too. Affixes of three and more
             characters often identify the word.
 

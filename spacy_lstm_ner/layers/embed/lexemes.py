@@ -6,7 +6,7 @@ model of docs from it: every token gets the vector of its word.
 Notation
 --------
 n_tokens  tokens of all docs of the batch, laid end to end
-n         distinct words among them; a word is identified by its orth, the 64-bit hash of its text
+n         distinct words of these tokens. A word is identified by its orth, the 64-bit hash of its text
 O         width of a layer's output
 """
 
@@ -37,7 +37,7 @@ class TokenHashes(NamedTuple):
     Attributes:
         vocab (Optional[Vocab]): The vocab of the docs; None if there are no docs.
         hashes (NDArray[np.uint64]): (n_tokens, 2) The orth of each token, and the hash of its lower-cased text.
-        lengths (Ints): Tokens of each sequence: of each doc, unless the docs are cut into sections.
+        lengths (Ints): The number of tokens in each sequence. A sequence is a doc, or a section of a long doc.
     """
 
     vocab: Optional[Vocab]
@@ -53,8 +53,8 @@ class Lexemes:
         vocab (Optional[Vocab]): The vocab of the docs; None if there are no docs.
         orths (NDArray[np.uint64]): (n,) Each distinct word once.
         lowers (NDArray[np.uint64]): (n,) The hash of the lower-cased text of each word.
-        rows (Ints): (n_tokens,) The word of each token, as its position in `orths`.
-        lengths (Ints): Tokens of each sequence, see `TokenHashes`.
+        rows (Ints): (n_tokens,) The number of each token's word in `orths`.
+        lengths (Ints): The number of tokens in each sequence, see `TokenHashes`.
     """
 
     vocab: Optional[Vocab]
@@ -65,16 +65,16 @@ class Lexemes:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(n, 1), for the layers of Thinc that ask for the shape of their input."""
+        """(n, 1), for layers of Thinc that need the shape of their input."""
         return len(self.orths), 1
 
     def subset(self, chosen: Ints) -> "Lexemes":
-        """The distinct words with these numbers, without any tokens."""
+        """Choose distinct words by their numbers. The result has no tokens."""
         return Lexemes(self.vocab, self.orths[chosen], self.lowers[chosen], _NO_ROWS, _NO_ROWS)
 
     @cached_property
     def texts(self) -> list[str]:
-        """The distinct words as strings. Only layers that need the characters ask for them."""
+        """The distinct words as strings. They are looked up at the first use."""
         strings: Any = self.vocab.strings if self.vocab is not None else {}
         return [strings[orth] for orth in self.orths.tolist()]
 
@@ -83,7 +83,7 @@ def read_tokens(docs: Sequence[Doc]) -> TokenHashes:
     """Read the tokens of a batch of docs.
 
     Args:
-        docs (Sequence[Doc]): Docs, or spans of docs.
+        docs (Sequence[Doc]): The docs, or spans of docs.
 
     Returns:
         TokenHashes: The tokens.
@@ -102,25 +102,42 @@ def read_tokens(docs: Sequence[Doc]) -> TokenHashes:
 
 
 def lexemes_of(tokens: TokenHashes) -> Lexemes:
-    """The distinct words of these tokens."""
+    """Find the distinct words of tokens.
+
+    Args:
+        tokens (TokenHashes): The tokens.
+
+    Returns:
+        Lexemes: The words.
+    """
     orths, first, rows = np.unique(tokens.hashes[:, 0], return_index=True, return_inverse=True)
     return Lexemes(tokens.vocab, orths, tokens.hashes[first, 1], rows.reshape(-1), tokens.lengths)
 
 
 def distinct_lexemes(docs: Sequence[Doc]) -> Lexemes:
-    """The distinct words of a batch of docs. Raises ValueError if the docs do not share one vocab."""
+    """Find the distinct words of a batch of docs.
+
+    Args:
+        docs (Sequence[Doc]): The docs.
+
+    Returns:
+        Lexemes: The words.
+
+    Raises:
+        ValueError: If the docs do not share one vocab.
+    """
     return lexemes_of(read_tokens(docs))
 
 
 def per_lexeme(layer: Model[Lexemes, Floats2d]) -> Model[List[Doc], List[Floats2d]]:
-    """Run a layer once for each distinct word of the docs, and give every token the vector of its word.
+    """Wrap a layer, so that it runs once for each distinct word of the docs. Every token gets the vector of its word.
 
     Args:
-        layer (Model[Lexemes, Floats2d]): From the distinct words of a batch to their vectors (n, O).
+        layer (Model[Lexemes, Floats2d]): Computes the vectors (n, O) of distinct words.
 
     Returns:
         Model[List[Doc], List[Floats2d]]: The vectors of the tokens, one array (tokens, O) for each doc. Its attribute
-            "lexeme_layer" is a function that gives the layer back.
+            "lexeme_layer" is a function that returns the layer.
     """
     return Model(
         "per_lexeme",
@@ -133,7 +150,7 @@ def per_lexeme(layer: Model[Lexemes, Floats2d]) -> Model[List[Doc], List[Floats2
 
 
 def lexeme_layer_of(model: Model[Any, Any]) -> Model[Lexemes, Floats2d]:
-    """The layer inside a `per_lexeme` model."""
+    """Get the layer inside a `per_lexeme` model. Callers use this function as `attrs["lexeme_layer"]`."""
     return model.layers[0]
 
 

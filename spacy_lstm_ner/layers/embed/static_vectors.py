@@ -1,6 +1,6 @@
-"""Static word vectors: rows of the pipeline's table, either as they are, mapped to another width, or fine-tuned.
+"""Static word vectors: rows of the pipeline's table, as they are, mapped to another width, or fine-tuned.
 
-Notation as in `lexemes` and `vocabulary`; M is the width of the table of the pipeline.
+Notation as in `lexemes` and `vocabulary`. M is the width of the pipeline's table.
 """
 
 from collections.abc import Mapping
@@ -23,19 +23,19 @@ from .vocabulary import PAD, UNKNOWN, n_rows, vocabulary_attrs, word_numbers
 
 
 def lexeme_vectors(nO: Optional[int] = None, *, tuned: bool = False) -> Model[Lexemes, Floats2d]:
-    """The static vector of each distinct word of a batch.
+    """Look up the static vector of each distinct word of a batch.
 
     A word is looked up as written, then lower-cased, then with its digits as 0 too. All words without a vector share
     one that is learned.
 
     Args:
         nO (Optional[int]): The width to which a learned matrix maps the vectors. None: they stay as they are.
-        tuned (bool): Learn a difference from the table for each word of the training data that has a vector, zero at
-            the start. The table itself does not change. `build_vocabulary` sets the words.
+        tuned (bool): Whether to learn a difference from the table, zero at first, for each word of the training data
+            that has a vector. The table itself does not change. `build_vocabulary` sets the words.
 
     Returns:
         Model[Lexemes, Floats2d]: The vectors (n, nO), or (n, M) if they are not mapped. Its initialization raises
-            ValueError if the pipeline has no vectors, and its forward pass if they have another width than in training.
+            ValueError if the pipeline has no vectors, and its forward pass does if their width is not that of training.
     """
     sizes: Dict[str, Any] = {"nO": nO, "nM": None}
     attrs = vocabulary_attrs(min_count=1, max_size=2**20) if tuned else {}
@@ -103,7 +103,7 @@ def _forward(model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: bool) 
 
 
 def _look_up(ops: Ops, lexemes: Lexemes, width: int) -> tuple[Array, Array]:
-    """(n, M) a copy of the vectors, and the numbers of the words that have none."""
+    """(n, M) A copy of the vectors, and the numbers of the words without a vector."""
     vocab = lexemes.vocab
     if vocab is None or not len(lexemes.orths):
         return ops.alloc2f(0, width), ops.alloc1i(0)
@@ -122,7 +122,7 @@ def vector_rows(vocab: Vocab, lexemes: Lexemes) -> Ints:
     """Find the static vectors of words.
 
     Args:
-        vocab (Vocab): The vocab with the table. Its vectors are not floret vectors, which have no rows for words.
+        vocab (Vocab): The vocab with the table. It must not have floret vectors, which have no rows for words.
         lexemes (Lexemes): The words.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Features of a token, such as its part of speech or an extension attribute, beside an embedding of its word."""
+"""Features of a token, such as its part of speech or an extension attribute, added to an embedding of its word."""
 
 from collections.abc import Sequence
 from typing import Any, List, Optional
@@ -23,16 +23,16 @@ def with_token_features(
     Args:
         embed (Model[List[Doc], List[Floats2d]]): The embedding.
         names (Sequence[str]): Attributes of spaCy's tokens ("POS", "TAG", "ENT_TYPE", "IS_TITLE", ...), and extension
-            attributes of Token ("_.name"). Texts are hashed. Numbers and booleans are taken as they are. The text
-            of any other object is its `str()`.
-        tables (Model[Ints2d, Floats2d]): From the values (tokens, number of names), uint64, to their vectors.
+            attributes of Token ("_.name"). Texts are hashed. Numbers and booleans are taken as they are. Any other
+            object is converted by `str()`.
+        tables (Model[Ints2d, Floats2d]): Computes vectors from the values (tokens, number of names), uint64.
 
     Returns:
         Model[List[Doc], List[Floats2d]]: One array (tokens, width of embed + width of tables) for each doc. Its
             forward pass raises ValueError if an extension attribute is not registered.
 
     Raises:
-        ValueError: If spaCy has no attribute of a name.
+        ValueError: If spaCy does not know a name.
     """
     for name in names:
         if not name.startswith("_.") and not ATTRIBUTES.get(name):

@@ -1,7 +1,7 @@
 """Vocabularies of words: each word that is frequent in the training data has a number, and a row of a table.
 
-Notation as in `lexemes`; V is the number of words in the vocabulary. The table E (V + 2, O) begins with two rows for no
-word of the vocabulary: padding, and unknown words.
+Notation as in `lexemes`. V is the number of words in the vocabulary. The first two rows of the table E (V + 2, O) are
+for padding and for unknown words.
 """
 
 from collections.abc import Mapping
@@ -25,15 +25,15 @@ PAD, UNKNOWN, FIRST_WORD = 0, 1, 2
 
 
 def word_table(nO: int, min_count: int, max_size: int) -> Model[List[Doc], List[Floats2d]]:
-    """The embedding of textbooks: each word of the vocabulary has a row of its own, all other words share one.
+    """Build the embedding of textbooks: each word of the vocabulary has its own row, and all other words share one.
 
-    `build_vocabulary` sets the vocabulary; the component calls it with the word counts of the training data. The row
-    of the padding is zero and never learns, since sequences are not padded here.
+    `build_vocabulary` sets the vocabulary. The component calls it with the word counts of the training data. The row of
+    the padding is zero and is never trained, since sequences are not padded here.
 
     Args:
         nO (int): The width of the vectors.
         min_count (int): How often a word must occur in the training data.
-        max_size (int): The most words in the vocabulary; the most frequent ones are kept.
+        max_size (int): The largest number of words in the vocabulary. The most frequent words are kept.
 
     Returns:
         Model[List[Doc], List[Floats2d]]: The vectors of the tokens, one array (tokens, nO) for each doc.
@@ -49,20 +49,20 @@ def word_table(nO: int, min_count: int, max_size: int) -> Model[List[Doc], List[
 
 
 def lexeme_table(nO: int, min_count: int, max_size: int, singleton_dropout: float) -> Model[Lexemes, Floats2d]:
-    """The same table for the distinct words of a batch.
+    """Build the same table for the distinct words of a batch.
 
     Args:
         nO (int): The width of the vectors.
-        min_count (int): As of `word_table`.
-        max_size (int): As of `word_table`.
+        min_count (int): How often a word must occur in the training data.
+        max_size (int): The largest number of words in the vocabulary.
         singleton_dropout (float): The probability that an update treats a word as unknown if the training data has it
-            only once. So the vector of unknown words is trained too (Lample et al. 2016).
+            only once. This trains the vector of unknown words (Lample et al. 2016).
 
     Returns:
         Model[Lexemes, Floats2d]: The vectors (n, nO) of the distinct words.
 
     Raises:
-        ValueError: If singleton_dropout is not at least 0 and less than 1.
+        ValueError: If `singleton_dropout` is not at least 0 and less than 1.
     """
     if not 0.0 <= singleton_dropout < 1.0:
         raise ValueError(
@@ -84,15 +84,15 @@ def lexeme_table(nO: int, min_count: int, max_size: int, singleton_dropout: floa
 
 
 def vocabulary_attrs(min_count: int, max_size: int) -> Dict[str, Any]:
-    """The attributes of a layer with a vocabulary, which is empty until `build_vocabulary` sets it."""
+    """Create the attributes of a layer with a vocabulary. It is empty until `build_vocabulary` sets it."""
     return {"min_count": min_count, "max_size": max_size, "vocabulary": np.zeros(0, dtype="uint64")}
 
 
 def build_vocabulary(model: Model[Any, Any], counts: Dict[int, int]) -> None:
     """Set the vocabulary of a layer: the most frequent words of the training data.
 
-    The layer's attributes `min_count` and `max_size` say which words are kept. Words with the same count are taken in
-    the order of their orths, so that the same counts always give the same vocabulary.
+    The layer's attributes `min_count` and `max_size` decide which words are kept. Words with the same count are sorted
+    by their orths, so that the same counts always give the same vocabulary.
 
     Args:
         model (Model): A layer with `vocabulary_attrs`.
@@ -107,12 +107,12 @@ def build_vocabulary(model: Model[Any, Any], counts: Dict[int, int]) -> None:
 
 
 def n_rows(attrs: Mapping[str, Any]) -> int:
-    """The number of rows of a table, for the attributes of its layer: V + 2."""
+    """Compute the number of rows of a table, V + 2, from the attributes of its layer."""
     return FIRST_WORD + len(attrs["vocabulary"])
 
 
 def word_numbers(model: Model[Any, Any], orths: NDArray[np.uint64]) -> Ints:
-    """The row of each word in the table of a layer with a vocabulary.
+    """Find the row of each word in the table of a layer with a vocabulary.
 
     Args:
         model (Model): A layer with `vocabulary_attrs`.

@@ -3,9 +3,9 @@
 Notation
 --------
 D      directions, computed together
-b      rows of the step: the windows that still run
+b      number of rows of the step, one for each window that still runs
 H      hidden width
-K      number of blocks of a cell, each H wide: its gates and its candidate
+K      number of blocks of a cell, each of width H: its gates and its candidate
 x      the input of the step; W (I, K·H) its weights and β (K·H) the bias, for each direction
 h      hidden state (b, D, H); R (K, D, H, H) the recurrent weights; U a block of R
 c      cell state (b, D, H), of the LSTM only
@@ -27,15 +27,15 @@ from ...types import Array, Floats
 
 @dataclass(slots=True)
 class Step:
-    """Views into the buffers of a run, for the rows of one step. h_before and c_before belong to the step before."""
+    """Views of the arrays of a run, for the rows of one step. h_before and c_before belong to the step before."""
 
     inputs: Array  # (K, b, D, H) x·W + β, read-only; forward only, else None
     gates: Array  # (K, b, D, H) activations; written forward, read backward
     h: Array  # (b, D, H)
     h_before: Array  # (b, D, H)
-    c: Array  # (b, D, H) what the cell keeps: the cell state, or what the cell's docstring says
+    c: Array  # (b, D, H) the array that the cell keeps: the cell state, or as its docstring says
     c_before: Array  # (b, D, H)
-    work: Array  # (K, b, D, H) scratch, forward possibly the same array as `gates`; backward it takes the gradients
+    work: Array  # (K, b, D, H) forward: scratch, possibly the same array as `gates`; backward: the gradients
     product: Array  # (K, b, D, H) scratch; backward only, else None
     spare: Array  # (b, D, H) scratch
     bias: Array  # (D, H) β_h of cells with a `recurrent_bias`, else None
@@ -45,9 +45,9 @@ class Cell:
     """A recurrent cell: its properties, its step forward and its step backward.
 
     Attributes:
-        name (str): Its name in `CELLS` and in the names of nodes.
-        blocks (Sequence[str]): The names of its blocks, in the order of the weights.
-        sigmoids (int): How many of the blocks are gates; they come first.
+        name (str): The name of the cell in `CELLS` and in the names of nodes.
+        blocks (Sequence[str]): The names of the blocks, in the order of the weights.
+        sigmoids (int): The number of gates. They are the first blocks.
         keeps (bool): Whether a run keeps a second array beside h.
         carries (bool): Whether that array is a state that the next step reads.
         overwrites_kept (bool): Whether the step backward overwrites that array.
@@ -76,15 +76,15 @@ class Cell:
         raise NotImplementedError
 
     def backward(self, s: Step, dh: Array, dc: Array, R: Array) -> None:
-        """From the gradients dh and dc of s.h and s.c, compute that of s.inputs and those of the states before.
+        """Compute the gradients of s.inputs, s.h_before and s.c_before from dh and dc, the gradients of s.h and s.c.
 
-        The gradient of s.inputs goes to s.work. dh and dc are overwritten by those of s.h_before and s.c_before.
+        The gradient of s.inputs is written to s.work. The gradients of s.h_before and s.c_before overwrite dh and dc.
         Each block of R is transposed here.
         """
         raise NotImplementedError
 
     def recurrent_gradient(self, xp: Any, d_inputs: Array, h_before: Array, kept: Array) -> Array:
-        """(D, H, K·H) The gradient of R, from d_inputs (D, N, K·H), h_before (D, N, H) and kept (D, N, H)."""
+        """(D, H, K·H) Compute the gradient of R from d_inputs (D, N, K·H), h_before (D, N, H) and kept (D, N, H)."""
         return xp.matmul(h_before.swapaxes(1, 2), d_inputs)
 
 
@@ -214,7 +214,7 @@ def _interpolate(s: Step, z: Array, n: Array) -> None:
 def _interpolate_back(s: Step, dh: Array) -> None:
     """The gradient through `_interpolate`, σ and tanh, to the first (z) and last (n) block of s.work.
 
-    dh is overwritten by z ⊙ dh.
+    z ⊙ dh overwrites dh.
     """
     z, n = s.gates[0], s.gates[-1]
     dz, dn = s.work[0], s.work[-1]
@@ -289,7 +289,7 @@ class ResetAfterGRUCell(Cell):
         n_t = tanh(x_t·W_n + β_n + r_t ⊙ (h_{t-1}·U_n + β_h))      candidate
         h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ n_t                      hidden state
 
-    It keeps h_{t-1}·U_n + β_h; the step backward overwrites it by its gradient.
+    It keeps h_{t-1}·U_n + β_h. The step backward overwrites it with its gradient.
     """
 
     name = "gru_reset_after"
@@ -348,7 +348,7 @@ class RNNCell(Cell):
 
 
 class IdentityRNNCell(Cell):
-    """The identity RNN (Le, Jaitly & Hinton 2015): a rectifier, with U started as the identity matrix.
+    """The identity RNN (Le, Jaitly & Hinton 2015): a rectifier, and a U that starts as the identity matrix.
 
     h_t = max(0, x_t·W + h_{t-1}·U + β)
     """

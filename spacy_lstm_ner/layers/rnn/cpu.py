@@ -2,10 +2,10 @@
 
 Notation as in `packed` and `cells`.
 
-chunk  about so many packed rows: whole steps whose inputs one product projects, or whose gradients one product adds to
-       the gradients of the weights
+chunk  the packed rows of some whole steps. One product projects their inputs, and one adds their gradients to those of
+       the weights
 
-Functions that take the module of the arrays, `xp`, serve `gpu` too.
+`gpu` also uses the functions that take the module of the arrays, `xp`.
 """
 
 from bisect import bisect_left, bisect_right
@@ -23,14 +23,23 @@ from .cells import Cell, Step
 
 CHUNK = 128
 BACK_CHUNK = 512
-"""Rows of a chunk, forward and backward: enough for a fast product, few enough for the caches."""
+"""About how many rows a chunk has, forward and backward: enough for a fast product, few enough for the caches."""
 
 Project = Callable[[int, int, Array], None]
-"""Writes x·W + β of the packed rows from its first to its second argument into its third, an array (D, rows, K·H)."""
+"""`project(start, end, out)` writes x·W + β of the packed rows from `start` to `end` to `out` (D, end - start, K·H)."""
 
 
 def collect(xp: Any, h: Array, packed: Packed) -> Floats2d:
-    """(N, D, H) hidden states by packed row -> (n_tokens, D·H) by token."""
+    """Order hidden states by token.
+
+    Args:
+        xp (Any): The module of the arrays, NumPy or CuPy.
+        h (Array): (N, D, H) The hidden states by packed row.
+        packed (Packed): The index arrays of the batch.
+
+    Returns:
+        Floats2d: (n_tokens, D·H) The hidden states by token.
+    """
     N, D, H = h.shape
     rows = packed.on(xp, "target").T * D + xp.arange(D)
     return take_rows(xp, h.reshape(N * D, H), rows).reshape(packed.n_tokens, D * H)
@@ -40,9 +49,12 @@ def collect(xp: Any, h: Array, packed: Packed) -> Floats2d:
 class Weights:
     """The recurrent weights of a layer, as the steps of a run use them.
 
-    R (K, D, H, H): the blocks, see `blocks_of`; forward they are multiplied by `Cell.scale`, backward they are not.
-    h0, c0 (D, H): learned initial states, or None for zeros.
-    bias (D, H): the recurrent bias, or None.
+    Attributes:
+        R (Array): (K, D, H, H) The blocks, see `blocks_of`. A forward run needs them multiplied by `Cell.scale`, a
+            backward run as they are.
+        h0 (Optional[Array]): (D, H) The learned initial hidden state; None for zeros.
+        c0 (Optional[Array]): (D, H) The learned initial cell state; None for zeros.
+        bias (Optional[Array]): (D, H) The recurrent bias; None if the cell has none.
     """
 
     R: Array
@@ -52,7 +64,15 @@ class Weights:
 
 
 def blocks_of(xp: Any, R: Array) -> Array:
-    """(D, H, K·H) -> (K, D, H, H), one contiguous matrix for each block and direction."""
+    """Split recurrent weights into blocks.
+
+    Args:
+        xp (Any): The module of the weights, NumPy or CuPy.
+        R (Array): (D, H, K·H) The weights.
+
+    Returns:
+        Array: (K, D, H, H) One contiguous matrix for each block and direction.
+    """
     D, H, width = R.shape
     return xp.ascontiguousarray(R.reshape(D, H, width // H, H).transpose(2, 0, 1, 3))
 
@@ -61,9 +81,10 @@ def blocks_of(xp: Any, R: Array) -> Array:
 class Run:
     """The states of a forward run.
 
-    h (N, D, H): the hidden states. The rest is for the backward run:
-    gates: the activations, (K, b, D, H) for each step.
-    kept (N, D, H): what the cell keeps.
+    Attributes:
+        h (Array): (N, D, H) The hidden states.
+        gates (_Blocks): The activations, (K, b, D, H) for each step. For the backward run.
+        kept (Array): (N, D, H) The array that the cell keeps. For the backward run.
     """
 
     h: Array
@@ -72,7 +93,7 @@ class Run:
 
 
 class _Blocks:
-    """Memory for the blocks of rows, of which a step has a contiguous view (K, b, D, H)."""
+    """Memory for blocks of all rows. The part of a step is a contiguous array (K, b, D, H)."""
 
     def __init__(self, memory: Array, K: int, D: int, H: int):
         self.shape = (K, D, H)
@@ -96,7 +117,7 @@ def run_forward(cell: Cell, project: Project, packed: Packed, weights: Weights, 
         project (Project): Projects the inputs of packed rows.
         packed (Packed): The index arrays of the batch.
         weights (Weights): The recurrent weights, scaled.
-        is_train (bool): Keep what `run_backward` needs.
+        is_train (bool): Whether to keep the arrays that `run_backward` needs.
 
     Returns:
         Run: The states. In prediction, only `h` is complete.
@@ -153,15 +174,20 @@ def _start_states(weights: Weights, D: int, B: int, H: int, dtype: Any) -> tuple
 
 
 class Gradients(Protocol):
-    """Gives a backward run the gradients of the layer's output, and takes those that the run computes."""
+    """Gives a backward run the gradients of the layer's output, and takes the gradients that the run computes."""
 
     def of_states(self, start: int, end: int) -> Array:
         """The gradient (end - start, D, H) of the hidden states of packed rows, from the layer above."""
 
     def add(self, start: int, end: int, d_inputs: Array, h_before: Array, kept: Array) -> None:
-        """Add the gradient (D, end - start, K·H) of x·W + β of packed rows.
+        """Add the gradients that follow from the gradient of x·W + β of packed rows.
 
-        h_before, kept (D, end - start, H): the hidden states before these rows, and what the cell kept of them.
+        Args:
+            start (int): The first packed row.
+            end (int): The row after the last.
+            d_inputs (Array): (D, end - start, K·H) The gradient of x·W + β.
+            h_before (Array): (D, end - start, H) The hidden states before these rows.
+            kept (Array): (D, end - start, H) The arrays that the cell kept for these rows.
         """
 
 
@@ -170,10 +196,10 @@ def run_backward(cell: Cell, run: Run, packed: Packed, weights: Weights, gradien
 
     Args:
         cell (Cell): The cell.
-        run (Run): The forward run, with `is_train`. It stays as it is.
+        run (Run): The forward run, with `is_train`. It does not change.
         packed (Packed): The index arrays of the batch.
         weights (Weights): The recurrent weights, not scaled.
-        gradients (Gradients): Gives the gradients of the output and takes all others, a chunk at a time.
+        gradients (Gradients): Gives the gradients of the output, and takes the others, one chunk at a time.
 
     Returns:
         tuple[Array, Array]: The gradients (D, H) of h0 and c0.
@@ -190,7 +216,7 @@ def run_backward(cell: Cell, run: Run, packed: Packed, weights: Weights, gradien
     # The gradients that a step passes to the step before. They are still zero for the windows that end in it.
     dh_carried, dc_carried = (np.zeros((B, D, H), dtype=dtype) for _ in range(2))
     dh0, dc0 = np.zeros((D, H), dtype=dtype), np.zeros((D, H), dtype=dtype)
-    # A second gradient may go back through the same run.
+    # There may be a second backward run.
     all_kept = run.kept.copy() if cell.overwrites_kept else run.kept
     b_before, start = -1, N
     for first, b, before in reversed(packed.steps):

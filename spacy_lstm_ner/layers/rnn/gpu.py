@@ -1,6 +1,6 @@
-"""The run of a cell through packed sequences on a GPU, forward and backward: a product and a kernel for each step.
+"""The run of a cell through packed sequences on a GPU, forward and backward, with one product and one kernel a step.
 
-Notation as in `packed`, `cells` and `gpu_kernels`. The functions are those of `cpu`, with the same arguments. All
+Notation as in `packed`, `cells` and `gpu_kernels`. The functions have the names and arguments of those in `cpu`. All
 windows run together, one product projects all inputs, and the loops copy nothing to or from the host.
 """
 
@@ -19,11 +19,13 @@ from .gpu_kernels import STAGES, Stage, wide_weights
 
 @dataclass
 class GpuRun:
-    """The states of a forward run.
+    """The states of a forward run. All but `h` are for the backward run, see `gpu_kernels`.
 
-    h (N, D, H): the hidden states. The rest is for the backward run, see `gpu_kernels`:
-    states, kept (N + B, D, H).
-    gates (N, D, K, H).
+    Attributes:
+        h (Array): (N, D, H) The hidden states.
+        states (Array): (N + B, D, H) The hidden states and the start states.
+        kept (Array): (N + B, D, H) The arrays that the cell keeps.
+        gates (Array): (N, D, K, H) The activations.
     """
 
     h: Array
@@ -46,7 +48,7 @@ def _sizes(weights: Weights, packed: Packed) -> _Sizes:
 
 
 def _with_start(xp: Any, n: int, sizes: _Sizes, start: Optional[Array], dtype: Any) -> Array:
-    """(n + B, D, H), with the states that windows start from in the last B rows."""
+    """(n + B, D, H) An array with the start states of the windows in the last B rows."""
     states = xp.empty((n + sizes.B, sizes.D, sizes.H), dtype=dtype)
     states[n:] = 0.0 if start is None else start
     return states

@@ -1,19 +1,19 @@
-"""The elementwise work of a step on a GPU: for each cell, a kernel for the forward and one for the backward step.
+"""The elementwise work of a step on a GPU: for each cell, one kernel for the forward and one for the backward step.
 
 Notation as in `cells` and `packed`. A forward step is a matrix product followed by a kernel; a backward step is a
-kernel followed by a matrix product. Only `gru`, whose reset gate acts on the state before a product, has two of each.
+kernel followed by a matrix product. `gru` has two of each, because its reset gate acts on the state before a product.
 
-The code of a kernel runs for each i of the b·D·H units of a step. The arrays are those of the whole run, contiguous and
-indexed by number, so that a launch needs no views:
+The code of a kernel runs for each number i of the b·D·H units of a step. It gets the contiguous arrays of the whole run
+and computes indices into them, so that a launch needs no views:
 
 inputs, d_inputs  (D, N, K·H)
-gates             (N, D, K·H); in prediction (b, D, K·H), the gates of the step alone
-h, kept           (N + B, D, H), where the last B rows are the states that the windows start from; in prediction, kept
-                  is (B, D, H), that of the step alone
+gates             (N, D, K·H); in prediction (b, D, K·H), the gates of the current step only
+h, kept           (N + B, D, H), with the start states of the windows in the last B rows; in prediction, kept is
+                  (B, D, H), for the current step only
 d_h               (N, D, H) the gradient of h from the layer above
-product           (b, D, k·H) the product before the kernel, of the k blocks of its stage; in a backward step (b, D, H)
-                  the gradient of h from the step after it or, in the second kernel of `gru`, that of kept
-carried           (b, D, H) what else a backward step passes to the step before; for the LSTM, the gradient of c
+product           (b, D, k·H) the product before the kernel, for the k blocks of its stage; in a backward step (b, D, H)
+                  the gradient of h from the next step or, in the second kernel of `gru`, the gradient of kept
+carried           (b, D, H) another gradient that a backward step passes to the step before it; for the LSTM, that of c
 work              (b, D, k·H) the left factor of the product after the kernel
 bias              (D, H)
 
@@ -33,8 +33,8 @@ template <typename V> __device__ V tanh_slope(V y) { return V(1) - y * y; }
 """
 
 
-# The indices of unit j in row and direction rd = row·D + d of the step: in `h` now and in the past step, in `inputs`
-# (x), in `product` and `work` (p), in `kept` now and in the past step, and in `gates` (g).
+# The indices of unit j in row and direction rd = row·D + d of the step: in `h` of this and of the past step, in
+# `inputs` (x), in `product` and `work` (p), in `kept` of this and of the past step, and in `gates` (g).
 FORWARD_INDICES = """
 const int j = (int) i % H, rd = (int) i / H;
 const long long now = (long long) first * D * H + i, past = (long long) before * D * H + i;
@@ -71,9 +71,9 @@ class Stage:
         step (Literal["forward", "backward"]): The step that it belongs to.
         blocks (int): The number of blocks of the cell.
         first (int): The first block of the product.
-        last (int): The end of the blocks of the product.
-        code (str): What the kernel does for each unit.
-        multiplies_kept (bool): Whether the product of a forward step is that of `kept`, not of the state before.
+        last (int): The block after the last one of the product.
+        code (str): The code of the kernel for one unit.
+        multiplies_kept (bool): Whether a forward step multiplies `kept`, and not the hidden state before.
     """
 
     name: str
@@ -256,10 +256,18 @@ STAGES: dict[str, tuple[tuple[Stage, ...], tuple[Stage, ...]]] = {
 
 
 def wide_weights(xp: Any, R: Array, stage: Stage) -> Array:
-    """(D·H, D·k·H) The recurrent weights of a stage, from R (K, D, H, H), for one product of both directions.
+    """Join the recurrent weights of a stage into one matrix, for one product of both directions.
 
     The blocks between different directions are zero. That doubles the operations of a step, but saves a second product
     and the copies that CuPy would make to separate the rows of the directions.
+
+    Args:
+        xp (Any): The module of the weights, NumPy or CuPy.
+        R (Array): (K, D, H, H) The blocks of the recurrent weights.
+        stage (Stage): The stage.
+
+    Returns:
+        Array: (D·H, D·k·H) The matrix.
     """
     _, D, H, _ = R.shape
     wide = xp.zeros((D, H, D, stage.width, H), dtype=R.dtype)

@@ -7,21 +7,21 @@ import numpy as np
 
 @dataclass(frozen=True)
 class RecurrentOptions:
-    """The settings of a stack of recurrent layers, the same for every cell. They are checked when they are made.
+    """The settings of a stack of recurrent layers with any cell. They are checked when they are created.
 
     Attributes:
         name (str): The registered name of the layer, such as "LSTM" or "LSTMEncoder", for errors.
-        bidirectional (bool): Read each sequence in both directions.
-        depth (int): Number of layers on top of each other.
-        dropout (float): Rate of the locked dropout on each layer's input and on the output, from 0 to below 1.
-        recurrent_dropout (float): Rate of the dropout on the recurrent weights, from 0 to below 1.
-        residual (bool): Add a layer's input to its output where their widths agree.
-        learn_initial_state (bool): Learn the states that sequences start from, instead of zeros.
-        window (int): Cut longer sequences into windows of this many tokens (0: never).
-        context (int): Tokens in front of each window that the recurrence runs through first.
+        bidirectional (bool): Whether to read each sequence in both directions.
+        depth (int): The number of layers on top of each other.
+        dropout (float): The rate of locked dropout on each layer's input and on the output, from 0 to below 1.
+        recurrent_dropout (float): The rate of dropout on the recurrent weights, from 0 to below 1.
+        residual (bool): Whether to add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): Whether to learn the states that sequences start from, instead of zeros.
+        window (int): The number of tokens in a window. Longer sequences are cut into windows. 0: never.
+        context (int): The number of tokens before each window that the recurrence runs through first.
 
     Raises:
-        ValueError: If a setting is out of its range.
+        ValueError: If a setting is out of range.
     """
 
     name: str
@@ -54,18 +54,18 @@ class RecurrentOptions:
 
 
 def hidden_width(name: str, width: int, n_directions: int) -> int:
-    """The width of one direction.
+    """Compute the width of one direction.
 
     Args:
         name (str): The name of the layer, for errors.
-        width (int): The output width, all directions together.
+        width (int): The width of the output, all directions together.
         n_directions (int): 1 or 2.
 
     Returns:
-        int: Width / n_directions.
+        int: The width divided by the number of directions.
 
     Raises:
-        ValueError: If the width is not a whole number, too small, or odd for two directions.
+        ValueError: If the width is not a whole number, is too small, or is odd for two directions.
     """
     _check_whole(name, width=width)
     if width < n_directions or width % n_directions:

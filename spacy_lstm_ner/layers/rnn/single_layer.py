@@ -1,6 +1,6 @@
-"""One layer of one cell on packed sequences: its parameters, the products around the run, and its gradients.
+"""A single recurrent layer on packed sequences: its parameters, the products around the run, and its gradients.
 
-Notation as in `packed` and `cells`; I is the input width.
+Notation as in `packed` and `cells`. I is the width of the input.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,10 +20,10 @@ from .options import RecurrentOptions
 
 
 class Distinct(NamedTuple):
-    """The inputs of a prediction where tokens share inputs, so that each distinct input is projected once.
+    """The inputs of a prediction in which tokens share inputs. Each distinct input is projected only once.
 
     Attributes:
-        rows (Array): (n_tokens,) The distinct input of each token.
+        rows (Array): (n_tokens,) The number of the distinct input of each token.
         projected (Array): (D, n, K·H) The projections of the inputs, from `project_inputs`.
         inputs (Array): (n, I) The inputs if a residual connection adds them, else None.
     """
@@ -37,7 +37,7 @@ class Sequences(NamedTuple):
     """The input of a single layer.
 
     Attributes:
-        data (Union[Floats2d, Distinct]): (n_tokens, I) One row for each token, or distinct inputs (prediction only).
+        data (Union[Floats2d, Distinct]): (n_tokens, I) One row for each token; or, in predictions, distinct inputs.
         packed (Packed): The index arrays of the batch.
     """
 
@@ -52,7 +52,7 @@ class Sequences(NamedTuple):
 def single_layer(
     cell: str, hidden: Optional[int], nI: Optional[int], options: RecurrentOptions
 ) -> Model[Sequences, Floats2d]:
-    """One layer of one cell.
+    """Build a single recurrent layer.
 
     Its parameters are W (D, I, K·H), b (D, K·H) and R (D, H, K·H); h0 (D, H) if the initial state is learned, and c0
     (D, H) if the cell has a cell state; b_h (D, H) if the cell has a recurrent bias.
@@ -64,7 +64,7 @@ def single_layer(
         options (RecurrentOptions): The settings of the stack.
 
     Returns:
-        Model[Sequences, Floats2d]: A layer whose output has the shape (n_tokens, D·H).
+        Model[Sequences, Floats2d]: The layer. Its output has the shape (n_tokens, D·H).
     """
     param_shapes = partial(_param_shapes, cell, options.n_directions, options.learn_initial_state)
     dims = {"nO": hidden, "nI": nI}
@@ -81,7 +81,7 @@ def single_layer(
 def _param_shapes(
     cell: str, n_directions: int, learn_initial_state: bool, sizes: Mapping[str, Any]
 ) -> Dict[str, Tuple[Optional[int], ...]]:
-    """The `ParamShapes` of a layer, once the first three arguments are bound."""
+    """The `ParamShapes` of a layer, if the first three arguments are bound."""
     D, H, width, own = n_directions, sizes["nO"], None, CELLS[cell]
     if H is not None:
         width = len(own.blocks) * H
@@ -111,7 +111,7 @@ def _layer_init(model: Model[Sequences, Floats2d], X: Any = None, Y: Any = None)
 
 
 def _by_block(ops: Ops, shape: Tuple[int, int, int], H: int, init: Callable[[Tuple[int, int]], Array]) -> Array:
-    """(D, rows, K·H) Each block of each direction is initialized alone."""
+    """(D, rows, K·H) Initialize each block of each direction separately."""
     D, n_rows, width = shape
     blocks = [[init((n_rows, H)) for _ in range(width // H)] for _ in range(D)]
     return ops.xp.stack([ops.xp.concatenate(own, axis=1) for own in blocks])
@@ -120,7 +120,7 @@ def _by_block(ops: Ops, shape: Tuple[int, int, int], H: int, init: Callable[[Tup
 def _recurrent_init(ops: Ops, cell: Cell, H: int) -> Floats2d:
     if cell.recurrent_init == "identity":
         return ops.xp.eye(H, dtype="float32")
-    # Orthogonal matrices keep the length of the vectors that they multiply (Saxe et al. 2014).
+    # An orthogonal matrix keeps the length of a vector (Saxe et al. 2014).
     q, r = np.linalg.qr(np.random.normal(size=(H, H)))
     return ops.xp.asarray((q * np.sign(np.diag(r))).astype("float32"))
 
@@ -150,7 +150,7 @@ def project_inputs(model: Model[Sequences, Floats2d], X: Floats2d) -> Array:
         X (Floats2d): (n, I) The inputs.
 
     Returns:
-        Array: (D, n, K·H) x·W + β, with `Cell.scale`.
+        Array: (D, n, K·H) The projections x·W + β, multiplied by `Cell.scale`.
     """
     xp = model.ops.xp
     return xp.matmul(_append_ones(xp, X), _input_weights(model, _scale(model)))
@@ -218,14 +218,22 @@ class LayerGradients:
     """Sums the gradients of a layer's weights and inputs over the chunks of a backward run, as `cpu.Gradients`.
 
     Attributes:
-        d_W_and_b (Array): (D, I+1, K·H) Of W, with that of β as its last row.
-        dR (Array): (D, H, K·H).
-        d_bias (Array): (D, H) Of the recurrent bias; zeros without one.
-        dX (Array): (n_tokens, I).
+        d_W_and_b (Array): (D, I+1, K·H) The gradient of W, with the gradient of β as its last row.
+        dR (Array): (D, H, K·H) The gradient of R.
+        d_bias (Array): (D, H) The gradient of the recurrent bias; zeros if there is none.
+        dX (Array): (n_tokens, I) The gradient of the input.
     """
 
     def __init__(self, X_rows: Array, dY: Array, W: Array, packed: Packed, cell: Cell):
-        """X_rows (D, N, I+1): the inputs by packed row. dY (n_tokens, D·H). W (D, I, K·H)."""
+        """Start with gradients of zero.
+
+        Args:
+            X_rows (Array): (D, N, I+1) The inputs by packed row, with a column of ones.
+            dY (Array): (n_tokens, D·H) The gradient of the output.
+            W (Array): (D, I, K·H) The weights of the inputs.
+            packed (Packed): The index arrays of the batch.
+            cell (Cell): The cell.
+        """
         xp = self.xp = get_array_module(dY)
         D, n_inputs, width = W.shape
         H = dY.shape[1] // D
@@ -238,14 +246,14 @@ class LayerGradients:
         self.dX = xp.zeros((packed.n_tokens, n_inputs), dtype=dY.dtype)
 
     def of_states(self, start: int, end: int) -> Array:
-        """See `cpu.Gradients`. Context rows have no gradient."""
+        """See `cpu.Gradients`. The gradient of context rows is zero."""
         xp, D = self.xp, self.packed.n_directions
         dh = take_rows(xp, self.dY, self.packed.on(xp, "source")[:, start:end].T * D + xp.arange(D))
         context_rows = self.packed.on(xp, "context_rows")
         if context_rows is not None and xp is np:
             dh[context_rows[:, start:end].T] = 0.0
         elif context_rows is not None:
-            # To index with a mask, CuPy would ask the device for the number of rows and wait.
+            # With a mask as index, CuPy would wait for the device to count the rows.
             xp.copyto(dh, 0.0, where=context_rows[:, start:end].T[:, :, None])
         return dh
 

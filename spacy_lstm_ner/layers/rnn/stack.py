@@ -1,6 +1,6 @@
 """Recurrent layers for Thinc: any cell, one or two directions, any depth, on sequences of unequal length.
 
-Notation as in `packed` and `cells`; I is the input width of a layer, O = D·H its output width.
+Notation as in `packed` and `cells`. I is the width of the input of a layer, O = D·H the width of its output.
 """
 
 from typing import Any, List, Optional, Tuple
@@ -17,12 +17,12 @@ from ..packed import Packed, pack
 from .options import RecurrentOptions, hidden_width
 from .single_layer import Distinct, Sequences, project_inputs, single_layer
 
-# The most windows of a group on a CPU. With 96, the arrays of a step fit the caches and, at widths of up to 100,
-# OpenBLAS has a product for small matrices. Narrower layers take more, up to the second number.
+# The largest number of windows in a group on a CPU. With 96, the arrays of a step fit the caches and, at widths of up
+# to 100, OpenBLAS has a product for small matrices. Narrower layers take more, up to the second number.
 GROUP, LARGEST_GROUP = 96, 144
 
 AnySequences = Any
-"""List[Floats2d], Ragged or Padded; a layer gives back the form that it takes."""
+"""List[Floats2d], Ragged or Padded. The output of a layer has the same form as its input."""
 
 
 def LSTM(
@@ -38,33 +38,35 @@ def LSTM(
     window: int = 0,
     context: int = 0,
 ) -> Model[AnySequences, AnySequences]:
-    """Long short-term memory layers as a Thinc layer.
+    """Build long short-term memory layers.
 
     The cell is that of Hochreiter & Schmidhuber (1997), Long Short-Term Memory, with the forget gate of Gers,
     Schmidhuber & Cummins (2000), Learning to Forget. Recurrent weights start orthogonal (Saxe et al. 2014), and the
     bias of the forget gate starts at 1 (Jozefowicz et al. 2015).
 
     Args:
-        nO (Optional[int]): Output width, both directions together. By default, inferred at initialization.
-        nI (Optional[int]): Input width. By default, inferred at initialization.
-        bi (bool): Read each sequence in both directions.
-        depth (int): Number of layers on top of each other.
-        dropout (float): Rate of the locked dropout, with one mask for all tokens of a sequence (Gal & Ghahramani 2016),
+        nO (Optional[int]): The width of the output, both directions together. By default, inferred at initialization.
+        nI (Optional[int]): The width of the input. By default, inferred at initialization.
+        bi (bool): Whether to read each sequence in both directions.
+        depth (int): The number of layers on top of each other.
+        dropout (float): The rate of locked dropout, with one mask for all tokens of a sequence (Gal & Ghahramani 2016),
             on each layer's input and on the output. It is the attribute `dropout_rate`, which spaCy's trainer sets to
             `training.dropout`.
-        recurrent_dropout (float): Rate of the dropout on the recurrent weights, with one mask for a batch (Merity et
+        recurrent_dropout (float): The rate of dropout on the recurrent weights, with one mask for a batch (Merity et
             al. 2017).
-        residual (bool): Add a layer's input to its output where their widths agree.
-        learn_initial_state (bool): Learn the states that sequences start from, instead of zeros.
-        window (int): Cut longer sequences into windows of this many tokens and run them side by side (0: never).
-        context (int): Tokens in front of each window, in reading direction, that the recurrence runs through first.
+        residual (bool): Whether to add a layer's input to its output where their widths agree.
+        learn_initial_state (bool): Whether to learn the states that sequences start from, instead of zeros.
+        window (int): The number of tokens in a window. Longer sequences are cut into windows that run side by side.
+            0: never.
+        context (int): The number of tokens before each window, in reading direction, that the recurrence runs through
+            first.
 
     Returns:
         Model[AnySequences, AnySequences]: A layer from sequences (length, nI) to sequences (length, nO), as
             List[Floats2d], Ragged or Padded.
 
     Raises:
-        ValueError: If a setting is out of its range.
+        ValueError: If a setting is out of range.
     """
     options = RecurrentOptions(
         "LSTM",
@@ -95,31 +97,32 @@ def GRU(
     window: int = 0,
     context: int = 0,
 ) -> Model[AnySequences, AnySequences]:
-    """Gated recurrent units as a Thinc layer.
+    """Build layers of gated recurrent units.
 
     The cell is that of Cho et al. (2014), Learning Phrase Representations using RNN Encoder–Decoder for Statistical
     Machine Translation, or one of two variants of it.
 
     Args:
-        nO (Optional[int]): Output width, both directions together. By default, inferred at initialization.
-        nI (Optional[int]): Input width. By default, inferred at initialization.
-        simple (bool): Leave out the reset gate.
-        reset_after (bool): Apply the reset gate after the product with the state, as cuDNN and PyTorch do.
-        bi (bool): Read each sequence in both directions. This and the arguments below are those of `LSTM`.
-        depth (int): Number of layers.
-        dropout (float): Rate of the locked dropout.
-        recurrent_dropout (float): Rate of the dropout on the recurrent weights.
-        residual (bool): Add a layer's input to its output.
-        learn_initial_state (bool): Learn the start states.
-        window (int): Tokens of a window (0: no windows).
-        context (int): Tokens in front of each window.
+        nO (Optional[int]): The width of the output, both directions together. By default, inferred at initialization.
+        nI (Optional[int]): The width of the input. By default, inferred at initialization.
+        simple (bool): Whether to leave out the reset gate.
+        reset_after (bool): Whether to apply the reset gate after the product with the state, as cuDNN and PyTorch
+            do.
+        bi (bool): Whether to read each sequence in both directions. This and the arguments below are those of `LSTM`.
+        depth (int): The number of layers.
+        dropout (float): The rate of locked dropout.
+        recurrent_dropout (float): The rate of dropout on the recurrent weights.
+        residual (bool): Whether to add a layer's input to its output.
+        learn_initial_state (bool): Whether to learn the start states.
+        window (int): The number of tokens in a window. 0: no windows.
+        context (int): The number of tokens before each window.
 
     Returns:
         Model[AnySequences, AnySequences]: A layer from sequences (length, nI) to sequences (length, nO), as
             List[Floats2d], Ragged or Padded.
 
     Raises:
-        ValueError: If a setting is out of its range, or both `simple` and `reset_after` are set.
+        ValueError: If a setting is out of range, or both `simple` and `reset_after` are set.
     """
     options = RecurrentOptions(
         "GRU",
@@ -149,31 +152,31 @@ def RNN(
     window: int = 0,
     context: int = 0,
 ) -> Model[AnySequences, AnySequences]:
-    """Plain recurrent layers as a Thinc layer.
+    """Build plain recurrent layers.
 
     The cell is that of Elman (1990), Finding Structure in Time, or the identity RNN of Le, Jaitly & Hinton (2015), A
     Simple Way to Initialize Recurrent Networks of Rectified Linear Units.
 
     Args:
-        nO (Optional[int]): Output width, both directions together. By default, inferred at initialization.
-        nI (Optional[int]): Input width. By default, inferred at initialization.
+        nO (Optional[int]): The width of the output, both directions together. By default, inferred at initialization.
+        nI (Optional[int]): The width of the input. By default, inferred at initialization.
         identity (bool): The identity RNN, with a rectifier in place of tanh and recurrent weights that start as the
             identity matrix.
-        bi (bool): Read each sequence in both directions. This and the arguments below are those of `LSTM`.
-        depth (int): Number of layers.
-        dropout (float): Rate of the locked dropout.
-        recurrent_dropout (float): Rate of the dropout on the recurrent weights.
-        residual (bool): Add a layer's input to its output.
-        learn_initial_state (bool): Learn the start states.
-        window (int): Tokens of a window (0: no windows).
-        context (int): Tokens in front of each window.
+        bi (bool): Whether to read each sequence in both directions. This and the arguments below are those of `LSTM`.
+        depth (int): The number of layers.
+        dropout (float): The rate of locked dropout.
+        recurrent_dropout (float): The rate of dropout on the recurrent weights.
+        residual (bool): Whether to add a layer's input to its output.
+        learn_initial_state (bool): Whether to learn the start states.
+        window (int): The number of tokens in a window. 0: no windows.
+        context (int): The number of tokens before each window.
 
     Returns:
         Model[AnySequences, AnySequences]: A layer from sequences (length, nI) to sequences (length, nO), as
             List[Floats2d], Ragged or Padded.
 
     Raises:
-        ValueError: If a setting is out of its range.
+        ValueError: If a setting is out of range.
     """
     options = RecurrentOptions(
         "RNN",
@@ -190,22 +193,41 @@ def RNN(
 
 
 def gru_cell(name: str, simple: bool, reset_after: bool) -> str:
-    """The key in `CELLS` of a GRU; `name` is that of the layer, for the error."""
+    """Choose the cell of a GRU.
+
+    Args:
+        name (str): The name of the layer, for the error.
+        simple (bool): Whether to leave out the reset gate.
+        reset_after (bool): Whether to apply the reset gate after the product with the state.
+
+    Returns:
+        str: A key of `CELLS`.
+
+    Raises:
+        ValueError: If both are set.
+    """
     if simple and reset_after:
         raise ValueError(f"{name}: simple and reset_after exclude each other; the simplified GRU has no reset gate")
     return "gru_simple" if simple else "gru_reset_after" if reset_after else "gru"
 
 
 def rnn_cell(identity: bool) -> str:
-    """The key in `CELLS` of a plain recurrent network."""
+    """Choose the cell of a plain recurrent network.
+
+    Args:
+        identity (bool): Whether to use the identity RNN.
+
+    Returns:
+        str: A key of `CELLS`.
+    """
     return "rnn_identity" if identity else "rnn"
 
 
 def with_sequences(stack: Model[Ragged, Ragged]) -> Model[AnySequences, AnySequences]:
-    """Let a stack of recurrent layers take and give sequences of every form.
+    """Wrap a stack of recurrent layers, so that it takes sequences in every form.
 
     Args:
-        stack (Model[Ragged, Ragged]): The layers, from `recurrent`.
+        stack (Model[Ragged, Ragged]): The stack, from `recurrent`.
 
     Returns:
         Model[AnySequences, AnySequences]: A layer whose `attrs["stack"]` is a function from the layer to the stack.
@@ -221,7 +243,7 @@ def with_sequences(stack: Model[Ragged, Ragged]) -> Model[AnySequences, AnySeque
 
 
 def inner_stack(model: Model[AnySequences, AnySequences]) -> Model[Ragged, Ragged]:
-    """The stack inside a layer from `with_sequences`. Callers get this function as `attrs["stack"]`."""
+    """Get the stack inside a layer from `with_sequences`. Callers use this function as `attrs["stack"]`."""
     return model.layers[0]
 
 
@@ -233,7 +255,7 @@ def _sequences_init(model: Model[Any, Any], X: Any = None, Y: Any = None) -> Non
 def _sequences_forward(model: Model[Any, Any], X: Any, is_train: bool) -> Tuple[Any, Backprop]:
     if not isinstance(X, list):
         return forward_any_sequences(model, X, is_train)
-    # Not for lists: a Ragged without tokens does not know its width.
+    # Lists are not converted to Ragged, since a Ragged without tokens has no width.
     ops, stack = model.ops, inner_stack(model)
     lengths = np.array([len(x) for x in X], dtype=np.int64)
     n_tokens = int(lengths.sum())
@@ -250,19 +272,19 @@ def _sequences_forward(model: Model[Any, Any], X: Any, is_train: bool) -> Tuple[
 
 
 def recurrent(cell: str, nO: Optional[int], nI: Optional[int], options: RecurrentOptions) -> Model[Ragged, Ragged]:
-    """A stack of recurrent layers on Ragged data.
+    """Build a stack of recurrent layers for Ragged data.
 
     Args:
         cell (str): A key of `CELLS`.
-        nO (Optional[int]): Output width, all directions together; None until initialization.
-        nI (Optional[int]): Input width; None until initialization.
+        nO (Optional[int]): The width of the output, all directions together; None until initialization.
+        nI (Optional[int]): The width of the input; None until initialization.
         options (RecurrentOptions): The settings.
 
     Returns:
-        Model[Ragged, Ragged]: The stack; `encode` and `encode_distinct` run it on plain arrays.
+        Model[Ragged, Ragged]: The stack. `encode` and `encode_distinct` run it on plain arrays.
 
     Raises:
-        ValueError: If `nO` is no width for the number of directions.
+        ValueError: If `nO` does not fit the number of directions.
     """
     hidden = None if nO is None else hidden_width(options.name, nO, options.n_directions)
     return Model(
@@ -312,16 +334,16 @@ def encode(model: Model[Ragged, Ragged], X: Floats2d, lengths: Array, is_train: 
 
     Args:
         model (Model[Ragged, Ragged]): The stack, from `recurrent`.
-        X (Floats2d): (n_tokens, I) One row for each token.
-        lengths (Array): (n_sequences,) Tokens of each sequence, on any device.
-        is_train (bool): Apply dropout, and keep what the gradient needs.
+        X (Floats2d): (n_tokens, I) The input, one row for each token.
+        lengths (Array): (n_sequences,) The number of tokens in each sequence, on any device.
+        is_train (bool): Whether to apply dropout, and to keep the arrays that the gradient needs.
 
     Returns:
         Tuple[Floats2d, Backprop]: The output (n_tokens, O), and the callback from its gradient to that of X.
 
     Raises:
         ValueError: If X does not have the shape that the lengths and the model require; in the callback, if the
-            gradient does not have the shape of the output, or the model was run without `is_train`.
+            gradient does not have the shape of the output, or the model ran without `is_train`.
     """
     lengths = model.ops.to_numpy(lengths)
     _check_shape(model.name, "input", X, (_n_tokens(model.name, lengths), model.get_dim("nI")))
@@ -338,15 +360,15 @@ def encode(model: Model[Ragged, Ragged], X: Floats2d, lengths: Array, is_train: 
 
 
 def project_distinct(model: Model[Ragged, Ragged], X: Floats2d) -> Tuple[Array, ...]:
-    """What `encode_distinct` needs of distinct inputs. It depends on each input alone, so it can be cached.
+    """Compute what `encode_distinct` needs for distinct inputs. It depends on each input alone, so it can be cached.
 
     Args:
         model (Model[Ragged, Ragged]): The stack, from `recurrent`.
         X (Floats2d): (n, I) Distinct inputs.
 
     Returns:
-        Tuple[Array, ...]: The input projections (D, n, K·H) of the first layer and, if a residual connection leads
-            around it, X.
+        Tuple[Array, ...]: The input projections (D, n, K·H) of the first layer and, if this layer has a residual
+            connection, X.
     """
     first = model.layers[0]
     projected = project_inputs(first, X)
@@ -354,13 +376,13 @@ def project_distinct(model: Model[Ragged, Ragged], X: Floats2d) -> Tuple[Array, 
 
 
 def encode_distinct(model: Model[Ragged, Ragged], projected: Tuple[Array, ...], rows: Ints, lengths: Ints) -> Floats2d:
-    """Predict like `encode`, where tokens share inputs.
+    """Predict like `encode`, if tokens share inputs.
 
     Args:
         model (Model[Ragged, Ragged]): The stack, from `recurrent`.
         projected (Tuple[Array, ...]): The distinct inputs, from `project_distinct`.
-        rows (Ints): (n_tokens,) The distinct input of each token.
-        lengths (Ints): (n_sequences,) Tokens of each sequence.
+        rows (Ints): (n_tokens,) The number of the distinct input of each token.
+        lengths (Ints): (n_sequences,) The number of tokens in each sequence.
 
     Returns:
         Floats2d: (n_tokens, O) The output.
@@ -396,7 +418,7 @@ def _run_layers(model: Model[Ragged, Ragged], inputs: Sequences, is_train: bool)
 
 
 def _is_residual(model: Model[Ragged, Ragged], layer: Model[Sequences, Floats2d]) -> bool:
-    """Whether a residual connection leads around a layer: if its input is as wide as its output."""
+    """Whether a layer has a residual connection. It needs an input as wide as its output."""
     return model.attrs["residual"] and layer.get_dim("nI") == model.get_dim("nO")
 
 
