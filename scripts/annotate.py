@@ -1,4 +1,4 @@
-"""Print the entities that a packaged pipeline finds in a sentence.
+"""Print the entities that a packaged pipeline finds in a sentence, with their probabilities.
 
 Usage: python scripts/annotate.py PACKAGE SENTENCE
 
@@ -27,11 +27,13 @@ def pipeline_folder(package: Path) -> Path:
 
 
 def main() -> None:
+    """Load the pipeline, and annotate the sentence."""
     folder, sentence = sys.argv[1:]
     doc = spacy.load(pipeline_folder(Path(folder)))(sentence)
     print(doc.text)
     for ent in doc.ents:
-        print(f"  {ent.text:20} {ent.label_}")
+        score = f"{ent._.score:.2f}" if ent.has_extension("score") and ent._.score is not None else ""
+        print(f"  {ent.text:20} {ent.label_:5} {score}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,26 @@ from ..layers.crf.head import head_scheme, label_numbers
 from ..tags import Scheme
 from .settings import Settings
 
+_PARTS = ("tok2vec", "output_layer", "head")
+
+
+def require_tagger(name: str, model: Any) -> None:
+    """Check that a component's model is a tagger.
+
+    Args:
+        name (str): The component's name.
+        model (Any): The model.
+
+    Raises:
+        ValueError: If it is a model for another component, such as the parser model of spaCy's `ner`.
+    """
+    if not isinstance(model, Model) or not all(part in model.ref_names for part in _PARTS):
+        found = model.name if isinstance(model, Model) else type(model).__name__
+        raise ValueError(
+            f"'{name}': its model is {found!r}, but lstm_ner needs a tagger. Set @architectures in "
+            f"[components.{name}.model] to spacy-lstm-ner.LSTMTagger.v1, or remove the block to use the default model"
+        )
+
 
 @dataclass(frozen=True)
 class BoundTagger:

@@ -125,6 +125,13 @@ def calibrate(tagger: BoundTagger, examples: Sequence[Example]) -> Tuple[Reliabi
             f"{sum(len(example.reference.ents) for example in examples)} entities in {len(examples)} docs"
         )
     before = score(tagger, examples)
+    if len(before.right) < LEAST_ENTITIES or before.right.all():
+        right = "all of them right" if before.right.all() else f"{int(before.right.sum())} of them right"
+        warnings.warn(
+            f"'{tagger.name}': calibrate has {len(before.right)} predicted entities, {right}. That is too little to "
+            f"learn how often the model is wrong: use held-out data with {LEAST_ENTITIES} entities and more",
+            stacklevel=2,
+        )
     after = []
     for fitted_to, scored in (halves[::-1], halves):
         fit(tagger, fitted_to)

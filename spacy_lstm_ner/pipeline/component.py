@@ -23,7 +23,7 @@ from ..layers.crf.likelihood import Loss
 from ..layers.embed.vocabulary import build_vocabulary
 from . import serialization
 from .annotate import write_predictions
-from .bound_tagger import BoundTagger
+from .bound_tagger import BoundTagger, require_tagger
 from .checks import TrainingChecks, survey
 from .labels import allow_labels, warn_of_added_labels
 from .listeners import check_listeners, docs_without_vectors, explain_missing_input, listeners
@@ -32,7 +32,7 @@ from .predict import Analysis, Prediction, Uncertainty, best_analyses, find_enti
 from .rehearsal import disable_dropout, in_gold_entities, is_trained, make_teacher, rehearsal_loss
 from .scorer import require_picklable, score_entities
 from .scores import register_score_attribute
-from .settings import Settings, check_settings, default_settings, takes_settings, warn_of_unknown_labels
+from .settings import check_settings, default_settings, takes_settings, warn_of_unknown_labels
 
 DEFAULT_MODEL_CONFIG = """
 [model]
@@ -138,6 +138,7 @@ class LSTMEntityRecognizer(TrainablePipe):
         self.model = model
         self.name = name
         self.scorer = scorer
+        require_tagger(name, model)
         checked = check_settings(name, settings)
         self.cfg: Dict[str, Any] = {"labels": [], **checked.as_dict()}
         self._checks = TrainingChecks()
@@ -164,7 +165,7 @@ class LSTMEntityRecognizer(TrainablePipe):
     @property
     def tagger(self) -> BoundTagger:
         """The model with the current labels and settings."""
-        return BoundTagger(self.name, self.model, self.labels, Settings.of(self.cfg))
+        return BoundTagger(self.name, self.model, self.labels, check_settings(self.name, self.cfg))
 
     def add_label(self, label: str) -> int:
         """Add an entity label. A label that is added to a trained model is not predicted until it is trained.

@@ -12,7 +12,7 @@ from support.small import TRAIN, entities, examples_for, learned, trained
 from typer.testing import CliRunner
 
 from spacy_lstm_ner.cli import app
-from spacy_lstm_ner.pipeline.calibration import fit, reliability, score
+from spacy_lstm_ner.pipeline.calibration import calibrate, fit, reliability, score
 
 
 def test_reliability_by_hand():
@@ -179,3 +179,12 @@ def test_spacy_finds_a_threshold(model):
     result = CliRunner().invoke(spacy_app, ["find-threshold", *args])
     assert result.exit_code == 0, result.output
     assert "Best threshold" in result.output
+
+
+@pytest.mark.parametrize(
+    "copies, expected", [(1, r"6 predicted entities, all of them right"), (20, "all of them right")]
+)
+def test_data_that_shows_no_mistakes_is_too_little(copies, expected):
+    nlp = learned("crf")
+    with pytest.warns(UserWarning, match=f"'lstm_ner': calibrate has .*{expected}"):
+        calibrate(nlp.get_pipe("lstm_ner").tagger, copies * examples_for(nlp))
