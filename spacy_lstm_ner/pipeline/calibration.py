@@ -126,9 +126,9 @@ def calibrate(tagger: BoundTagger, examples: Sequence[Example]) -> Tuple[Reliabi
         )
     before = score(tagger, examples)
     if len(before.right) < LEAST_ENTITIES or before.right.all():
-        right = "all of them right" if before.right.all() else f"{int(before.right.sum())} of them right"
+        how_many = "all" if before.right.all() else str(int(before.right.sum()))
         warnings.warn(
-            f"'{tagger.name}': calibrate has {len(before.right)} predicted entities, {right}. That is too little to "
+            f"'{tagger.name}': calibrate has {len(before.right)} predicted entities, {how_many} of them right. That is too little to "
             f"learn how often the model is wrong: use held-out data with {LEAST_ENTITIES} entities and more",
             stacklevel=2,
         )
