@@ -128,8 +128,9 @@ def calibrate(tagger: BoundTagger, examples: Sequence[Example]) -> Tuple[Reliabi
     if len(before.right) < LEAST_ENTITIES or before.right.all():
         how_many = "all" if before.right.all() else str(int(before.right.sum()))
         warnings.warn(
-            f"'{tagger.name}': calibrate has {len(before.right)} predicted entities, {how_many} of them right. That is too little to "
-            f"learn how often the model is wrong: use held-out data with {LEAST_ENTITIES} entities and more",
+            f"'{tagger.name}': calibrate has {len(before.right)} predicted entities, {how_many} of them right. That is "
+            f"too little to learn how often the model is wrong: use held-out data with {LEAST_ENTITIES} entities and "
+            "more",
             stacklevel=2,
         )
     after = []

@@ -32,7 +32,7 @@ from .predict import Analysis, Prediction, Uncertainty, best_analyses, find_enti
 from .rehearsal import disable_dropout, in_gold_entities, is_trained, make_teacher, rehearsal_loss
 from .scorer import require_picklable, score_entities
 from .scores import register_score_attribute
-from .settings import check_settings, default_settings, takes_settings, warn_of_unknown_labels
+from .settings import Settings, check_settings, default_settings, takes_settings, warn_of_unknown_labels
 
 DEFAULT_MODEL_CONFIG = """
 [model]
@@ -165,7 +165,7 @@ class LSTMEntityRecognizer(TrainablePipe):
     @property
     def tagger(self) -> BoundTagger:
         """The model with the current labels and settings."""
-        return BoundTagger(self.name, self.model, self.labels, check_settings(self.name, self.cfg))
+        return BoundTagger(self.name, self.model, self.labels, Settings.of(self.cfg))
 
     def add_label(self, label: str) -> int:
         """Add an entity label. A label that is added to a trained model is not predicted until it is trained.

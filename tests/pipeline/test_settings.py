@@ -10,7 +10,6 @@ from typing import Dict, List, Optional
 import pytest
 import spacy
 from spacy.language import Language
-from support.small import learned
 
 from spacy_lstm_ner.pipeline.component import LSTMEntityRecognizer, make_lstm_ner
 from spacy_lstm_ner.pipeline.settings import (
@@ -92,13 +91,6 @@ def test_an_unknown_setting_is_an_error():
 
 def test_the_page_has_the_settings_of_the_code(root):
     subprocess.run([sys.executable, "scripts/write_settings_table.py", "--check"], cwd=root, check=True)
-
-
-def test_a_setting_that_is_misspelled_in_cfg_is_named():
-    nlp = learned("crf")
-    nlp.get_pipe("lstm_ner").cfg["treshold"] = 0.1
-    with pytest.raises(ValueError, match="'lstm_ner': unknown settings treshold; there are threshold"):
-        nlp("I like London.")
 
 
 def test_a_model_for_another_component_is_an_error():
