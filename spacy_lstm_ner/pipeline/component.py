@@ -1,5 +1,6 @@
 """The trainable pipeline component behind the factory "lstm_ner"."""
 
+from copy import deepcopy
 from multiprocessing.context import get_spawning_popen
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union, cast
@@ -136,8 +137,8 @@ class LSTMEntityRecognizer(TrainablePipe):
         self.model = model
         self.name = name
         self.scorer = scorer
-        checked = check_settings(name, settings)
-        self.cfg: Dict[str, Any] = {"labels": [], **checked.as_dict()}
+        self.cfg: Dict[str, Any] = {"labels": [], **default_settings(), **deepcopy(settings)}
+        checked = check_settings(name, self.cfg)
         self._checks = TrainingChecks()
         self._set_fresh(True)
         if checked.writes_spans and checked.score_attr and checked.spans_key:
