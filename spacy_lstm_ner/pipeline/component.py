@@ -600,27 +600,28 @@ class LSTMEntityRecognizer(TrainablePipe):
         return self
 
 
-def find_component(nlp: Language, name: Optional[str] = None) -> LSTMEntityRecognizer:
-    """Find a component of this kind in a pipeline.
+def find_component(pipes: Sequence[Tuple[str, Any]], name: Optional[str] = None) -> LSTMEntityRecognizer:
+    """Find a component of this kind.
 
     Args:
-        nlp (Language): the pipeline.
-        name (Optional[str]): the component's name in it; None: the first one of this kind.
+        pipes (Sequence[Tuple[str, Any]]): names and components: `nlp.pipeline` for those that run, `nlp.components` for
+            the disabled ones too.
+        name (Optional[str]): the component's name in the pipeline; None: the first one of this kind.
 
     Returns:
-        LSTMEntityRecognizer: the component, which may be disabled.
+        LSTMEntityRecognizer: the component.
 
     Raises:
-        ValueError: if the pipeline has no such component.
+        ValueError: if there is no such component.
     """
-    ours = {pipe: proc for pipe, proc in nlp.components if isinstance(proc, LSTMEntityRecognizer)}
+    ours = {pipe: proc for pipe, proc in pipes if isinstance(proc, LSTMEntityRecognizer)}
     if name is None and ours:
         return next(iter(ours.values()))
     if name not in ours:
         wanted = "lstm_ner component" if name is None else f"lstm_ner component {name!r}"
         raise ValueError(
-            f"no {wanted} in the pipeline, which has {', '.join(nlp.component_names) or 'no components'}. Those made "
-            f"by lstm_ner: {', '.join(ours) or 'none'}"
+            f"no {wanted} in the pipeline, which has {', '.join(pipe for pipe, _ in pipes) or 'no components'}. Those "
+            f"made by lstm_ner: {', '.join(ours) or 'none'}"
         )
     return ours[name]
 
