@@ -36,7 +36,7 @@ def calibrate_cli(
     """
     with exit_on_error(f"Cannot calibrate {model} on {data_path}"):
         nlp = load_model(model)
-        component = find_component(nlp, pipe)
+        component = find_component(nlp.pipeline, pipe)
         before, after = _calibrate(nlp, component, data_path)
         if output is None:
             component.to_disk(model / pipe, exclude=["vocab"])

@@ -1,4 +1,4 @@
-"""Parameters at initialization: the shapes that a layer declares, and gradients that an earlier training left."""
+"""Parameters at initialization: the shapes that a layer declares, and parameters that depend on the training data."""
 
 from typing import Any, Dict, Tuple
 
@@ -24,7 +24,9 @@ def declared_shapes(model: Model[Any, Any]) -> Dict[str, Tuple[int, ...]]:
 
 
 def init_param(model: Model[Any, Any], name: str, value: Array) -> None:
-    """Set the first value of a parameter. If the parameter has a gradient from an earlier training, it becomes zero.
+    """Give a parameter whose shape depends on the training data its first value.
+
+    A gradient of an earlier training may have another shape, so it is reset.
 
     Args:
         model (Model): The layer.

@@ -21,7 +21,10 @@ def create_settings_callback(component: str, settings: Dict[str, Any]) -> Callab
     """
 
     def change(nlp: Language) -> Language:
-        pipe = find_component(nlp, component)
+        try:
+            pipe = find_component(nlp.components, component)
+        except ValueError as error:
+            raise ValueError(f"ComponentSettings: {error}") from None
         check_settings(component, {**pipe.cfg, **settings})
         pipe.cfg.update(settings)
         return nlp

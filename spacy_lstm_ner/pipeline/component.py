@@ -1,5 +1,6 @@
 """The trainable pipeline component that the factory "lstm_ner" creates."""
 
+from copy import deepcopy
 from multiprocessing.context import get_spawning_popen
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union, cast
@@ -139,8 +140,8 @@ class LSTMEntityRecognizer(TrainablePipe):
         self.name = name
         self.scorer = scorer
         require_tagger(name, model)
-        checked = check_settings(name, settings)
-        self.cfg: Dict[str, Any] = {"labels": [], **checked.as_dict()}
+        self.cfg: Dict[str, Any] = {"labels": [], **default_settings(), **deepcopy(settings)}
+        checked = check_settings(name, self.cfg)
         self._checks = TrainingChecks()
         self._set_fresh(True)
         if checked.writes_spans and checked.score_attr and checked.spans_key:
@@ -614,14 +615,14 @@ def find_component(nlp: Language, name: Optional[str] = None) -> LSTMEntityRecog
     Raises:
         ValueError: If the pipeline has no such component.
     """
-    ours = {pipe: proc for pipe, proc in nlp.components if isinstance(proc, LSTMEntityRecognizer)}
+    ours = {pipe: proc for pipe, proc in pipes if isinstance(proc, LSTMEntityRecognizer)}
     if name is None and ours:
         return next(iter(ours.values()))
     if name not in ours:
         wanted = "lstm_ner component" if name is None else f"lstm_ner component {name!r}"
         raise ValueError(
-            f"no {wanted} in the pipeline, which has {', '.join(nlp.component_names) or 'no components'}. Those made "
-            f"by lstm_ner: {', '.join(ours) or 'none'}"
+            f"no {wanted} in the pipeline, which has {', '.join(pipe for pipe, _ in pipes) or 'no components'}. Those "
+            f"made by lstm_ner: {', '.join(ours) or 'none'}"
         )
     return ours[name]
 

@@ -45,9 +45,6 @@ class Settings:
             (no entity), or as `"missing"` (no annotation).
         rehearse_weight (float): The weight of rehearsal in `update`. It is added to the loss for each nat of divergence
             from the teacher, a copy of the model from before this training.
-
-    Raises:
-        ValueError: If a setting is out of range.
     """
 
     threshold: float = 0.0
@@ -63,7 +60,13 @@ class Settings:
     other_labels: str = "add"
     rehearse_weight: float = 0.0
 
-    def __post_init__(self) -> None:
+    @classmethod
+    def of(cls, cfg: Mapping[str, Any]) -> "Settings":
+        """The settings in a component's `cfg`, which has its labels too. They are not checked."""
+        return cls(**{setting.name: cfg[setting.name] for setting in fields(cls) if setting.name in cfg})
+
+    def check(self) -> None:
+        """Raise ValueError if a setting is out of range. The message does not name the component."""
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
@@ -83,15 +86,6 @@ class Settings:
         if not 0.0 <= self.rehearse_weight < float("inf"):
             raise ValueError(f"rehearse_weight is {self.rehearse_weight}, but must be at least 0 (0: off)")
 
-    @classmethod
-    def of(cls, cfg: Mapping[str, Any]) -> "Settings":
-        """Take the settings from a component's `cfg`, which also has its labels."""
-        return cls(**{name: value for name, value in cfg.items() if name != "labels"})
-
-    def as_dict(self) -> Dict[str, Any]:
-        """Convert the settings to the form of a component's `cfg`. Dicts are copied."""
-        return asdict(self)
-
     @property
     def writes_spans(self) -> bool:
         """Whether entities are written to `doc.spans`, with their scores."""
@@ -107,7 +101,7 @@ class Settings:
 
 def default_settings() -> Dict[str, Any]:
     """All settings with their defaults."""
-    return Settings().as_dict()
+    return asdict(Settings())
 
 
 def check_settings(name: str, cfg: Mapping[str, Any]) -> Settings:
@@ -127,10 +121,12 @@ def check_settings(name: str, cfg: Mapping[str, Any]) -> Settings:
     unknown = sorted(set(cfg) - {*known, "labels"})
     if unknown:
         raise ValueError(f"'{name}': unknown settings {', '.join(unknown)}; there are {', '.join(known)}")
+    settings = Settings.of(cfg)
     try:
-        return Settings.of(cfg)
+        settings.check()
     except ValueError as error:
         raise ValueError(f"'{name}': {error}") from None
+    return settings
 
 
 def read_settings(cfg: Any) -> Dict[str, Any]:

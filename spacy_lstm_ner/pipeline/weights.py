@@ -26,6 +26,11 @@ Message = Dict[str, List[Any]]
 LONGEST_LIST = 2**16
 """msgpack allocates lists of the length that a file claims before it reads them, so that length is limited."""
 
+_OF_THE_ARCHITECTURE = ("n_directions", "column", "pad")
+"""Attributes that follow from the architecture. Other numbers, such as rates and window sizes, may differ from the
+config, and the file decides."""
+_LARGEST = 2**32
+"""Whole numbers of a file are smaller, so that they fit the integers of NumPy and of hash functions."""
 
 _LISTS = ("nodes", "attrs", "params", "shims")
 _SHAPES_OF_THINC: Dict[str, Dict[str, Tuple[str, ...]]] = {
@@ -181,7 +186,9 @@ def _check_dims(node: Model[Any, Any], dims: Any, place: str, n_tags: Union[int,
 def _check_refs(node: Model[Any, Any], refs: Any, place: str, place_of: Dict[int, int]) -> None:
     own = {name: place_of.get(node.get_ref(name).id) if node.has_ref(name) else None for name in node.ref_names}
     # A copied layer that replaces a listener has fewer references.
-    same = isinstance(refs, dict) and all(name in own and own[name] == number for name, number in refs.items())
+    same = isinstance(refs, dict) and all(
+        name in own and own[name] == number and type(own[name]) is type(number) for name, number in refs.items()
+    )
     _require(same, place, f"references {own}", refs)
 
 
@@ -202,17 +209,22 @@ def _check_attrs(node: Model[Any, Any], packed: Dict[Any, Any], place: str) -> D
         if deserialize_attr.dispatch(type(own)) is not deserialize_attr.dispatch(object):
             # Its own package reads it, when the model takes it.
             continue
-        found[name] = unpack(value)
+        unpacked = unpack(value)
         if name in node.attrs:
-            _check_attr(own, found[name], where)
+            _check_attr(name, own, unpacked, where)
+            found[name] = unpacked
     return found
 
 
-def _check_attr(own: Any, value: Any, where: str) -> None:
-    if isinstance(own, bool) or isinstance(value, bool):
+def _check_attr(name: str, own: Any, value: Any, where: str) -> None:
+    is_text = isinstance(own, str) or (isinstance(own, list) and own and all(isinstance(item, str) for item in own))
+    if is_text or name in _OF_THE_ARCHITECTURE:
+        _require(type(value) is type(own) and value == own, where, repr(own), value)
+    elif isinstance(own, bool) or isinstance(value, bool):
         _require(type(value) is type(own), where, f"{own!r} or another truth value", value)
-    elif isinstance(own, str) or (isinstance(own, list) and own and all(isinstance(item, str) for item in own)):
-        _require(value == own, where, repr(own), value)
+    elif isinstance(own, int) and "dropout" not in name:
+        same = isinstance(value, int) and (value == own or min(0, own) <= value < _LARGEST)
+        _require(same, where, f"a whole number such as {own}", value)
     elif isinstance(own, (int, float)):
         # A rate may be 0 here and 0.3 there.
         same = isinstance(value, (int, float)) and min(0, own) <= value < float("inf")

@@ -83,7 +83,7 @@ def sources_from_config(path: Path, overrides: dict[str, Any], component: Option
     config = nlp.config.interpolate()
     training = registry.resolve(config["training"], schema=ConfigSchemaTraining)
     train, dev = resolve_dot_names(config, [training["train_corpus"], training["dev_corpus"]])
-    pipe = find_component(nlp, component)
+    pipe = find_component(nlp.pipeline, component)
     name = pipe.name
     labels = _initialize_settings(config, name).get("labels")
     return DataSources(

@@ -68,3 +68,15 @@ def test_a_gradient_of_an_earlier_training_is_reset():
     model.set_grad("E", np.ones_like(model.get_param("E")))
     init_param(model, "E", np.ones((9, 3), dtype="f"))
     assert model.get_param("E").shape == model.get_grad("E").shape == (9, 3) and not model.get_grad("E").any()
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_only_parameters_of_the_vocabulary_lose_their_gradient(kind):
+    """Every other parameter keeps its shape, and what an update without an optimizer has gathered."""
+    model = initialized(kind)
+    for name in model.param_names:
+        model.set_grad(name, np.ones_like(model.get_param(name)))
+    model.initialize()
+    kept = {name for name in model.param_names if model.get_grad(name).any()}
+    of_vocabulary = {"word_table": {"E"}, "lexeme_table": {"E"}}.get(kind, {"D"})
+    assert kept == set(model.param_names) - of_vocabulary

@@ -156,6 +156,10 @@ def test_errors_of_the_commands(model):
     assert "Those made by lstm_ner: lstm_ner" in output(
         "calibrate", str(model / "model"), str(model / "dev.spacy"), "--pipe", "other"
     )
+    spacy.load(model / "model", disable=["lstm_ner"]).to_disk(model / "disabled")
+    for command, given in ("calibrate", "dev.spacy"), ("uncertainty", "in.txt"):
+        shown = output(command, str(model / "disabled"), str(model / given), *["out"] * (command == "uncertainty"))
+        assert "no lstm_ner component 'lstm_ner' in the pipeline" in shown
     (model / "bad.jsonl").write_text('{"text": "fine"}\n{"no": 1}\n')
     texts, target = str(model / "bad.jsonl"), str(model / "out.jsonl")
     assert "bad.jsonl:2: expected an object" in output("uncertainty", str(model / "model"), texts, target)

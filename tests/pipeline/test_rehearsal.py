@@ -301,5 +301,5 @@ def test_a_config_turns_rehearsal_on_for_a_component_with_a_source(tmp_path):
         sourced(tmp_path, rehearse_weight=-1)
     with pytest.raises(ValueError, match="unknown settings rehearsal"):
         sourced(tmp_path, rehearsal=1.0)
-    with pytest.raises(ValueError, match="no lstm_ner component 'ner' in the pipeline, which has lstm_ner"):
+    with pytest.raises(ValueError, match="ComponentSettings: no lstm_ner component 'ner' in the pipeline, which has"):
         sourced(tmp_path, component="ner")

@@ -302,6 +302,20 @@ def test_attributes_of_another_minor_version():
     assert features.attrs["word_dropout"] == 0.3 and "invented_later" not in features.attrs
 
 
+def test_an_unknown_attribute_does_not_change_shapes():
+    """A layer with a vocabulary has a parameter more. Whether there is one is not up to the file."""
+    component = make(["A"], initialized=False, **{"tok2vec.embed.include_static_vectors": True})
+    found = parts(component)
+    message = srsly.msgpack_loads(found["model"])
+    k = layer(message, "lexeme_vectors")
+    message["nodes"][k]["dims"]["nM"] = 3
+    message["params"][k] = {"unknown": np.zeros(8, dtype="f"), "W": np.zeros((8, 3), dtype="f")}
+    message["attrs"][k]["vocabulary"] = srsly.msgpack_dumps(7)
+    component.from_bytes(packed({**found, "model": srsly.msgpack_dumps(message)}))
+    (vectors,) = (node for node in component.model.walk() if node.name == "lexeme_vectors")
+    assert vectors.get_param("W").shape == (8, 3) and "vocabulary" not in vectors.attrs
+
+
 def test_a_size_that_a_file_does_not_know_is_not_known():
     """Found by fuzzing: Thinc takes sizes from a file, but not that there is none."""
     found = parts(SOURCE)
@@ -376,10 +390,16 @@ def layer(message, name):
         ("attrs", "lexeme_features", "names", srsly.msgpack_dumps(["norm"]), "names"),
         ("attrs", "lexeme_features", "word_dropout", b"\xc1", "msgpack"),
         ("attrs", "lexeme_table", "vocabulary", srsly.msgpack_dumps(np.zeros(2)), "uint64"),
+        ("attrs", "recurrent(lstm)", "n_directions", srsly.msgpack_dumps(1), "'n_directions': expected 2, found 1"),
+        ("attrs", "recurrent(lstm)", "window", srsly.msgpack_dumps(1.5), "'window': expected a whole number"),
+        ("attrs", "recurrent(lstm)", "context", srsly.msgpack_dumps(2**64 - 1), "'context': expected a whole number"),
+        ("attrs", "hashembed", "seed", srsly.msgpack_dumps(2**32), "'seed': expected a whole number"),
+        ("attrs", "with_array(linear>>crf)", "pad", srsly.msgpack_dumps(2**40), "'pad': expected 0"),
         ("nodes", "linear", "dims", {"nO": 5, "nI": "8"}, "nI"),
         ("nodes", "linear", "dims", {"nO": 5}, "sizes"),
         ("nodes", "linear", "name", 7, "linear"),
         ("nodes", "linear", "refs", {"x": 0}, "references"),
+        ("nodes", "tagger", "refs", {"tok2vec": 1.0}, "references"),
         ("shims", "linear", None, [b"x"], "framework"),
     ],
 )

@@ -7,9 +7,11 @@ import sys
 from dataclasses import fields
 from typing import Dict, List, Optional
 
+import numpy as np
 import pytest
 import spacy
 from spacy.language import Language
+from support.small import entities, learned
 
 from spacy_lstm_ner.pipeline.component import LSTMEntityRecognizer, make_lstm_ner
 from spacy_lstm_ner.pipeline.settings import (
@@ -87,6 +89,28 @@ def test_types_of_settings(kind, right, wrong):
 def test_an_unknown_setting_is_an_error():
     with pytest.raises(ValueError, match=r"'ner': unknown settings thresold; there are threshold, label_thresholds"):
         check_settings("ner", {"thresold": 0.5})
+
+
+def test_the_constructor_takes_labels_too():
+    nlp = spacy.blank("en")
+    model = nlp.add_pipe("lstm_ner").model
+    given = ["PER"]
+    component = LSTMEntityRecognizer(nlp.vocab, model, labels=given, threshold=0.5)
+    assert component.cfg == {"labels": ["PER"], **default_settings(), "threshold": 0.5}
+    given.append("ORG")
+    assert component.labels == ("PER",)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("threshold", np.float32(0.01)), ("threshold", 2.0), ("note", "mine"), ("label_thresholds", {"x": 5})],
+)
+def test_a_changed_cfg_is_taken_as_it_is(name, value):
+    """As in spaCy's own components. Only the settings of a new or a loaded component are checked."""
+    nlp = learned()
+    nlp.get_pipe("lstm_ner").cfg[name] = value
+    found = entities(nlp("I like London and Berlin."))
+    assert found == ([] if value == 2.0 else [(7, 13, "LOC"), (18, 24, "LOC")])
 
 
 def test_the_page_has_the_settings_of_the_code(root):

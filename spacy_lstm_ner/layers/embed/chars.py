@@ -23,7 +23,7 @@ from thinc.types import Floats2d, Ragged
 
 from ...arrays import sum_by_row
 from ...types import Array, Backprop, Ints
-from ..params import declared_shapes, init_param
+from ..params import declared_shapes
 from ..rnn.stack import LSTM, encode, encode_distinct, project_distinct
 from .lexemes import Lexemes, no_gradient
 
@@ -68,7 +68,7 @@ def _check_settings(kind: str, dropout: float, **sizes: int) -> None:
 
 def _init_characters(model: Model[Lexemes, Floats2d]) -> None:
     bound = float(np.sqrt(3.0 / model.attrs["char_width"]))  # Ma & Hovy 2016: variance 1 / C
-    init_param(model, "E", uniform_init(model.ops, declared_shapes(model)["E"], lo=-bound, hi=bound))
+    model.set_param("E", uniform_init(model.ops, declared_shapes(model)["E"], lo=-bound, hi=bound))
 
 
 # Convolution
@@ -123,8 +123,8 @@ def _cnn_shapes(sizes: Mapping[str, Any]) -> Dict[str, Tuple[Optional[int], ...]
 def _cnn_init(model: Model[Lexemes, Floats2d], X: Optional[Lexemes] = None, Y: Any = None) -> None:
     shapes = declared_shapes(model)
     _init_characters(model)
-    init_param(model, "W", glorot_uniform_init(model.ops, shapes["W"]))
-    init_param(model, "b", model.ops.alloc(shapes["b"]))
+    model.set_param("W", glorot_uniform_init(model.ops, shapes["W"]))
+    model.set_param("b", model.ops.alloc(shapes["b"]))
 
 
 def _cnn_forward(model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: bool) -> tuple[Floats2d, Backprop]:

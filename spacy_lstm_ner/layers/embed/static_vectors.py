@@ -71,8 +71,12 @@ def _init(model: Model[Lexemes, Floats2d], X: Optional[Lexemes] = None, Y: Any =
         model.set_dim("nM", width)
         if "W" not in model.param_names:
             model.set_dim("nO", width)
-    for name, shape in declared_shapes(model).items():
-        init_param(model, name, glorot_uniform_init(model.ops, shape) if name == "W" else model.ops.alloc(shape))
+    shapes = declared_shapes(model)
+    model.set_param("unknown", model.ops.alloc(shapes["unknown"]))
+    if "W" in shapes:
+        model.set_param("W", glorot_uniform_init(model.ops, shapes["W"]))
+    if "D" in shapes:
+        init_param(model, "D", model.ops.alloc(shapes["D"]))
 
 
 def _forward(model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: bool) -> tuple[Floats2d, Backprop]:
