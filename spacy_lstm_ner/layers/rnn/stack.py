@@ -160,8 +160,8 @@ def RNN(
     Args:
         nO (Optional[int]): The width of the output, both directions together. By default, inferred at initialization.
         nI (Optional[int]): The width of the input. By default, inferred at initialization.
-        identity (bool): The identity RNN, with a rectifier in place of tanh and recurrent weights that start as the
-            identity matrix.
+        identity (bool): Whether to use the identity RNN, with a rectifier in place of tanh and recurrent weights that
+            start as the identity matrix.
         bi (bool): Whether to read each sequence in both directions. This and the arguments below are those of `LSTM`.
         depth (int): The number of layers.
         dropout (float): The rate of locked dropout.
