@@ -602,15 +602,16 @@ class LSTMEntityRecognizer(TrainablePipe):
         return self
 
 
-def find_component(nlp: Language, name: Optional[str] = None) -> LSTMEntityRecognizer:
+def find_component(pipes: Sequence[Tuple[str, Any]], name: Optional[str] = None) -> LSTMEntityRecognizer:
     """Find an `lstm_ner` component in a pipeline.
 
     Args:
-        nlp (Language): The pipeline.
+        pipes (Sequence[Tuple[str, Any]]): Names and components: `nlp.pipeline` for those that run, `nlp.components` to
+            include those that are disabled.
         name (Optional[str]): The name of the component; None for the first `lstm_ner` of the pipeline.
 
     Returns:
-        LSTMEntityRecognizer: The component. It may be disabled.
+        LSTMEntityRecognizer: The component.
 
     Raises:
         ValueError: If the pipeline has no such component.
