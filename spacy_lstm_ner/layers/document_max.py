@@ -65,7 +65,8 @@ class Groups:
     @cached_property
     def levels(self) -> list[Level]:
         """The levels of the reduction. The rows before the first level are the tokens."""
-        group, rows = np.arange(len(self.starts)), self.order
+        group: Ints = np.arange(len(self.starts))
+        rows = self.order
         sizes = np.diff(self.starts, append=len(self.order))
         levels = []
         while len(rows):

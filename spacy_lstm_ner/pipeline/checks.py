@@ -76,7 +76,8 @@ def survey(examples: Iterable[Example], count_words: bool = False, spans_key: Op
             found.sample.append(example)
         inspect_gold(example, found.report)
         if count_words:
-            found.words.update(example.predicted.to_array(ORTH).tolist())
+            # spaCy's types call this an array of floats.
+            found.words.update(map(int, example.predicted.to_array(ORTH)))
         found.with_key += spans_key is not None and spans_key in example.reference.spans
         found.for_others += _has_other_annotation(example.reference)
     return found
