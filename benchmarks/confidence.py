@@ -104,7 +104,7 @@ def draw(calibrated: dict[str, Any]) -> None:
         label = f"{name} calibration, ECE {calibrated[name]['ece']:.3f}"
         axes.plot([b[0] for b in bins], [b[1] for b in bins], marker=marker, color=color, label=label)
     axes.set_xlabel("mean score of the entities of a bin")
-    axes.set_ylabel("share of them that is right")
+    axes.set_ylabel("share of right entities")
     axes.legend(frameon=False)
     figures.save(figure, ROOT / "docs" / "images" / "reliability.svg")
 

@@ -175,7 +175,7 @@ def results_table(results: dict[str, Any]) -> str:
         ]
         for row in results["rows"]
     ]
-    return table(["layer, batch, pass", "tokens/s", *(f"× {name}" for name in names)], rows)
+    return table(["layer, batch, pass", "tokens/s", *(f"× {name.removeprefix('ours, ')}" for name in names)], rows)
 
 
 def run(args: argparse.Namespace) -> tuple[dict[str, Any], list[dict[str, Any]]]:

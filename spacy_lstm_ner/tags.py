@@ -7,7 +7,7 @@ role    the place of a token in its entity: B(egin), I(nside), L(ast), U(nit)
 P       number of roles of a scheme: 2 for BIO, 4 for BILUO
 tag     a number in 0 .. P·L: 0 is O, 1 + P·k + r is role number r of label k. For BIO: B-k is 2k+1, I-k is 2k+2
 MISSING the tag -1 of a token that carries no annotation
-N       number of tokens of all sequences of a batch, laid end to end
+N       number of tokens of all sequences of a batch, concatenated
 starts  the rows of the first tokens of the sequences
 
 A new label is appended, so the tags of the labels before it never change.

@@ -105,7 +105,7 @@ def growth(result: Record) -> str:
         ]
         for row in sorted(result["rows"], key=lambda row: row["form"])
     ]
-    head = ["tokens in", "tokens", "µs per token", "seconds", "MiB beside the Docs", "MiB of the Docs"]
+    head = ["tokens in", "tokens", "µs per token", "seconds", "MiB without the Docs", "MiB of the Docs"]
     return table(head, rows) + f"\n\nThe loaded pipeline alone takes {result['mib_of_loaded_pipeline']:.0f} MiB."
 
 
@@ -119,7 +119,7 @@ def processes(result: Record) -> str:
         ]
         for name, record in result["contestants"].items()
     ]
-    head = ["pipeline", "two processes are × as fast", "µs per word, one process", "µs per word, two", "words"]
+    head = ["pipeline", "speed of two processes ÷ one", "µs per word, one process", "µs per word, two", "words"]
     return table(head, rows)
 
 
@@ -205,7 +205,7 @@ def speed_chart(result: Record, target: Path) -> None:
 def growth_chart(result: Record, target: Path) -> None:
     """Time and memory by number of tokens."""
     figure, axes = figures.pyplot().subplots(2, 1, figsize=(6, 7))
-    panels = (("seconds", "seconds"), ("mib", "MiB of memory beside the Docs"))
+    panels = (("seconds", "seconds"), ("mib", "MiB of memory without the Docs"))
     for panel, (key, label) in zip(axes, panels, strict=True):
         for form, name, color in (("many", "sentences", figures.BLUE), ("one", "one document", figures.RED)):
             rows = [row for row in result["rows"] if row["form"] == form]

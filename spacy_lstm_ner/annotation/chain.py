@@ -2,7 +2,7 @@
 
 Notation
 --------
-N  tokens of all docs of the batch, laid end to end
+N  tokens of all docs of the batch, concatenated
 M  the tokens that are not white space. The chain of tags has only these, so that no entity starts or ends with white
    space. White space between two tokens of an entity belongs to the entity
 """
@@ -75,7 +75,7 @@ def chain_tokens(docs: Sequence[Doc], sentence_boundaries: bool = False, given: 
     lengths = np.diff(np.searchsorted(rows, ends), prepend=0)
     separate = np.zeros(len(rows), dtype=bool)
     if sentence_boundaries:
-        # A sentence may start on white space, too.
+        # A sentence may also start with white space.
         separate |= table[rows, 2] == 1
         begun = np.cumsum(table[:, 2] == 1)
         separate[1:] |= np.diff(begun[rows]) > 0

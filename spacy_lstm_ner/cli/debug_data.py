@@ -54,7 +54,7 @@ def debug_data_cli(
 def _sources(ctx: typer.Context, source: Path, dev: Optional[str], lang: str, component: Optional[str]) -> DataSources:
     """The data that the arguments name."""
     if source.suffix == ".cfg":
-        # The first setting is in the place of the dev data.
+        # With a config, the first setting is parsed as the dev data.
         settings = ctx.args if dev is None else [dev, *ctx.args]
         if settings and not settings[0].startswith("--"):
             raise ValueError(f"a config names its own dev data, but {settings[0]} was given too")

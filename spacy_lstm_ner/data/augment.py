@@ -1,4 +1,4 @@
-"""Augmentation of training data: entities are replaced by other entities with the same label."""
+"""Augmentation of training data: entities are replaced with other entities of the same label."""
 
 import random
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Mention(NamedTuple):
 
 
 def create_entity_swap_augmenter(level: float, share: float = 0.5) -> "EntitySwap":
-    """Create the augmenter `spacy-lstm-ner.EntitySwap.v1`, which replaces entities by others with the same label.
+    """Create the augmenter `spacy-lstm-ner.EntitySwap.v1`, which replaces entities with others of the same label.
 
     Args:
         level (float): The share of the examples that are changed, from 0 to 1.
@@ -43,7 +43,7 @@ def create_entity_swap_augmenter(level: float, share: float = 0.5) -> "EntitySwa
 
 
 class EntitySwap:
-    """Replaces entities by entities of earlier examples with the same label.
+    """Replaces entities with entities of earlier examples that have the same label.
 
     After one pass, it can choose from all entities of the corpus. Random numbers come from Python's `random`, which
     spaCy seeds with `training.seed`.

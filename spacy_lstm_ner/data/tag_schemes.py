@@ -123,7 +123,7 @@ def read_tags(tags: Sequence[FileTag], scheme: FileScheme) -> tuple[list[LabelSp
     IOB1 does not need starts an entity.
 
     Args:
-        tags (Sequence[FileTag]): The tags of the sentence, one a token.
+        tags (Sequence[FileTag]): The tags of the sentence, one for each token.
         scheme (FileScheme): The scheme of the file.
 
     Returns:

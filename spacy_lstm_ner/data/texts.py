@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def read_texts(path: Path) -> Iterator[str]:
-    """Read texts from a file, one a line. Empty lines are skipped.
+    """Read texts from a file, one for each line. Empty lines are skipped.
 
     Args:
         path (Path): A `.jsonl` file of objects with a field "text", or any other file of plain lines.

@@ -7,7 +7,7 @@ Chieu & Ng (2002) and Krishnan & Manning (2006) use non-local information of thi
 
 Notation
 --------
-n_tokens     tokens of all docs of the batch, laid end to end
+n_tokens     tokens of all docs of the batch, concatenated
 O            width of the hidden states H (n_tokens, O)
 section      a doc, or a part of a long doc; see `tok2vec`
 group        the tokens of one section that have the same lower-cased text

@@ -217,7 +217,7 @@ class LSTMEntityRecognizer(TrainablePipe):
         Warns once of each kind of problem with the annotation, with counts.
 
         Args:
-            get_examples (Callable[[], Iterable[Example]]): Gives the examples, anew at each call. They are not kept.
+            get_examples (Callable[[], Iterable[Example]]): Returns the examples, again at each call. They are not kept.
             nlp (Optional[Language]): The pipeline.
             labels (Optional[Any]): A list of labels, or the label data of spaCy's `ner`, in place of the labels of the
                 examples. The setting `other_labels` decides about entities with other labels. Unless it is "add",

@@ -29,7 +29,7 @@ def tagger_loss(
         report (GoldReport): Counts the problems of the annotation.
 
     Returns:
-        Loss: The loss in nats; the gradient of the emissions is (N, T), for the tokens of all docs laid end to end.
+        Loss: The loss in nats; the gradient of the emissions is (N, T), for the tokens of all docs concatenated.
     """
     head, scheme, settings = tagger.head, tagger.scheme, tagger.settings
     flat = tagger.model.ops.to_numpy(tagger.model.ops.flatten(list(emissions)))

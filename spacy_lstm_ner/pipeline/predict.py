@@ -21,8 +21,8 @@ from ..types import Bools, Floats
 from .bound_tagger import BoundTagger
 
 TOKENS_AT_ONCE = 20_000
-"""About how many tokens are analysed at a time. That is enough for fast steps. And whatever the size of the batch, the
-allocator can keep the memory for the next docs."""
+"""About how many tokens are analysed at a time. That is enough for fast steps. The allocator can keep the memory for
+the next docs, even if the batch is large."""
 
 Analysis = Tuple[List[Tuple[int, int, str]], float]
 """Entities (start token, end token, label), and the probability that these are the entities of the doc."""

@@ -265,5 +265,5 @@ def _read_vocab(read: Callable[[Vocab], Any]) -> None:
     try:
         read(Vocab())
     except Exception as error:
-        # spaCy's readers raise whatever the libraries below them raise.
+        # spaCy's readers raise the errors of several libraries.
         raise ValueError(f"the vocabulary cannot be read ({type(error).__name__}: {str(error)[:80]})") from None

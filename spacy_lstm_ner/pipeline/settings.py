@@ -33,8 +33,8 @@ class Settings:
             probabilities are computed only if a threshold needs them.
         score_attr (Optional[str]): The name of the extension attribute with the probability of an entity,
             `ent._.score`. It reads `doc.spans[spans_key]`. With `None`, there is no such attribute.
-        sentence_boundaries (bool): Whether no entity may cross the start of a sentence, if an earlier component sets
-            sentence starts.
+        sentence_boundaries (bool): Whether to forbid entities that cross the start of a sentence, if an earlier
+            component sets sentence starts.
         incorrect_spans_key (Optional[str]): The key in `doc.spans` of the reference for spans that are known to be
             wrong. Training uses them. The label `O` says that the tokens are in some entity.
         label_weights (Dict[str, float]): For a label, or `O`: how much more an error counts in training if this label

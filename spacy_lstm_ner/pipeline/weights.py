@@ -87,7 +87,7 @@ def read_model(data: bytes, model: Model[Any, Any], n_tags: int) -> Message:
     Args:
         data (bytes): The bytes.
         model (Model): The tagger.
-        n_tags (int): The number of tags that the output layer must have in the bytes, whatever it has now.
+        n_tags (int): The number of tags that the output layer must have in the bytes.
 
     Returns:
         Message: The message, without attributes that the model does not have. Attributes that are data are unpacked, in

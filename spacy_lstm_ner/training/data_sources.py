@@ -50,7 +50,7 @@ def sources_from_files(train: Path, dev: Path, lang: str) -> DataSources:
 
     Args:
         train (Path): Training data in spaCy's binary format, or annotated text.
-        dev (Path): Dev data, likewise.
+        dev (Path): Dev data in one of these forms.
         lang (str): The language of the tokenizer.
 
     Returns:

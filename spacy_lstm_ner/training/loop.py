@@ -47,7 +47,7 @@ class Batches:
 
         Args:
             batches (Iterator[Tuple[int, List[Example]]]): Epochs and batches, from spaCy's `create_train_batches`.
-            done (int): The number of batches to replace by empty ones.
+            done (int): The number of batches to replace with empty ones.
             expected (str): The fingerprint that these batches must have.
             state (State): The state of the random numbers that the data is read with.
         """

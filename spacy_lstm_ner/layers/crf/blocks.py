@@ -9,7 +9,7 @@ wider margins and, if that is not enough, as one block.
 
 Notation
 --------
-N      rows: the tokens of all chains of the batch, laid end to end
+N      rows: the tokens of all chains of the batch, concatenated
 T      tags
 chain  the tokens of one sequence
 block  a piece of one chain: the rows `start : end` that it owns, and the rows `begin : stop` with its margins

@@ -5,7 +5,7 @@ whose transitions are all zero.
 
 Notation
 --------
-N           tokens of all sequences of the batch, laid end to end
+N           tokens of all sequences of the batch, concatenated
 T           tags, numbered as in `spacy_lstm_ner.tags`
 L           labels
 P           packed rows, see `packed.Packed`: the rows of all blocks, ordered by time step

@@ -2,7 +2,7 @@
 
 Notation
 --------
-N      tokens of all sequences of the batch, laid end to end
+N      tokens of all sequences of the batch, concatenated
 T      tags, numbered as in `spacy_lstm_ner.tags`
 e      (N, T) emissions, in nats; -inf forbids a tag
 run    a longest sequence of consecutive tokens that are not surely O. It is decoded as a chain
@@ -204,7 +204,7 @@ def _viterbi_side_by_side(
 ) -> tuple[Ints, Floats]:
     """Run all blocks side by side, one step for each row of the longest.
 
-    e: the emissions of the rows of the blocks, laid end to end. Returns for each of these rows the best tag, and the
+    e: the emissions of the rows of the blocks, concatenated. Returns for each of these rows the best tag, and the
     scores (T,) of the best path to each tag.
     """
     packed = pack(blocks.lengths, n_directions=1)

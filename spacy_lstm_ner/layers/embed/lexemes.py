@@ -5,7 +5,7 @@ model of docs from it: every token gets the vector of its word.
 
 Notation
 --------
-n_tokens  tokens of all docs of the batch, laid end to end
+n_tokens  tokens of all docs of the batch, concatenated
 n         distinct words of these tokens. A word is identified by its orth, the 64-bit hash of its text
 O         width of a layer's output
 """

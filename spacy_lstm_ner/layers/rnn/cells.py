@@ -48,7 +48,7 @@ class Cell:
         name (str): The name of the cell in `CELLS` and in the names of nodes.
         blocks (Sequence[str]): The names of the blocks, in the order of the weights.
         sigmoids (int): The number of gates. They are the first blocks.
-        keeps (bool): Whether a run keeps a second array beside h.
+        keeps (bool): Whether a run keeps a second array in addition to h.
         carries (bool): Whether that array is a state that the next step reads.
         overwrites_kept (bool): Whether the step backward overwrites that array.
         recurrent_bias (bool): Whether a bias β_h (H,) is added to the product of the state with the last block.
