@@ -59,7 +59,12 @@ def train_cli(
         if resume:
             _print_start(output, resumption)
         nlp = _new_pipeline(config_path, config, gpu_id) if resumption is None else resumption.nlp
-        train(nlp, output, config, every=every, resumption=resumption, use_gpu=gpu_id)
+        try:
+            train(nlp, output, config, every=every, resumption=resumption, use_gpu=gpu_id)
+        except KeyboardInterrupt:
+            last = next(iter(list_checkpoints(output / DIR_CHECKPOINTS)), None)
+            goes_on = "there is no checkpoint yet" if last is None else f"resume from {last} with --resume"
+            msg.warn(f"Interrupted: {goes_on}", exits=130)
     msg.good(f"Saved pipelines to {output}")
 
 

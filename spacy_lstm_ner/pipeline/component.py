@@ -308,6 +308,7 @@ class LSTMEntityRecognizer(TrainablePipe):
                 not applied.
 
         Raises:
+            TypeError: If the docs are not Docs.
             ValueError: If the component is not initialized, or n is not a whole number of at least 1.
         """
         if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
@@ -629,4 +630,8 @@ def find_component(pipes: Sequence[Tuple[str, Any]], name: Optional[str] = None)
 
 
 def _as_list(docs: Union[Doc, Iterable[Doc]]) -> List[Doc]:
-    return [docs] if isinstance(docs, Doc) else list(docs)
+    docs = [docs] if isinstance(docs, Doc) else list(docs)
+    for doc in docs:
+        if not isinstance(doc, Doc):
+            raise TypeError(f"lstm_ner: expected Docs, found {type(doc).__name__}. Make a Doc with nlp.make_doc(text)")
+    return docs

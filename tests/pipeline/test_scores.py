@@ -476,3 +476,9 @@ def test_a_second_component_after_tokens_were_merged():
     assert [(s.start, s.end) for s in doc.spans["lstm_ner"]] == [(0, 1)] and doc.ents[0]._.score == first
     assert doc.ents[1]._.score is None
     assert [ent._.score for ent in doc.copy().ents] == [first, None]
+
+
+@pytest.mark.parametrize("method", ["predict", "n_best", "uncertainty"])
+def test_texts_in_place_of_docs_are_an_error(method):
+    with pytest.raises(TypeError, match=r"expected Docs, found str\. Make a Doc with nlp\.make_doc"):
+        getattr(learned().get_pipe("lstm_ner"), method)(["I like London."])

@@ -280,6 +280,23 @@ def test_command(corpus, whole, tmp_path, stopped):
     assert weights(stopped) == whole("default")[1]
 
 
+@pytest.mark.parametrize("every, expected", [(10, r"resume from .*step-10 with --resume"), (1000, "no checkpoint yet")])
+def test_ctrl_c_says_how_to_go_on(every, expected, corpus, tmp_path, monkeypatch):
+    path = tmp_path / "config.cfg"
+    make_config(corpus).to_disk(path)
+    original = training.train_while_improving
+
+    def interrupted(*args, **kwargs):
+        for number, step in enumerate(original(*args, **kwargs)):
+            if number == 12:
+                raise KeyboardInterrupt
+            yield step
+
+    monkeypatch.setattr(training, "train_while_improving", interrupted)
+    said, code = run_command("train", path, "-o", tmp_path / "output", "--checkpoint-every", every)
+    assert code == 130 and re.search(f"Interrupted: .*{expected}", " ".join(said.split())), said
+
+
 def test_a_component_that_rehearses_has_no_checkpoints(corpus, tmp_path):
     """Checkpoints do not have the teacher."""
     config = make_config(corpus, {"components.lstm_ner.rehearse_weight": 0.5})
