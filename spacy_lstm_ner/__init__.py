@@ -7,7 +7,11 @@ recurrent layers are here too; they are imported when they are first asked for.
 
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .layers.rnn.stack import GRU, LSTM, RNN
+    from .pipeline.component import LSTMEntityRecognizer
 
 __version__ = version("spacy-lstm-ner")
 

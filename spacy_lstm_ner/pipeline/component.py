@@ -600,12 +600,14 @@ class LSTMEntityRecognizer(TrainablePipe):
         return self
 
 
-def find_component(pipes: Sequence[Tuple[str, Any]], name: Optional[str] = None) -> LSTMEntityRecognizer:
+def find_component(
+    pipes: Sequence[Tuple[str, Callable[[Doc], Doc]]], name: Optional[str] = None
+) -> LSTMEntityRecognizer:
     """Find a component of this kind.
 
     Args:
-        pipes (Sequence[Tuple[str, Any]]): names and components: `nlp.pipeline` for those that run, `nlp.components` for
-            the disabled ones too.
+        pipes (Sequence[Tuple[str, Callable[[Doc], Doc]]]): names and components: `nlp.pipeline` for those that run,
+            `nlp.components` for the disabled ones too.
         name (Optional[str]): the component's name in the pipeline; None: the first one of this kind.
 
     Returns:

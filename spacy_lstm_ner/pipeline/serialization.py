@@ -26,7 +26,7 @@ from thinc.api import Model
 from ..files import intact, replaced_folder, write_atomically
 from ..layers.crf.head import head_scheme
 from .settings import check_settings, read_settings
-from .weights import apply_model, read_model, unpack
+from .weights import Message, apply_model, read_model, unpack
 
 FORMAT = 1
 """The format of what is saved. It rises with a change that older versions would read wrongly."""
@@ -51,12 +51,12 @@ class Loaded(NamedTuple):
 
     Attributes:
         cfg (Optional[Dict[str, Any]]): labels and settings.
-        weights (Any): what `weights.read_model` gave.
+        weights (Optional[Message]): what `weights.read_model` gave.
         n_tags (int): the number of tags that the model has with these labels.
     """
 
     cfg: Optional[Dict[str, Any]]
-    weights: Any
+    weights: Optional[Message]
     n_tags: int
 
 

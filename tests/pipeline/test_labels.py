@@ -193,10 +193,10 @@ def cost_of_a_step(n_labels, repeats):
 
 
 def test_a_step_costs_in_proportion_to_the_labels(monkeypatch):
-    """Four times the labels: four times the memory and time, where a matrix of moves would take sixteen times both."""
+    """Four times the labels: four times the memory and time. A matrix of transitions would take sixteen times both."""
 
     def matrix(self):
-        raise AssertionError("the matrix of all moves was built")
+        raise AssertionError("the matrix of all transitions was built")
 
     monkeypatch.setattr(Transitions, "matrix", property(matrix))
     (memory, seconds), (more_memory, more_seconds) = cost_of_a_step(300, 5), cost_of_a_step(1200, 5)
