@@ -7,7 +7,11 @@ component and the recurrent layers. They are imported at their first use.
 
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .layers.rnn.stack import GRU, LSTM, RNN
+    from .pipeline.component import LSTMEntityRecognizer
 
 __version__ = version("spacy-lstm-ner")
 

@@ -603,12 +603,14 @@ class LSTMEntityRecognizer(TrainablePipe):
         return self
 
 
-def find_component(pipes: Sequence[Tuple[str, Any]], name: Optional[str] = None) -> LSTMEntityRecognizer:
+def find_component(
+    pipes: Sequence[Tuple[str, Callable[[Doc], Doc]]], name: Optional[str] = None
+) -> LSTMEntityRecognizer:
     """Find an `lstm_ner` component in a pipeline.
 
     Args:
-        pipes (Sequence[Tuple[str, Any]]): Names and components: `nlp.pipeline` for those that run, `nlp.components` to
-            include those that are disabled.
+        pipes (Sequence[Tuple[str, Callable[[Doc], Doc]]]): Names and components: `nlp.pipeline` for those that run,
+            `nlp.components` to include those that are disabled.
         name (Optional[str]): The name of the component; None for the first `lstm_ner` of the pipeline.
 
     Returns:

@@ -26,7 +26,7 @@ from thinc.api import Model
 from ..files import intact, replaced_folder, write_atomically
 from ..layers.crf.head import head_scheme
 from .settings import check_settings, read_settings
-from .weights import apply_model, read_model, unpack
+from .weights import Message, apply_model, read_model, unpack
 
 FORMAT = 1
 """The version of the format. It is raised with a change that older versions of the package would misread."""
@@ -51,12 +51,12 @@ class Loaded(NamedTuple):
 
     Attributes:
         cfg (Optional[Dict[str, Any]]): Labels and settings.
-        weights (Any): The result of `weights.read_model`.
+        weights (Optional[Message]): The result of `weights.read_model`.
         n_tags (int): The number of tags that the model has with these labels.
     """
 
     cfg: Optional[Dict[str, Any]]
-    weights: Any
+    weights: Optional[Message]
     n_tags: int
 
 
