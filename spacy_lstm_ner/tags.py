@@ -3,12 +3,11 @@
 Notation
 --------
 L       number of entity labels; label k is a number in 0 .. L-1
-role    what a tag says of a token's place in its entity: B(egin), I(nside), L(ast), U(nit)
+role    the place of a token in its entity, as the tag has it: B(egin), I(nside), L(ast), U(nit)
 P       number of roles of a scheme: 2 for BIO, 4 for BILUO
 tag     a number in 0 .. P·L: 0 is O, 1 + P·k + r is role number r of label k. For BIO: B-k is 2k+1, I-k is 2k+2
-MISSING the tag -1 of a token that carries no annotation
+MISSING the tag -1 of a token without annotation
 N       number of tokens of all sequences of a batch, laid end to end
-starts  the rows among the N at which a sequence begins
 
 A new label is appended, so the tags of the labels before it never change.
 """
@@ -27,7 +26,13 @@ MISSING = -1
 
 
 class Spans(NamedTuple):
-    """Entities as three arrays of one length, ordered by start: first row, row behind the last, label number."""
+    """Entities, ordered by their starts.
+
+    Attributes:
+        starts (Ints): (n,) the first row of each.
+        ends (Ints): (n,) the row behind the last row of each.
+        labels (Ints): (n,) the label number of each.
+    """
 
     starts: Ints
     ends: Ints
@@ -36,11 +41,13 @@ class Spans(NamedTuple):
 
 @dataclass(frozen=True)
 class Scheme:
-    """A tag scheme, and all that is known of its legal transitions.
+    """A tag scheme, and the rules for legal sequences of its tags.
 
-    opening: roles of an entity's first token; they follow O or the end of an entity.
-    continuing: roles of a later token; in every scheme they follow B or I of the same label.
-    ending: roles of an entity's last token.
+    Attributes:
+        name (str): its name in a config.
+        opening (str): the roles of the first token of an entity. They follow O or the end of an entity.
+        continuing (str): the roles of a later token. In every scheme they follow B or I of the same label.
+        ending (str): the roles of the last token of an entity.
     """
 
     name: str
@@ -54,24 +61,24 @@ class Scheme:
         return self.opening + self.continuing
 
     def n_tags(self, n_labels: int) -> int:
-        """Number of tags of `n_labels` entity labels."""
+        """The number of tags of so many labels."""
         return len(self.roles) * n_labels + 1
 
     def n_labels(self, n_tags: int) -> int:
-        """Number of labels that `n_tags` tags belong to."""
+        """The number of labels that have so many tags."""
         return (n_tags - 1) // len(self.roles)
 
     def columns(self, role: str) -> slice:
-        """The tags of one role, one a label."""
+        """The tags of one role, one for each label."""
         return slice(1 + self.roles.index(role), None, len(self.roles))
 
     def is_role(self, tags: Ints, roles: str) -> Bools:
-        """True where a tag is of one of the roles."""
+        """Whether each tag has one of the roles."""
         wanted = np.array([role in roles for role in self.roles])
         return (tags > 0) & wanted[(tags - 1) % len(self.roles)]
 
     def label_of(self, tags: Ints) -> Ints:
-        """Label number of each tag of an entity; -1 for O and MISSING."""
+        """The label number of each tag; -1 for O and MISSING."""
         return np.where(tags > 0, (tags - 1) // len(self.roles), -1)
 
     def tag_names(self, labels: Sequence[str]) -> tuple[str, ...]:
@@ -85,7 +92,17 @@ SCHEMES = {scheme.name: scheme for scheme in (BIO, BILUO)}
 
 
 def spans_to_tags(spans: Spans, length: int, default: int = OUTSIDE, scheme: Scheme = BIO) -> Ints:
-    """Tags (length,) of non-overlapping spans; the tokens of no span get `default`."""
+    """Encode entities as tags.
+
+    Args:
+        spans (Spans): the entities, which do not overlap.
+        length (int): the number of tokens.
+        default (int): the tag of tokens outside of all entities.
+        scheme (Scheme): the tag scheme.
+
+    Returns:
+        Ints: (length,) the tags.
+    """
     tags = np.full(length, default, dtype=np.int64)
     sizes = spans.ends - spans.starts
     offsets = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -101,10 +118,15 @@ def spans_to_tags(spans: Spans, length: int, default: int = OUTSIDE, scheme: Sch
 
 
 def tags_to_spans(tags: Ints, starts: Ints, scheme: Scheme = BIO) -> Spans:
-    """Spans of a batch of legal tag sequences.
+    """Decode the entities of a batch of legal sequences of tags.
 
-    tags (N,): legal tags (`illegal_rows` is empty), MISSING read as O.
-    starts: the rows at which a sequence begins; no span crosses them.
+    Args:
+        tags (Ints): (N,) the tags. They are legal, so that `illegal_rows` finds none. MISSING counts as O.
+        starts (Ints): (n_sequences,) the first row of each sequence. No entity crosses it.
+        scheme (Scheme): the tag scheme.
+
+    Returns:
+        Spans: the entities.
     """
     continues = np.zeros(len(tags) + 1, dtype=bool)
     continues[:-1] = scheme.is_role(tags, scheme.continuing)
@@ -115,9 +137,17 @@ def tags_to_spans(tags: Ints, starts: Ints, scheme: Scheme = BIO) -> Spans:
 
 
 def illegal_rows(tags: Ints, starts: Ints, scheme: Scheme = BIO) -> Ints:
-    """Rows whose tag cannot follow that of the row before, or cannot be the last of its sequence.
+    """Find tags that cannot follow the tag before them, or cannot end their sequence.
 
-    MISSING counts as O. For BIO: the I-k that follow anything but B-k or I-k of their own sequence.
+    In BIO, these are the I-k that do not follow B-k or I-k of their own sequence.
+
+    Args:
+        tags (Ints): (N,) the tags. MISSING counts as O.
+        starts (Ints): (n_sequences,) the first row of each sequence.
+        scheme (Scheme): the tag scheme.
+
+    Returns:
+        Ints: the rows of these tags.
     """
     before = np.full(len(tags), OUTSIDE, dtype=np.int64)
     before[1:] = tags[:-1]
