@@ -24,7 +24,7 @@ class Settings:
 
     Attributes:
         threshold (float): Entities with a lower probability are left out.
-        label_thresholds (Dict[str, float]): Thresholds of single labels, in the place of `threshold`.
+        label_thresholds (Dict[str, float]): Thresholds of single labels, instead of `threshold`.
         annotate (str): Where entities go: `"ents"` (`doc.ents`), `"spans"` (`doc.spans`; `doc.ents` is then neither
             read nor written), or `"both"`.
         overwrite (bool): Whether entities replace those in `doc.ents` that they overlap. If not, the entities that are

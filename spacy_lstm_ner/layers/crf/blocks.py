@@ -142,7 +142,7 @@ def whole_chains(lengths: Ints) -> Blocks:
 
 
 def blocks_to_try(lengths: Ints, size: int = BLOCK, margin: int = MARGIN) -> Iterator[Blocks]:
-    """Divide chains into blocks for each attempt: with narrow margins, with wide margins, and at last not at all.
+    """Divide chains into blocks for each attempt: with narrow margins, with wide margins, and finally not at all.
 
     Args:
         lengths (Ints): rows of each chain (n_chains,).
@@ -156,7 +156,7 @@ def blocks_to_try(lengths: Ints, size: int = BLOCK, margin: int = MARGIN) -> Ite
 
 
 def blocks_with_margins(lengths: Ints, margins: Iterable[int], cut_with: Callable[[int], Blocks]) -> Iterator[Blocks]:
-    """Divide chains into blocks with each of these margins in turn, and at last not at all.
+    """Divide chains into blocks with each of these margins in turn, and finally not at all.
 
     Args:
         lengths (Ints): rows of each chain (n_chains,).

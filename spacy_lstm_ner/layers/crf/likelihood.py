@@ -89,7 +89,7 @@ def cross_entropy(log_probs: Floats, tags: Ints, weights: Optional[Floats] = Non
         tags (Ints): the gold tags (N,); MISSING where there is no annotation.
         weights (Optional[Floats]): how much an error weighs where each tag is gold (T,), see `softmax_margin`.
             None: 1.
-        smoothing (float): share of the gold tag's place that all tags have alike (label smoothing).
+        smoothing (float): share of the target that is spread evenly over all tags (label smoothing).
 
     Returns:
         Loss: the loss, with no gradient for transitions.
@@ -131,7 +131,7 @@ def softmax_margin(gold: Ints, weights: Floats) -> Floats:
 
 
 def _smooth_tags(scores: Floats, gold: Ints, usable: Bools, smoothing: float, d: Floats) -> float:
-    """The loss that label smoothing adds: a share of the gold tag's place goes to all tags alike. Adds to d (n, T)."""
+    """The loss that label smoothing adds, by a target that is in part spread evenly. Adds to d (n, T)."""
     rows, share = np.arange(len(gold)), usable / usable.sum(axis=1, keepdims=True)
     d += -smoothing * share
     d[rows, gold] += smoothing
@@ -161,8 +161,8 @@ def chain_loss(
         transitions (Transitions): the transitions of the chain.
         weights (Optional[Floats]): how much an error weighs where each tag is gold (T,), see `softmax_margin`.
             None: 1.
-        smoothing (float): share of the gold sequence's place that all legal sequences have alike, in sequences whose
-            tokens are all annotated.
+        smoothing (float): share of the target that is spread evenly over all legal sequences. It applies to sequences
+            whose tokens are all annotated.
 
     Returns:
         Loss: the loss and its gradients.
