@@ -27,8 +27,19 @@ LONGEST_LIST = 2**16
 """msgpack allocates lists of the length that a file claims before it reads them, so that length is limited."""
 
 _OF_THE_ARCHITECTURE = ("n_directions", "column", "pad")
-"""Attributes that follow from the architecture. Other numbers, such as rates and window sizes, may differ from the
-config, and the file decides."""
+"""Attributes that follow from the architecture. A file has the same ones."""
+_WHOLE_NUMBERS = (
+    "window",
+    "context",
+    "occurrences",
+    "char_width",
+    "rows",
+    "max_chars",
+    "min_count",
+    "max_size",
+    "seed",
+)
+"""Attributes that may differ from the config, and are whole numbers. Rates may be 0 in one place and 0.3 in another."""
 _LARGEST = 2**32
 """Whole numbers of a file are smaller, so that they fit the integers of NumPy and of hash functions."""
 
@@ -222,11 +233,10 @@ def _check_attr(name: str, own: Any, value: Any, where: str) -> None:
         _require(type(value) is type(own) and value == own, where, repr(own), value)
     elif isinstance(own, bool) or isinstance(value, bool):
         _require(type(value) is type(own), where, f"{own!r} or another truth value", value)
-    elif isinstance(own, int) and "dropout" not in name:
-        same = isinstance(value, int) and (value == own or min(0, own) <= value < _LARGEST)
+    elif name in _WHOLE_NUMBERS and isinstance(own, int):
+        same = isinstance(value, int) and (value == own or 0 <= value < _LARGEST)
         _require(same, where, f"a whole number such as {own}", value)
     elif isinstance(own, (int, float)):
-        # A rate may be 0 here and 0.3 there.
         same = isinstance(value, (int, float)) and min(0, own) <= value < float("inf")
         _require(same, where, f"a number such as {own}", value)
     elif isinstance(own, np.ndarray):

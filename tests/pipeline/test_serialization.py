@@ -302,6 +302,17 @@ def test_attributes_of_another_minor_version():
     assert features.attrs["word_dropout"] == 0.3 and "invented_later" not in features.attrs
 
 
+def test_a_temperature_may_be_a_whole_number():
+    """And one with a fraction after that, although the component has a whole number then."""
+    found = parts(SOURCE)
+    message = srsly.msgpack_loads(found["model"])
+    component = make(initialized=False)
+    for temperature in (2, 1.5):
+        message["attrs"][layer(message, "crf")]["temperature"] = srsly.msgpack_dumps(temperature)
+        component.from_bytes(packed({**found, "model": srsly.msgpack_dumps(message)}))
+        assert component.model.get_ref("head").attrs["temperature"] == temperature
+
+
 def test_an_unknown_attribute_does_not_change_shapes():
     """A layer with a vocabulary has a parameter more. Whether there is one is not up to the file."""
     component = make(["A"], initialized=False, **{"tok2vec.embed.include_static_vectors": True})
