@@ -151,8 +151,8 @@ def build_lexeme_embed(
         width (int): The width of the vectors of each feature, and of the output.
         attrs (List[str]): The features of a word: "orth" (as written), "lower" (lower-cased), "norm" (lower-cased, each
             digit as 0), "shape" (`Xxxxx` for a capitalised word, `dd` for two digits; runs are cut at four), "prefixN"
-            and "suffixN" (the first and the last N characters, each digit as 0), "length" (the number of characters, at
-            most 15).
+            and "suffixN" (the first and the last N characters, each digit as 0), "lprefixN" and "lsuffixN" (the same of
+            the lower-cased word), "length" (the number of characters, at most 15).
         rows (List[int]): The number of rows in the hash table of each feature, at least 1.
         include_static_vectors (bool): Whether to add the static vector of the word, from the vectors of the pipeline.
             A word without a vector is looked up lower-cased, then with its digits as 0 too.

@@ -16,7 +16,7 @@ from ...types import Array, Backprop
 from .lexemes import Lexemes, no_gradient
 
 WHOLE_WORD_FEATURES = ("orth", "lower", "norm")
-AFFIXES = ("prefix", "suffix")
+AFFIXES = ("prefix", "suffix", "lprefix", "lsuffix")
 UNKNOWN_KEY = 0
 """The key of hidden features. `hash_string` gives it to the empty text only."""
 
@@ -32,7 +32,8 @@ def text_features(text: str, names: Sequence[str]) -> list[str]:
         text (str): The word.
         names (Sequence[str]): The names of the features: "orth" (as written), "lower" (lower-cased), "norm"
             (lower-cased, each digit as 0), "shape" (`Xxxxx`, `dd`; runs are cut at four), "prefixN" and "suffixN" (the
-            first and the last N characters, each digit as 0), "length" (the number of characters, at most 15).
+            first and the last N characters, each digit as 0), "lprefixN" and "lsuffixN" (the same of the lower-cased
+            word), "length" (the number of characters, at most 15).
 
     Returns:
         list[str]: The feature for each name.
@@ -69,11 +70,13 @@ def _feature(name: str) -> Callable[[str, str], str]:
         return _BY_NAME[name]
     kind, size = name.rstrip("0123456789"), name.lstrip("abcdefghijklmnopqrstuvwxyz")
     if kind in AFFIXES and size and int(size) > 0:
-        part = slice(int(size)) if kind == "prefix" else slice(-int(size), None)
+        part = slice(int(size)) if kind.endswith("prefix") else slice(-int(size), None)
+        if kind.startswith("l"):
+            return lambda text, zeroed: zeroed.lower()[part]
         return lambda text, zeroed: zeroed[part]
     raise ValueError(
-        f"LexemeEmbed: no feature {name!r} of a word; use orth, lower, norm, shape, length, prefixN or suffixN "
-        "with N at least 1"
+        f"LexemeEmbed: no feature {name!r} of a word; use orth, lower, norm, shape, length, prefixN, suffixN, "
+        "lprefixN or lsuffixN with N at least 1"
     )
 
 

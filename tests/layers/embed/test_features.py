@@ -29,6 +29,8 @@ def make_docs(text):
         ("a", "prefix4", "a"),
         ("a", "suffix4", "a"),
         ("abcdefghijklmnop", "prefix12", "abcdefghijkl"),
+        ("PARIS", "lprefix2", "pa"),
+        ("McD9", "lsuffix3", "cd0"),
         ("cat", "length", "3"),
         ("x" * 40, "length", "15"),
         ("Xyz", "shape", "Xxx"),
@@ -49,7 +51,20 @@ def test_features_come_in_order():
 
 @pytest.mark.parametrize(
     "name",
-    ["", "Norm", "prefix", "prefix0", "suffix0", "prefix-1", "suffix1.5", "2prefix", "prefix2x", "pos", "3"],
+    [
+        "",
+        "Norm",
+        "prefix",
+        "prefix0",
+        "suffix0",
+        "prefix-1",
+        "suffix1.5",
+        "2prefix",
+        "prefix2x",
+        "lprefix0",
+        "pos",
+        "3",
+    ],
 )
 def test_unknown_feature(name):
     with pytest.raises(ValueError, match="LexemeEmbed"):
@@ -89,14 +104,14 @@ def test_word_dropout_in_training_only():
 def test_affix_dropout_leaves_shape_and_length():
     """Of the words that are hidden, a share loses its affixes too; no other word loses anything."""
     lexemes = distinct_lexemes(make_docs(" ".join(f"word{k}x{k}" for k in range(1000))))
-    names = ["prefix1", "norm", "suffix3", "shape", "length"]
+    names = ["prefix1", "norm", "suffix3", "shape", "length", "lprefix2", "lsuffix4"]
     full = lexeme_features(names, 0.0, 0.5).begin_update(lexemes)[0]
     dropped = lexeme_features(names, 0.4, 0.5)
     np.testing.assert_array_equal(dropped.predict(lexemes), full)
     np.random.seed(0)
     keys, _ = dropped.begin_update(lexemes)
-    hidden, bare = keys[:, 1] == 0, (keys[:, [0, 2]] == 0).all(axis=1)
+    hidden, bare = keys[:, 1] == 0, (keys[:, [0, 2, 5, 6]] == 0).all(axis=1)
     assert 0.35 < hidden.mean() < 0.45 and 0.4 < bare[hidden].mean() < 0.6
     assert not (bare & ~hidden).any()
-    np.testing.assert_array_equal(keys[~bare][:, [0, 2]], full[~bare][:, [0, 2]])
-    np.testing.assert_array_equal(keys[:, 3:], full[:, 3:])
+    np.testing.assert_array_equal(keys[~bare][:, [0, 2, 5, 6]], full[~bare][:, [0, 2, 5, 6]])
+    np.testing.assert_array_equal(keys[:, 3:5], full[:, 3:5])
