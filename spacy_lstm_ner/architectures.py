@@ -10,7 +10,7 @@ from thinc.types import Floats2d, Ints2d
 from .layers.crf.head import HEADS, dense, grown_dense, grown_head, set_head_size, swap_output
 from .layers.embed.chars import char_cnn, char_lstm
 from .layers.embed.features import lexeme_features
-from .layers.embed.lexemes import Lexemes, per_lexeme
+from .layers.embed.lexemes import Lexemes, composed, per_lexeme
 from .layers.embed.static_vectors import lexeme_vectors
 from .layers.embed.token_features import with_token_features
 from .layers.embed.vocabulary import lexeme_table, word_table
@@ -114,7 +114,7 @@ def build_lexeme_tok2vec(
     if "lexeme_layer" not in embed.attrs:
         raise ValueError(
             f"LexemeTok2Vec: embed is {embed.name!r}, which may depend on more than the word. Use "
-            "spacy-lstm-ner.LexemeEmbed.v1, or spacy.Tok2Vec.v2 in place of LexemeTok2Vec"
+            "spacy-lstm-ner.LexemeEmbed.v2, or spacy.Tok2Vec.v2 in place of LexemeTok2Vec"
         )
     if "stack" not in encode.attrs:
         raise ValueError(
@@ -141,6 +141,7 @@ def build_lexeme_embed(
     min_count: int = 0,
     singleton_dropout: float = 0.5,
     chars: Optional[Model[Lexemes, Floats2d]] = None,
+    graphemes: bool = True,
 ) -> Model[List[Doc], List[Floats2d]]:
     """Build an embedding that depends on the word alone: features of its text, and optionally other vectors.
 
@@ -167,6 +168,9 @@ def build_lexeme_embed(
         singleton_dropout (float): The share of the words with a single occurrence in the training data that an update
             treats as unknown, at least 0 and less than 1 (Lample et al. 2016). It has an effect with `min_count` = 1.
         chars (Optional[Model[Lexemes, Floats2d]]): A CharCNN or CharLSTM, which makes a vector from the characters.
+        graphemes (bool): Whether to read each word in Unicode's composed form (NFC), and to count a letter and its
+            combining marks as one character in affixes, shape and length. False reads the code points that the text
+            has.
 
     Returns:
         Model[List[Doc], List[Floats2d]]: The vectors of the tokens, one array (tokens, width) for each doc.
@@ -187,7 +191,7 @@ def build_lexeme_embed(
     if min_count < 0:
         raise ValueError(f"LexemeEmbed: min_count is {min_count}, but must be at least 0 (0: no vocabulary)")
     hashed = _hash_tables(width, rows)
-    branches: List[Model[Any, Any]] = [chain(lexeme_features(attrs, word_dropout, affix_dropout), hashed)]
+    branches: List[Model[Any, Any]] = [chain(lexeme_features(attrs, word_dropout, affix_dropout, graphemes), hashed)]
     if include_static_vectors:
         branches.append(lexeme_vectors(width if map_vectors else None, tuned=tune_vectors))
     if min_count:
@@ -200,8 +204,42 @@ def build_lexeme_embed(
     mix = Maxout(width, nI, nP=maxout_pieces, normalize=True)
     joined = branches[0] if len(branches) == 1 else concatenate(*branches)
     layer: Model[Lexemes, Floats2d] = cast(Any, chain(joined, mix))
+    if graphemes:
+        layer = composed(layer)
     layer.set_dim("nO", width)
     return per_lexeme(layer)
+
+
+def build_lexeme_embed_v1(
+    width: int,
+    attrs: List[str],
+    rows: List[int],
+    include_static_vectors: bool = False,
+    maxout_pieces: int = 3,
+    word_dropout: float = 0.0,
+    affix_dropout: float = 0.0,
+    map_vectors: bool = True,
+    tune_vectors: bool = False,
+    min_count: int = 0,
+    singleton_dropout: float = 0.5,
+    chars: Optional[Model[Lexemes, Floats2d]] = None,
+) -> Model[List[Doc], List[Floats2d]]:
+    """Build the embedding of pipelines that were saved with the first version: as above, without `graphemes`."""
+    return build_lexeme_embed(
+        width,
+        attrs,
+        rows,
+        include_static_vectors,
+        maxout_pieces,
+        word_dropout,
+        affix_dropout,
+        map_vectors,
+        tune_vectors,
+        min_count,
+        singleton_dropout,
+        chars,
+        graphemes=False,
+    )
 
 
 def build_char_cnn(

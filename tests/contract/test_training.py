@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+from statistics import median
 
 import numpy as np
 import pytest
@@ -196,9 +197,9 @@ def test_resumed_training_goes_on():
     optimizer = resumed.resume_training()
     optimizer.learn_rate = 0.01
     examples = examples_for(resumed)
-    for _ in range(40):
-        losses = resumed.update(examples, sgd=optimizer, losses={})
-    assert losses["lstm_ner"] < first["lstm_ner"] / 2
+    losses = [resumed.update(examples, sgd=optimizer, losses={})["lstm_ner"] for _ in range(40)]
+    # The loss of a single step depends on which of the few words training hides.
+    assert median(losses[-10:]) < first["lstm_ner"] / 2
     assert [entities(doc) for doc in resumed.pipe(TEXTS)] == GOLD
 
 

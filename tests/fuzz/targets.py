@@ -27,11 +27,12 @@ head = "crf"
 [model.tok2vec]
 @architectures = "spacy-lstm-ner.LexemeTok2Vec.v1"
 [model.tok2vec.embed]
-@architectures = "spacy-lstm-ner.LexemeEmbed.v1"
+@architectures = "spacy-lstm-ner.LexemeEmbed.v2"
 width = 2
 attrs = ["norm"]
 rows = [3]
 min_count = 1
+graphemes = true
 [model.tok2vec.encode]
 @architectures = "spacy-lstm-ner.LSTMEncoder.v1"
 width = 2

@@ -17,7 +17,7 @@ scheme = "bio"
 [model.tok2vec]
 @architectures = "spacy-lstm-ner.LexemeTok2Vec.v1"
 [model.tok2vec.embed]
-@architectures = "spacy-lstm-ner.LexemeEmbed.v1"
+@architectures = "spacy-lstm-ner.LexemeEmbed.v2"
 width = 8
 attrs = ["norm", "suffix3"]
 rows = [50, 40]

@@ -36,7 +36,7 @@ scheme = "biluo"
 @architectures = "spacy-lstm-ner.LexemeTok2Vec.v1"
 occurrences = 5000
 [model.tok2vec.embed]
-@architectures = "spacy-lstm-ner.LexemeEmbed.v1"
+@architectures = "spacy-lstm-ner.LexemeEmbed.v2"
 width = 32
 attrs = ["norm", "shape"]
 rows = [500, 500]

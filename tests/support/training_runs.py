@@ -25,7 +25,7 @@ head = "crf"
 [components.lstm_ner.model.tok2vec]
 @architectures = "spacy-lstm-ner.LexemeTok2Vec.v1"
 [components.lstm_ner.model.tok2vec.embed]
-@architectures = "spacy-lstm-ner.LexemeEmbed.v1"
+@architectures = "spacy-lstm-ner.LexemeEmbed.v2"
 width = 8
 attrs = ["norm", "suffix3"]
 rows = [50, 40]

@@ -5,7 +5,8 @@ Notation as in `lexemes`.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import List
+from typing import Any, Dict, List
+from unicodedata import category
 
 import numpy as np
 from spacy.strings import hash_string  # type: ignore[attr-defined]
@@ -25,7 +26,7 @@ LONGEST_CACHED = 100
 words alone would not bound the memory."""
 
 
-def text_features(text: str, names: Sequence[str]) -> list[str]:
+def text_features(text: str, names: Sequence[str], graphemes: bool = False) -> list[str]:
     """Compute features of a word.
 
     Args:
@@ -34,6 +35,7 @@ def text_features(text: str, names: Sequence[str]) -> list[str]:
             (lower-cased, each digit as 0), "shape" (`Xxxxx`, `dd`; runs are cut at four), "prefixN" and "suffixN" (the
             first and the last N characters, each digit as 0), "lprefixN" and "lsuffixN" (the same of the lower-cased
             word), "length" (the number of characters, at most 15).
+        graphemes (bool): Whether affixes, shape and length count a letter and its combining marks as one character.
 
     Returns:
         list[str]: The feature for each name.
@@ -42,7 +44,9 @@ def text_features(text: str, names: Sequence[str]) -> list[str]:
         ValueError: If a name is unknown.
     """
     zeroed = _digits_as_zero(text)
-    return [feature(text, zeroed) for feature in _features(tuple(names))]
+    # Marks are not letters, so most words have none.
+    has_marks = graphemes and not text.isascii() and not text.isalpha()
+    return [feature(text, zeroed) for feature in _features(tuple(names), has_marks)]
 
 
 def check_feature_names(names: Sequence[str]) -> None:
@@ -56,28 +60,46 @@ def check_feature_names(names: Sequence[str]) -> None:
     """
     if not names:
         raise ValueError("LexemeEmbed: attrs is empty; name at least one feature, for example 'norm'")
-    _features(tuple(names))
+    _features(tuple(names), graphemes=False)
 
 
 @lru_cache(maxsize=64)
-def _features(names: tuple[str, ...]) -> list[Callable[[str, str], str]]:
+def _features(names: tuple[str, ...], graphemes: bool) -> list[Callable[[str, str], str]]:
     """A function for each name. Its arguments are the word, and the word with each digit as 0."""
-    return [_feature(name) for name in names]
+    return [_feature(name, graphemes) for name in names]
 
 
-def _feature(name: str) -> Callable[[str, str], str]:
+def _feature(name: str, graphemes: bool) -> Callable[[str, str], str]:
+    if graphemes and name in ("shape", "length"):
+        feature = _BY_NAME[name]
+        return lambda text, zeroed: feature("".join(part[0] for part in _graphemes(text)), zeroed)
     if name in _BY_NAME:
         return _BY_NAME[name]
     kind, size = name.rstrip("0123456789"), name.lstrip("abcdefghijklmnopqrstuvwxyz")
     if kind in AFFIXES and size and int(size) > 0:
         part = slice(int(size)) if kind.endswith("prefix") else slice(-int(size), None)
-        if kind.startswith("l"):
-            return lambda text, zeroed: zeroed.lower()[part]
-        return lambda text, zeroed: zeroed[part]
+        lowered = kind.startswith("l")
+
+        def affix(text: str, zeroed: str) -> str:
+            word = zeroed.lower() if lowered else zeroed
+            return "".join(_graphemes(word)[part]) if graphemes else word[part]
+
+        return affix
     raise ValueError(
         f"LexemeEmbed: no feature {name!r} of a word; use orth, lower, norm, shape, length, prefixN, suffixN, "
         "lprefixN or lsuffixN with N at least 1"
     )
+
+
+def _graphemes(text: str) -> list[str]:
+    """The characters of a text, each with the combining marks after it."""
+    parts: list[str] = []
+    for char in text:
+        if parts and category(char).startswith("M"):
+            parts[-1] += char
+        else:
+            parts.append(char)
+    return parts
 
 
 def normalized(text: str) -> str:
@@ -113,13 +135,14 @@ _BY_NAME: dict[str, Callable[[str, str], str]] = {
 }
 
 
-def _feature_keys(text: str, names: tuple[str, ...]) -> bytes:
+def _feature_keys(text: str, names: tuple[str, ...], graphemes: bool) -> bytes:
     """The hashes of a word's features, as the bytes of an array of uint64."""
-    return _cached_keys(text, names) if len(text) <= LONGEST_CACHED else _compute_keys(text, names)
+    return (_cached_keys if len(text) <= LONGEST_CACHED else _compute_keys)(text, names, graphemes)
 
 
-def _compute_keys(text: str, names: tuple[str, ...]) -> bytes:
-    return np.array([hash_string(feature) for feature in text_features(text, names)], dtype="uint64").tobytes()
+def _compute_keys(text: str, names: tuple[str, ...], graphemes: bool) -> bytes:
+    features = text_features(text, names, graphemes)
+    return np.array([hash_string(feature) for feature in features], dtype="uint64").tobytes()
 
 
 # The keys depend on the text only, so all models can share one cache. It holds bytes, which take half the memory of
@@ -127,7 +150,9 @@ def _compute_keys(text: str, names: tuple[str, ...]) -> bytes:
 _cached_keys = lru_cache(maxsize=2**15)(_compute_keys)
 
 
-def lexeme_features(names: Sequence[str], word_dropout: float, affix_dropout: float = 0.0) -> Model[Lexemes, Ints2d]:
+def lexeme_features(
+    names: Sequence[str], word_dropout: float, affix_dropout: float = 0.0, graphemes: bool = False
+) -> Model[Lexemes, Ints2d]:
     """Hash the features of each distinct word of a batch.
 
     Args:
@@ -137,6 +162,7 @@ def lexeme_features(names: Sequence[str], word_dropout: float, affix_dropout: fl
             unknown word. Affixes, shape and length stay.
         affix_dropout (float): The share of the hidden words whose affixes are hidden too. Affixes of three and more
             characters often identify the word.
+        graphemes (bool): Whether to count a letter and its combining marks as one character, see `text_features`.
 
     Returns:
         Model[Lexemes, Ints2d]: The keys (n, number of names), uint64.
@@ -149,13 +175,17 @@ def lexeme_features(names: Sequence[str], word_dropout: float, affix_dropout: fl
         raise ValueError(f"LexemeEmbed: word_dropout is {word_dropout}, but must be at least 0 and less than 1")
     if not 0.0 <= affix_dropout <= 1.0:
         raise ValueError(f"LexemeEmbed: affix_dropout is {affix_dropout}, but must be from 0 to 1")
-    attrs = {"names": list(names), "word_dropout": word_dropout, "affix_dropout": affix_dropout}
+    attrs: Dict[str, Any] = {"names": list(names), "word_dropout": word_dropout, "affix_dropout": affix_dropout}
+    if graphemes:
+        # Only then, so that older models are saved again with the same bytes.
+        attrs["graphemes"] = True
     return Model("lexeme_features", _forward, attrs=attrs)
 
 
 def _forward(model: Model[Lexemes, Ints2d], lexemes: Lexemes, is_train: bool) -> tuple[Ints2d, Backprop]:
     names = tuple(model.attrs["names"])
-    data = b"".join(_feature_keys(text, names) for text in lexemes.texts)
+    graphemes = model.attrs.get("graphemes", False)
+    data = b"".join(_feature_keys(text, names, graphemes) for text in lexemes.texts)
     keys: Array = np.frombuffer(bytearray(data), dtype="uint64").reshape(-1, len(names))
     if is_train and model.attrs["word_dropout"]:
         hidden = np.flatnonzero(np.random.uniform(size=len(keys)) < model.attrs["word_dropout"])

@@ -11,16 +11,18 @@ O         width of a layer's output
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, List, NamedTuple, Optional
+from unicodedata import is_normalized, normalize
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.attrs import LOWER, ORTH
+from spacy.strings import hash_string  # type: ignore[attr-defined]
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
-from thinc.api import Model
+from thinc.api import Model, chain
 from thinc.types import Floats2d
 
 from ...arrays import split_rows, sum_by_row
@@ -55,6 +57,7 @@ class Lexemes:
         lowers (NDArray[np.uint64]): (n,) The hash of the lower-cased text of each word.
         rows (Ints): (n_tokens,) The number of each token's word in `orths`.
         lengths (Ints): The number of tokens in each sequence, see `TokenHashes`.
+        spellings (Optional[list[str]]): The words as strings, if the vocab does not have them.
     """
 
     vocab: Optional[Vocab]
@@ -62,6 +65,7 @@ class Lexemes:
     lowers: Hashes
     rows: Ints
     lengths: Ints
+    spellings: Optional[list[str]] = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -70,11 +74,14 @@ class Lexemes:
 
     def subset(self, chosen: Ints) -> "Lexemes":
         """Choose distinct words by their numbers. The result has no tokens."""
-        return Lexemes(self.vocab, self.orths[chosen], self.lowers[chosen], _NO_ROWS, _NO_ROWS)
+        spellings = None if self.spellings is None else [self.spellings[k] for k in chosen.tolist()]
+        return Lexemes(self.vocab, self.orths[chosen], self.lowers[chosen], _NO_ROWS, _NO_ROWS, spellings)
 
     @cached_property
     def texts(self) -> list[str]:
         """The distinct words as strings. They are looked up at the first use."""
+        if self.spellings is not None:
+            return self.spellings
         strings: Any = self.vocab.strings if self.vocab is not None else {}
         return [strings[orth] for orth in self.orths.tolist()]
 
@@ -127,6 +134,35 @@ def distinct_lexemes(docs: Sequence[Doc]) -> Lexemes:
         ValueError: If the docs do not share one vocab.
     """
     return lexemes_of(read_tokens(docs))
+
+
+def composed(layer: Model[Lexemes, Floats2d]) -> Model[Lexemes, Floats2d]:
+    """Wrap a layer, so that it reads each word in Unicode's composed form (NFC).
+
+    Then it does not matter whether a text has an accented letter as one character, or as a letter and a mark. Layers
+    with a vocabulary get the attribute "composed", so that theirs is made of such words too.
+
+    Args:
+        layer (Model[Lexemes, Floats2d]): Computes the vectors (n, O) of distinct words. Two of them may be equal now.
+
+    Returns:
+        Model[Lexemes, Floats2d]: The vectors (n, O) of the distinct words.
+    """
+    for node in layer.walk():
+        if "vocabulary" in node.attrs:
+            node.attrs["composed"] = True
+    return chain(Model("composed", _composed_forward), layer)
+
+
+def _composed_forward(model: Model[Lexemes, Lexemes], lexemes: Lexemes, is_train: bool) -> tuple[Lexemes, Backprop]:
+    changed = [k for k, text in enumerate(lexemes.texts) if not is_normalized("NFC", text)]
+    if not changed:
+        return lexemes, no_gradient
+    orths, texts = lexemes.orths.copy(), lexemes.texts.copy()
+    for k in changed:
+        texts[k] = normalize("NFC", texts[k])
+        orths[k] = hash_string(texts[k])
+    return replace(lexemes, orths=orths, spellings=texts), no_gradient
 
 
 def per_lexeme(layer: Model[Lexemes, Floats2d]) -> Model[List[Doc], List[Floats2d]]:

@@ -4,12 +4,15 @@ Notation as in `lexemes`. V is the number of words in the vocabulary. The first 
 for padding and for unknown words.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Dict, List, Optional, Tuple, cast
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.attrs import ORTH
+from spacy.strings import StringStore, hash_string  # type: ignore[attr-defined]
 from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.initializers import uniform_init
@@ -22,6 +25,9 @@ from .lexemes import Lexemes
 
 PAD, UNKNOWN, FIRST_WORD = 0, 1, 2
 """Rows of the table: padding, a word that is not in the vocabulary, and the first word of the vocabulary."""
+
+TABLES = ("E", "D")
+"""The names of parameters with such rows."""
 
 
 def word_table(nO: int, min_count: int, max_size: int) -> Model[List[Doc], List[Floats2d]]:
@@ -88,7 +94,7 @@ def vocabulary_attrs(min_count: int, max_size: int) -> Dict[str, Any]:
     return {"min_count": min_count, "max_size": max_size, "vocabulary": np.zeros(0, dtype="uint64")}
 
 
-def build_vocabulary(model: Model[Any, Any], counts: Dict[int, int]) -> None:
+def build_vocabulary(model: Model[Any, Any], counts: Dict[int, int], strings: Optional[StringStore] = None) -> None:
     """Set the vocabulary of a layer: the most frequent words of the training data.
 
     The layer's attributes `min_count` and `max_size` decide which words are kept. Words with the same count are sorted
@@ -97,13 +103,40 @@ def build_vocabulary(model: Model[Any, Any], counts: Dict[int, int]) -> None:
     Args:
         model (Model): A layer with `vocabulary_attrs`.
         counts (Dict[int, int]): The number of tokens in the training data, by orth.
+        strings (Optional[StringStore]): The texts of the orths. A layer that reads words in composed form needs them,
+            see `lexemes.composed`.
     """
+    if strings is not None and model.attrs.get("composed"):
+        merged: Counter[int] = Counter()
+        for orth, count in counts.items():
+            merged[hash_string(normalize("NFC", strings[orth]))] += count
+        counts = merged
     frequent = [(-count, orth) for orth, count in counts.items() if count >= model.attrs["min_count"]]
     kept = [orth for _, orth in sorted(frequent)[: model.attrs["max_size"]]]
     # Sorted, so that `word_numbers` can find a word by bisection.
     model.attrs["vocabulary"] = np.array(sorted(kept), dtype="uint64")
     if "singletons" in model.attrs:
         model.attrs["singletons"] = np.array(sorted(orth for orth in kept if counts[orth] == 1), dtype="uint64")
+
+
+def merge_vocabulary(model: Model[Any, Any], other: Model[Any, Any]) -> None:
+    """Add the vocabulary of another layer, with its rows. Words that both have get the rows of the other layer.
+
+    Args:
+        model (Model): A layer with `vocabulary_attrs`, initialized.
+        other (Model): A layer of the same kind, initialized.
+    """
+    words = [layer.attrs["vocabulary"] for layer in (model, other)]
+    model.attrs["vocabulary"] = np.union1d(*words)
+    if "singletons" in model.attrs:
+        model.attrs["singletons"] = np.setdiff1d(model.attrs["singletons"], words[1])
+    for name in set(TABLES).intersection(model.param_names):
+        old: Array = model.get_param(name)
+        table: Array = model.ops.alloc((n_rows(model.attrs), old.shape[1]))
+        for layer, known in zip((model, other), words, strict=True):
+            rows = np.concatenate([[PAD, UNKNOWN], word_numbers(model, known)])
+            table[rows] = model.ops.asarray(layer.ops.to_numpy(layer.get_param(name)))
+        init_param(model, name, table)
 
 
 def n_rows(attrs: Mapping[str, Any]) -> int:

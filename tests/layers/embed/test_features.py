@@ -45,6 +45,30 @@ def test_feature(text, name, expected):
     assert text_features(text, [name]) == [expected]
 
 
+@pytest.mark.parametrize(
+    "text, name, expected",
+    [
+        ("O\u0323\u0301la\u0301", "prefix1", "O\u0323\u0301"),
+        ("O\u0323\u0301la\u0301", "suffix2", "la\u0301"),
+        ("O\u0323\u0301la\u0301", "lprefix2", "o\u0323\u0301l"),
+        ("O\u0323\u0301la\u0301", "shape", "Xxx"),
+        ("O\u0323\u0301la\u0301", "length", "3"),
+        ("O\u0323\u0301la\u0301", "norm", "o\u0323\u0301la\u0301"),
+        ("\u0926\u093f\u0932\u094d\u0932\u0940", "suffix1", "\u0932\u0940"),
+        ("\u0926\u093f\u0932\u094d\u0932\u0940", "shape", "xxx"),
+        ("\u0301a", "prefix1", "\u0301"),
+        ("7\u20e3x", "prefix1", "0\u20e3"),
+        ("Saint-\xc9tienne", "suffix3", "nne"),
+        ("Paris9", "suffix3", "is0"),
+        ("\u4e2d\u56fd", "shape", "xx"),
+        ("\u05e9\u05dc\u05d5\u05dd", "prefix1", "\u05e9"),
+    ],
+)
+def test_feature_by_grapheme(text, name, expected):
+    """A letter and its combining marks are one character. The first characters are those that are read first."""
+    assert text_features(text, [name], graphemes=True) == [expected]
+
+
 def test_features_come_in_order():
     assert text_features("Ab1", ["shape", "orth", "norm"]) == ["Xxd", "Ab1", "ab0"]
 

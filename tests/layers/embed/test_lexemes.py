@@ -1,13 +1,19 @@
 """From words to vectors."""
 
+from collections import Counter
+from unicodedata import normalize
+
 import numpy as np
 import pytest
 from spacy.ml.models.tok2vec import MaxoutWindowEncoder, build_Tok2Vec_model
 from spacy.strings import hash_string
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
+from thinc.api import Model
 
 from spacy_lstm_ner.architectures import (
+    build_char_cnn,
+    build_char_lstm,
     build_gru_encoder,
     build_lexeme_embed,
     build_lexeme_tok2vec,
@@ -15,7 +21,7 @@ from spacy_lstm_ner.architectures import (
     build_rnn_encoder,
     build_word_embed,
 )
-from spacy_lstm_ner.layers.embed.lexemes import distinct_lexemes
+from spacy_lstm_ner.layers.embed.lexemes import composed, distinct_lexemes
 from spacy_lstm_ner.layers.embed.vocabulary import (
     PAD,
     UNKNOWN,
@@ -198,6 +204,86 @@ def test_min_count_of_two_leaves_no_singletons():
     np.testing.assert_array_equal(model.begin_update(lexemes)[0], model.predict(lexemes))
     other = lexeme_table(3, 2, 1000, 0.5).from_bytes(model.to_bytes())
     np.testing.assert_array_equal(other.predict(lexemes), model.predict(lexemes))
+
+
+# Composed and decomposed words
+
+
+WORDS = "\xc9va Nu\xf1ez \xe0 O\u0323\u0301y\u1ecd\u0301 \uc11c\uc6b8 caf\xe9 cafe Paris95 zo\xeb"
+
+
+def composed_embed(chars, **settings):
+    """An embedding with a table for each kind of vector, initialized on words in either form."""
+    names = ["norm", "prefix1", "suffix2", "lsuffix3", "shape", "length"]
+    model = build_lexeme_embed(
+        8,
+        names,
+        [50] * len(names),
+        include_static_vectors=True,
+        tune_vectors=True,
+        min_count=1,
+        chars=chars,
+        **settings,
+    )
+    vocab = Vocab()
+    vocab.reset_vectors(width=4)
+    for k, word in enumerate(WORDS.split()[:7]):
+        vocab.set_vector(word, np.random.default_rng(k).normal(size=4).astype("f"))
+    docs = make_docs(WORDS, normalize("NFD", WORDS), vocab=vocab)
+    counts = Counter(token.orth for doc in docs for token in doc)
+    tables = [node for node in model.walk() if "vocabulary" in node.attrs]
+    for node in tables:
+        build_vocabulary(node, counts, vocab.strings)
+    model.initialize(X=docs)
+    for node in tables:
+        for name in node.param_names:
+            node.set_param(name, np.random.default_rng(1).normal(size=node.get_param(name).shape).astype("f"))
+    return model, tables, docs
+
+
+@pytest.mark.parametrize("chars", [build_char_cnn, build_char_lstm])
+def test_composed_and_decomposed_words_have_the_same_vectors(chars):
+    model, tables, docs = composed_embed(chars(6), graphemes=True)
+    assert docs[0].text != docs[1].text
+    assert [len(node.attrs["vocabulary"]) for node in tables] == [len(docs[0])] * 2
+    composed, decomposed = (model.predict([doc])[0] for doc in docs)
+    np.testing.assert_array_equal(composed, decomposed)
+    for form, in_batch in zip((composed, decomposed), model.predict(docs), strict=True):
+        np.testing.assert_allclose(in_batch, form, rtol=1e-5, atol=1e-6)
+    copy, _, _ = composed_embed(chars(6), graphemes=True)
+    np.testing.assert_array_equal(copy.from_bytes(model.to_bytes()).predict([docs[1]])[0], composed)
+
+
+def test_without_graphemes_code_points_are_read_as_they_are():
+    model, tables, docs = composed_embed(None, graphemes=False)
+    composed, decomposed = model.predict(docs)
+    same = [token.text == other.text for token, other in zip(*docs, strict=True)]
+    assert (composed == decomposed).all(axis=1).tolist() == same and sum(same) == 2
+    assert {len(node.attrs["vocabulary"]) for node in tables} == {2 * len(docs[0]) - 2}
+
+
+def test_gradients_of_both_forms_are_added():
+    model, tables, docs = composed_embed(None, graphemes=True)
+    gradients = []
+    for batch in ([docs[0], docs[0]], docs):
+        Y, backprop = model.begin_update(batch)
+        backprop([np.ones_like(y) for y in Y])
+        gradients.append([node.get_grad(name).copy() for node in tables for name in node.grad_names])
+        model.finish_update(lambda key, weight, gradient: (weight, gradient * 0))
+    for one_form, both_forms in zip(*gradients, strict=True):
+        assert one_form.any()
+        np.testing.assert_allclose(both_forms, one_form, rtol=1e-4, atol=1e-5)
+
+
+def test_words_in_composed_form_are_passed_on():
+    layer = composed(Model("inner", lambda model, X, is_train: (X, lambda dY: dY)))
+    ascii_only, mixed = distinct_lexemes(make_docs("a b")), distinct_lexemes(make_docs("\xe9 e\u0301 n\u0303 b"))
+    assert layer.predict(ascii_only) is ascii_only
+    found = layer.predict(mixed)
+    assert sorted(found.texts) == ["b", "\xe9", "\xe9", "\xf1"]
+    assert found.orths.tolist() == [hash_string(text) for text in found.texts]
+    part = found.subset(np.array([2, 0]))
+    assert part.texts == [found.texts[2], found.texts[0]]
 
 
 def embeddings():

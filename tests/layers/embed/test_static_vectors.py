@@ -201,7 +201,7 @@ def test_component_trains_and_reloads_with_every_setting(map_vectors, tune_vecto
     for k, word in enumerate(["london", "the", "in"]):
         nlp.vocab.set_vector(word, np.random.default_rng(k).normal(size=7).astype("f"))
     embed = {
-        "@architectures": "spacy-lstm-ner.LexemeEmbed.v1",
+        "@architectures": "spacy-lstm-ner.LexemeEmbed.v2",
         "width": 8,
         "attrs": ["shape", "suffix2"],
         "rows": [50, 50],

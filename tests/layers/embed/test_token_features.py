@@ -96,7 +96,7 @@ def test_token_features_without_tokens(texts):
 def test_token_features_in_a_pipeline(tmp_path):
     """What an earlier component says of a token decides, where the word does not."""
     encode = {"@architectures": "spacy-lstm-ner.LSTMEncoder.v1", "width": 8}
-    words = {"@architectures": "spacy-lstm-ner.LexemeEmbed.v1", "width": 8, "attrs": ["norm"], "rows": [50]}
+    words = {"@architectures": "spacy-lstm-ner.LexemeEmbed.v2", "width": 8, "attrs": ["norm"], "rows": [50]}
     embed = {"@architectures": "spacy-lstm-ner.TokenFeatures.v1", "embed": words, "attrs": ["ENT_ID"], "rows": [50]}
     tok2vec = {"@architectures": "spacy.Tok2Vec.v2", "embed": embed, "encode": encode}
     nlp = spacy.blank("en")
