@@ -18,12 +18,14 @@ GROUPS = {
             *("LSTMTagger", "LexemeTok2Vec", "LexemeEmbed", "WordEmbed", "LSTMEncoder", "GRUEncoder", "RNNEncoder"),
             *("CharCNN", "CharLSTM", "TokenFeatures"),
         ]
-    },
+    }
+    | {"spacy-lstm-ner.LexemeEmbed.v2"},
     "spacy_callbacks": {"spacy-lstm-ner.ComponentSettings.v1"},
-    "spacy_augmenters": {"spacy-lstm-ner.EntitySwap.v1"},
+    "spacy_augmenters": {"spacy-lstm-ner.EntitySwap.v1", "spacy-lstm-ner.TextVariation.v1"},
     "spacy_scorers": {"spacy-lstm-ner.entity_scorer.v1"},
     "spacy_readers": {"spacy-lstm-ner.AnnotatedText.v1"},
     "spacy_cli": {"lstm-ner"},
+    "thinc_schedules": {"spacy-lstm-ner.warmup_linear.v1"},
     "thinc_layers": {f"spacy-lstm-ner.{name}.v1" for name in ("LSTM", "GRU", "RNN")},
 }
 

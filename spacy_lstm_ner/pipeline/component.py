@@ -34,6 +34,7 @@ from .rehearsal import disable_dropout, in_gold_entities, is_trained, make_teach
 from .scorer import require_picklable, score_entities
 from .scores import register_score_attribute
 from .settings import Settings, check_settings, default_settings, takes_settings, warn_of_unknown_labels
+from .start import check_start, copy_weights, explained_start, load_start, settings_of
 
 DEFAULT_MODEL_CONFIG = """
 [model]
@@ -46,9 +47,9 @@ scheme = "biluo"
 occurrences = 5000
 
 [model.tok2vec.embed]
-@architectures = "spacy-lstm-ner.LexemeEmbed.v1"
+@architectures = "spacy-lstm-ner.LexemeEmbed.v2"
 width = 96
-attrs = ["norm", "prefix1", "prefix2", "prefix3", "suffix2", "suffix3", "suffix4", "shape"]
+attrs = ["norm", "lprefix1", "lprefix2", "lprefix3", "lsuffix2", "lsuffix3", "lsuffix4", "shape"]
 rows = [4000, 250, 750, 2000, 750, 2000, 2000, 750]
 include_static_vectors = false
 word_dropout = 0.3
@@ -211,6 +212,8 @@ class LSTMEntityRecognizer(TrainablePipe):
         *,
         nlp: Optional[Language] = None,
         labels: Optional[Any] = None,
+        start: Optional[Union[str, Path]] = None,
+        start_component: Optional[str] = None,
     ) -> None:
         """Read the labels from the examples (and the vocabulary, if the model has one), and initialize the model.
 
@@ -222,14 +225,20 @@ class LSTMEntityRecognizer(TrainablePipe):
             labels (Optional[Any]): A list of labels, or the label data of spaCy's `ner`, in place of the labels of the
                 examples. The setting `other_labels` decides about entities with other labels. Unless it is "add",
                 labels from `add_label` count as such a list.
+            start (Optional[Union[str, Path]]): A trained pipeline, by its folder or the name of its package. The
+                embedding and the encoder start with the weights of its `lstm_ner`. The labels are those of the examples
+                or of `labels`, and the output layer and the head are new. The pipeline is not needed later.
+            start_component (Optional[str]): The name of the component in the pipeline `start`; None for its first
+                `lstm_ner`.
 
         Raises:
             TypeError: If `get_examples` does not give Examples.
-            ValueError: If `labels` has another form, the data has no annotation, or a listener expects another width
-                than its `tok2vec` has.
+            ValueError: If `labels` has another form, the data has no annotation, a listener expects another width than
+                its `tok2vec` has, or `start` cannot be loaded or has another architecture or other vectors.
         """
         validate_get_examples(get_examples, "LSTMEntityRecognizer.initialize")
         check_lexeme_norms(self.vocab, "ner")
+        origin = self._load_start(start, start_component)
         self._checks = TrainingChecks()
         settings = self.tagger.settings
         tables = [node for node in self.model.walk() if "vocabulary" in node.attrs]
@@ -244,10 +253,29 @@ class LSTMEntityRecognizer(TrainablePipe):
         if nlp is not None and (problem := check_listeners(self.name, self.model, nlp)):
             self._checks.warn(self.name, "listener", problem)
         for table in tables:
-            build_vocabulary(table, data.words)
+            build_vocabulary(table, data.words, self.vocab.strings)
         warn_of_unknown_labels(self.name, settings, self.labels)
         self._initialize_model([example.x for example in data.sample])
+        if origin is not None:
+            other_nlp, other = origin
+            settings_of_both = (settings_of(nlp, self), settings_of(other_nlp, other))
+            with explained_start(self.name, start):
+                copy_weights(self.model, other.model, settings_of_both)
         self._set_fresh(True)
+
+    def _load_start(
+        self, start: Optional[Union[str, Path]], name: Optional[str]
+    ) -> Optional[Tuple[Language, "LSTMEntityRecognizer"]]:
+        """The pipeline to start from and its component, or None. name: of the component; None: the first one."""
+        with explained_start(self.name, start):
+            if start is None:
+                if name is not None:
+                    raise ValueError(f"start_component is {name!r}, but start is not set. Set it to the pipeline")
+                return None
+            nlp = load_start(start)
+            other = find_component(nlp.components, name)
+            check_start(self.model, self.vocab.vectors, other.model, nlp.vocab.vectors)
+            return nlp, other
 
     def _initialize_model(self, docs: List[Doc]) -> None:
         size, head = self.tagger.n_tags, self.model.get_ref("head")

@@ -227,9 +227,15 @@ def _check_attrs(node: Model[Any, Any], packed: Dict[Any, Any], place: str) -> D
     return found
 
 
+def is_text(value: Any) -> bool:
+    """Whether an attribute of a layer is a text or a list of texts, which select code."""
+    return isinstance(value, str) or (
+        isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+    )
+
+
 def _check_attr(name: str, own: Any, value: Any, where: str) -> None:
-    is_text = isinstance(own, str) or (isinstance(own, list) and own and all(isinstance(item, str) for item in own))
-    if is_text or name in _OF_THE_ARCHITECTURE:
+    if is_text(own) or name in _OF_THE_ARCHITECTURE:
         _require(type(value) is type(own) and value == own, where, repr(own), value)
     elif isinstance(own, bool) or isinstance(value, bool):
         _require(type(value) is type(own), where, f"{own!r} or another truth value", value)
