@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -134,13 +134,19 @@ def read_docs(
         raise ValueError(f"{path}: expected sentences from {part[0]} to {part[1]}, found none")
 
 
-def create_annotated_text_reader(path: Optional[Path], format: str = "auto", n_sents: int = 0) -> "AnnotatedText":
+def create_annotated_text_reader(
+    path: Optional[Path],
+    format: str = "auto",
+    n_sents: int = 0,
+    augmenter: Optional[Callable[[Language, Example], Iterator[Example]]] = None,
+) -> "AnnotatedText":
     """Create the reader `spacy-lstm-ner.AnnotatedText.v1`, which trains on annotated text without converting it.
 
     Args:
         path (Optional[Path]): A file or a folder of files.
         format (str): One of `formats.FORMATS`, or "auto".
         n_sents (int): Sentences per doc; 0 for whole documents, see `read_docs`.
+        augmenter (Optional[Callable]): Makes one or more examples of each one; None to take them as they are.
 
     Returns:
         AnnotatedText: The reader.
@@ -150,21 +156,28 @@ def create_annotated_text_reader(path: Optional[Path], format: str = "auto", n_s
     """
     if path is None:
         raise ValueError("spacy-lstm-ner.AnnotatedText.v1: expected the path of annotated text, found none")
-    return AnnotatedText(Path(path), format, n_sents)
+    return AnnotatedText(Path(path), format, n_sents, augmenter)
 
 
 class AnnotatedText:
     """Examples from annotated text. Each call reads the text again."""
 
-    def __init__(self, path: Path, format: str, n_sents: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        format: str,
+        n_sents: int,
+        augmenter: Optional[Callable[[Language, Example], Iterator[Example]]] = None,
+    ) -> None:
         """Keep where and how to read; nothing is read yet.
 
         Args:
             path (Path): A file or a folder of files.
             format (str): One of `formats.FORMATS`, or "auto".
             n_sents (int): Sentences per doc; 0 for whole documents.
+            augmenter (Optional[Callable]): Makes one or more examples of each one; None to take them as they are.
         """
-        self.path, self.format, self.n_sents = path, format, n_sents
+        self.path, self.format, self.n_sents, self.augmenter = path, format, n_sents, augmenter
 
     def __call__(self, nlp: Language) -> Iterator[Example]:
         """Read the examples. Like spaCy's own reader, it tokenizes the predicted side with `nlp`.
@@ -182,7 +195,11 @@ class AnnotatedText:
             unknown_spaces = reference.has_unknown_spaces
             words = [token.text for token in reference]
             predicted = Doc(nlp.vocab, words=words) if unknown_spaces else nlp.make_doc(reference.text)
-            yield Example(predicted, reference)
+            example = Example(predicted, reference)
+            if self.augmenter is None:
+                yield example
+            else:
+                yield from self.augmenter(nlp, example)
         if report.repaired.count:
             warnings.warn(
                 f"{self.path}: {report.repaired.count} tags broke the scheme and were repaired, the first at "
