@@ -13,8 +13,16 @@ from .checkpoints import check_checkpoint, list_checkpoints, read_progress, unpa
 
 DIR_CHECKPOINTS = "checkpoints"
 
-_MAY_CHANGE = ("paths.", "initialize.", "training.max_steps", "training.patience", "training.logger")
-"""Settings that a resumed run may change. The paths of corpora may change too, since their content is compared."""
+_MAY_CHANGE = (
+    "paths.",
+    "initialize.",
+    "training.max_steps",
+    "training.patience",
+    "training.logger",
+    "training.optimizer.learn_rate.total_steps",
+)
+"""Settings that a resumed run may change. The paths of corpora may change too, since their content is compared. With
+more steps in total, the learning rate rises again."""
 
 
 class Resumption:

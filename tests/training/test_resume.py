@@ -25,6 +25,18 @@ VARIANTS = {
     "sgd": {"training.optimizer": {"@optimizers": "SGD.v1", "learn_rate": 0.05, "use_averages": False}},
     "streamed": {"training.max_epochs": -1},
     "two epochs": {"training.max_epochs": 2, "training.max_steps": 0},
+    "varied texts": {
+        "corpora.train.augmenter": {
+            "@augmenters": "spacy-lstm-ner.TextVariation.v1",
+            **{"pieces": 0.8, "lower": 0.2, "upper": 0.2, "title": 0.1},
+        }
+    },
+}
+SHARE_OF_STEPS = {
+    "training.optimizer.learn_rate": {
+        "@schedules": "spacy-lstm-ner.warmup_linear.v1",
+        **{"initial_rate": 0.01, "total_steps": "${training.max_steps}"},
+    }
 }
 
 
@@ -129,6 +141,13 @@ def test_a_run_that_is_done_goes_on_with_more_steps(corpus, whole, tmp_path):
     with pytest.raises(ValueError, match="training ends earlier"):
         run(make_config(corpus, {"training.max_steps": 9}), tmp_path, resume=True)
     assert weights(tmp_path) == found
+
+
+def test_with_more_steps_the_learning_rate_rises_again(corpus, tmp_path):
+    run(make_config(corpus, {"training.max_steps": 9, **SHARE_OF_STEPS}), tmp_path)
+    before = weights(tmp_path)["model-last/lstm_ner/model"]
+    run(make_config(corpus, {"training.max_steps": 29, **SHARE_OF_STEPS}), tmp_path, resume=True)
+    assert weights(tmp_path)["model-last/lstm_ner/model"] != before
 
 
 @pytest.mark.slow
