@@ -1,7 +1,8 @@
 """Where the real corpora are: in the folder that the environment variable LSTM_NER_DATA names.
 
-The folder has `conll03/eng.train` and `eng.testa`, `wnut17/wnut17train.conll` and `emerging.dev.conll`, and
-`gmb/ner_dataset.csv`. Not a benchmark itself.
+The folder has `conll03/eng.train` and `eng.testa`, `wnut17/wnut17train.conll` and `emerging.dev.conll`,
+`gmb/ner_dataset.csv`, and `domains/NAME-train.iob` and `NAME-dev.iob` for each NAME of `DOMAINS` in `campaign/rows.py`.
+Not a benchmark itself.
 """
 
 import os

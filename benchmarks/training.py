@@ -89,7 +89,8 @@ def shorten(training: Any, steps: int) -> None:
     """Make a config's training block end after `steps`, and scale its learning rate schedule accordingly."""
     training.update(max_steps=steps, eval_frequency=min(steps, training["eval_frequency"]))
     rate = training["optimizer"].get("learn_rate")
-    if isinstance(rate, dict) and "total_steps" in rate:
+    # Our own schedule has its warm-up as a share of max_steps.
+    if isinstance(rate, dict) and "warmup_steps" in rate:
         rate.update(warmup_steps=rate["warmup_steps"] * steps // rate["total_steps"], total_steps=steps)
 
 

@@ -1,1 +1,1 @@
-"""The parts of benchmarks/accuracy.py: which trainings there are, how one runs, and the report."""
+"""The parts of accuracy.py and robustness.py: which trainings there are, how one runs, and the reports."""

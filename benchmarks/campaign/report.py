@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import documents
 import figures
 from documents import fill
 
 from . import store
-from .rows import GLOVE, MOST_SEEDS, SPACY, Row, Settings, plan
+from .rows import GLOVE, SPACY, Configs, Row, plan
 from .summary import Done, difference, parts_of, summarize
 
 DOCUMENT, README = Path("docs") / "benchmarks" / "accuracy.md", Path("README.md")
@@ -28,13 +28,13 @@ Entry = Mapping[str, Any]
 
 
 def collect(
-    rows: Iterable[Row], configs: Mapping[str, Settings], results: Mapping[str, Any], steps: int | None
+    rows: Iterable[Row], configs: Configs, results: Mapping[str, Any], steps: int | None
 ) -> list[tuple[Row, dict[str, list[Done]]]]:
     """The results of each row by system. A training that two rows share counts in both.
 
     Args:
         rows (Iterable[Row]): The rows. Those without results are left out.
-        configs (Mapping[str, Settings]): The config of each system.
+        configs (Configs): The config of each system.
         results (Mapping[str, Any]): All results by key, see `store`.
         steps (int | None): Number of steps of a trial, see `rows.configured`.
 
@@ -42,9 +42,10 @@ def collect(
         list[tuple[Row, dict[str, list[Done]]]]: Each row with its finished runs by system.
     """
     found = []
+    seeds = sorted({int(result["id"].rpartition("/")[2]) for result in results.values()})
     for row in rows:
         done: dict[str, list[Done]] = {}
-        for run in plan([row], dict(configs), range(MOST_SEEDS), steps=steps):
+        for run in plan([row], configs, seeds, steps=steps):
             if run.fingerprint in results:
                 done.setdefault(run.system, []).append(Done(run, results[run.fingerprint]))
         if done:
@@ -52,14 +53,12 @@ def collect(
     return found
 
 
-def write_report(
-    rows: Iterable[Row], configs: Mapping[str, Settings], results: Path, root: Path, steps: int | None = None
-) -> None:
+def write_report(rows: Iterable[Row], configs: Configs, results: Path, root: Path, steps: int | None = None) -> None:
     """Write tables and figure from the stored results.
 
     Args:
         rows (Iterable[Row]): The rows to report.
-        configs (Mapping[str, Settings]): The config of each system. Results of other configs are left out.
+        configs (Configs): The config of each system. Results of other configs are left out.
         results (Path): The file of results.
         root (Path): The folder with README.md and docs.
         steps (int | None): Number of steps of a trial, see `rows.configured`.
@@ -258,20 +257,45 @@ def parts_table(parts: Iterable[Entry], kind: str, title: str) -> str:
 
 def draw_curve(entries: Sequence[Entry], target: Path) -> None:
     """Draw the learning curves."""
-    figure, axes = figures.pyplot().subplots(figsize=(6.0, 4.0))
     colors = {"default": figures.BLUE, "vectors": figures.GREEN, "accuracy": figures.RED, SPACY: figures.GRAY}
+    lines = []
     for ending, system in _curve_columns(entries):
         points = [e for e in entries if e["system"] == system and e["row"].endswith(GLOVE) == bool(ending)]
-        shares = [int(e["row"].removesuffix(GLOVE)) for e in points]
-        means, spreads = ([e["ents_f"][key] or 0.0 for e in points] for key in ("mean", "sd"))
         name = _system(system).replace("`", "") + (", GloVe" if ending else "")
-        style = {"color": colors[system], "linestyle": "-" if ending else "--", "marker": "o", "markersize": 3}
-        axes.errorbar(shares, means, yerr=spreads, label=name, capsize=2, **style)
-    ticks = sorted({int(e["row"].removesuffix(GLOVE)) for e in entries})
+        shares = {int(e["row"].removesuffix(GLOVE)): e["ents_f"] for e in points}
+        lines.append(Line(name, colors[system], "-" if ending else "--", shares))
+    draw_lines(lines, "share of CoNLL-2003's training documents", "entity F1 on testa", target, " %")
+
+
+class Line(NamedTuple):
+    """A learning curve: name, color, style of the line, and mean and spread of F1 by size of the training data."""
+
+    name: str
+    color: str
+    style: str
+    points: dict[int, Mapping[str, Any]]
+
+
+def draw_lines(lines: Sequence[Line], sizes: str, scores: str, target: Path, unit: str = "") -> None:
+    """Draw learning curves.
+
+    Args:
+        lines (Sequence[Line]): The curves.
+        sizes (str): Label of the axis of sizes, which is logarithmic.
+        scores (str): Label of the axis of scores.
+        target (Path): The SVG file.
+        unit (str): What follows a size on its axis.
+    """
+    figure, axes = figures.pyplot().subplots(figsize=(6.0, 4.0))
+    for line in lines:
+        means, spreads = ([f[key] or 0.0 for f in line.points.values()] for key in ("mean", "sd"))
+        style = {"color": line.color, "linestyle": line.style, "marker": "o", "markersize": 3}
+        axes.errorbar(list(line.points), means, yerr=spreads, label=line.name, capsize=2, **style)
+    ticks = sorted({size for line in lines for size in line.points})
     axes.set_xscale("log")
-    axes.set_xticks(ticks, [f"{share} %" for share in ticks])
+    axes.set_xticks(ticks, [f"{size}{unit}" for size in ticks])
     axes.minorticks_off()
-    axes.set_xlabel("share of CoNLL-2003's training documents")
-    axes.set_ylabel("entity F1 on testa")
+    axes.set_xlabel(sizes)
+    axes.set_ylabel(scores)
     axes.legend(frameon=False)
     figures.save(figure, target)

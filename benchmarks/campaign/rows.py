@@ -5,21 +5,25 @@ The path of a setting is its dotted name, as on the command line of `spacy train
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from training import shorten
 
+from .augmenters import SWAP_FIRST
+
 Settings = dict[str, Any]
+# The config of each system, or a function of the row and the seed where it depends on the training data.
+Configs = Mapping[str, Settings | Callable[["Row", int], Settings]]
 Change = Callable[[Settings], None]
 
 SPACY = "spacy"
 GLOVE = "-glove"
-# The report looks for no more.
-MOST_SEEDS = 20
 SHARES = (1, 5, 10, 25, 50, 100)
+SMALL_SIZES = (25, 50, 100, 200)
 TAGGER = "components.lstm_ner.model"
 TOK2VEC = f"{TAGGER}.tok2vec"
 SPACY_EMBED = "components.tok2vec.model.embed"
@@ -72,6 +76,18 @@ def unset(path: str) -> Change:
     return change
 
 
+def cased_affixes(config: Settings) -> None:
+    """A change to prefixes and suffixes of words as they are written, not of lower-cased words."""
+    embed = _section(config, f"{TOK2VEC}.embed")
+    embed["attrs"] = [re.sub("^l(?=prefix|suffix)", "", attr) for attr in embed["attrs"]]
+
+
+def swapped_entities(config: Settings) -> None:
+    """A change that replaces entities in training, before the augmenter of the config."""
+    train = _section(config, "corpora.train")
+    train["augmenter"] = {"@augmenters": SWAP_FIRST, "level": 0.3, "share": 0.5, "then": train["augmenter"]}
+
+
 def chars(architecture: str, width: int) -> Change:
     """A change that adds character vectors by this architecture."""
     block = {"@architectures": f"spacy-lstm-ner.{architecture}.v1", "width": width}
@@ -117,8 +133,8 @@ ABLATION: dict[str, dict[str, Change]] = {
         "CharLSTM": chars("CharLSTM", 50),
     },
     "affixes": {
-        "none": without_attrs("prefix", "suffix"),
-        "none, CharCNN": all_of(without_attrs("prefix", "suffix"), chars("CharCNN", 30)),
+        "none": without_attrs("lprefix", "lsuffix"),
+        "none, CharCNN": all_of(without_attrs("lprefix", "lsuffix"), chars("CharCNN", 30)),
     },
     "shape": {"none": without_attrs("shape")},
     "vectors": {
@@ -180,6 +196,8 @@ class Row:
         systems (tuple[str, ...]): Names of our configs, and "spacy" for spaCy's `ner`.
         scored (str): The part that is scored: "dev" or "eval".
         share (int): Percent of the training documents.
+        n_docs (int | None): Number of training documents, in place of a share.
+        lang (str): Language code of the pipeline.
         with_vectors (bool): Whether spaCy's `ner` gets static vectors, as our configs of this row do.
         change (Change | None): A change to our configs.
     """
@@ -190,8 +208,15 @@ class Row:
     systems: tuple[str, ...]
     scored: str = "dev"
     share: int = 100
+    n_docs: int | None = None
+    lang: str = "en"
     with_vectors: bool = False
     change: Change | None = None
+
+    @property
+    def part(self) -> int | str:
+        """The part of the training documents, for names."""
+        return self.share if self.n_docs is None else f"{self.n_docs}-docs"
 
 
 @dataclass(frozen=True)
@@ -210,7 +235,7 @@ class Run:
     @property
     def fingerprint(self) -> str:
         """A hash of all that defines the training. Rows that train the same have the same."""
-        what = [self.row.data, self.row.scored, self.row.share, self.seed, self.config]
+        what = [self.row.data, self.row.scored, self.row.part, self.seed, self.config]
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -236,6 +261,60 @@ def rows() -> list[Row]:
             systems = ABLATED.get(factor, ("default",))
             found.append(Row("ablation", f"{factor}: {value}", "conll03", systems, change=change))
     return found
+
+
+# Other domains and languages: the files NAME-train.iob and NAME-dev.iob, and the language of the pipeline.
+DOMAINS = {
+    "crossner-politics": "en",
+    "crossner-music": "en",
+    "bc5cdr": "en",
+    "btc": "en",
+    "lener": "pt",
+    "germeval": "de",
+    "masakha-yor": "xx",
+    "resume-zh": "zh",
+}
+
+
+# What is left out of the training recipe, or added to it.
+AUGMENTER = "corpora.train.augmenter"
+PARTS: dict[str, Change | None] = {
+    "base": None,
+    "no pieces": put(f"{AUGMENTER}.pieces", 0.0),
+    "no other casing": all_of(*(put(f"{AUGMENTER}.{casing}", 0.0) for casing in ("lower", "upper", "title"))),
+    "affixes with their casing": cased_affixes,
+    "swapped entities too": swapped_entities,
+}
+# The pipeline that rows with a start stand on.
+START = Row("conll03", "glove", "conll03", ("accuracy", SPACY), with_vectors=True)
+# The corpora of these rows of `rows` are neither CoNLL-2003 nor a domain.
+OTHERS = ("wnut17", "wnut17-glove", "gmb", "gmb-glove", "embedded")
+
+
+def robustness_rows() -> list[Row]:
+    """The rows of `robustness.py`, in the order in which they are trained and shown."""
+    found = [Row("conll03", "none", "conll03", ("default", SPACY)), START]
+    for name, lang in DOMAINS.items():
+        found.append(Row("domains", name, f"domains/{name}", ("fitted", SPACY), lang=lang))
+    for name in (name for name, lang in DOMAINS.items() if lang == "en"):
+        row = Row("domains", name + GLOVE, f"domains/{name}", ("fitted-vectors", SPACY), with_vectors=True)
+        found.append(row)
+        if name.startswith("crossner"):
+            found.append(replace(row, group="start", systems=("started", SPACY)))
+    for row in rows():
+        if row.group == "main" and row.name in OTHERS:
+            ours = "accuracy" if row.with_vectors else "default"
+            found.append(replace(row, systems=(ours, SPACY)))
+    for name in ("crossner-politics", "bc5cdr"):
+        for size in SMALL_SIZES:
+            found.append(Row("small", f"{name}, {size}", f"domains/{name}", ("fitted", SPACY), n_docs=size))
+    for name in ("conll03", "crossner-politics", "btc"):
+        data, system = (name, "default") if name == "conll03" else (f"domains/{name}", "fitted")
+        for part, change in PARTS.items():
+            found.append(Row("ablation", f"{name}: {part}", data, (system,), change=change))
+    yoruba = Row("ablation", "masakha-yor: base", "domains/masakha-yor", ("fitted",), lang=DOMAINS["masakha-yor"])
+    letters = put(f"{TOK2VEC}.embed.graphemes", False)
+    return [*found, yoruba, replace(yoruba, name="masakha-yor: no graphemes", change=letters)]
 
 
 def configured(row: Row, system: str, base: Settings, steps: int | None = None) -> Settings:
@@ -269,7 +348,7 @@ def has_vectors(config: Any) -> bool:
 
 def plan(
     wanted: Iterable[Row],
-    configs: dict[str, Settings],
+    configs: Configs,
     seeds: Iterable[int],
     systems: Iterable[str] | None = None,
     steps: int | None = None,
@@ -278,7 +357,7 @@ def plan(
 
     Args:
         wanted (Iterable[Row]): The rows.
-        configs (dict[str, Settings]): The config of each system.
+        configs (Configs): The config of each system.
         seeds (Iterable[int]): The seeds.
         systems (Iterable[str] | None): Only these systems. None means all.
         steps (int | None): Number of steps of a trial, see `configured`.
@@ -292,7 +371,9 @@ def plan(
             for system in row.systems:
                 if systems is not None and system not in systems:
                     continue
-                run = Run(row, system, seed, configured(row, system, configs[system], steps))
+                config = configs[system]
+                base = config(row, seed) if callable(config) else config
+                run = Run(row, system, seed, configured(row, system, base, steps))
                 if run.fingerprint not in seen:
                     seen.add(run.fingerprint)
                     yield run

@@ -9,13 +9,12 @@ from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 from thinc.api import Config
 
-import accuracy
 import corpora
-from campaign import report, runs, store, summary
+from campaign import command, report, runs, store, summary
 from campaign.entities import Entity, by_familiarity, by_type, gold_entities, out_of_domain, score
-from campaign.rows import ABLATION, SPACY, Run, has_vectors, plan, rows
+from campaign.rows import ABLATION, SPACY, Row, Run, has_vectors, plan, rows
 from documents import fill
-from training import SCORES, LogReader, seconds_until, train
+from training import SCORES, LogReader, seconds_until, shorten, train
 
 RESULTS = "accuracy.jsonl"
 OURS = ("default", "vectors", "accuracy", "classic")
@@ -98,11 +97,11 @@ def test_variants_of_the_ablation_are_configs_that_can_be_built(factor, configs)
 
 
 def test_names_of_only():
-    named = accuracy.chosen(rows(), ["main/conll03", "ablation/cell"])
+    named = command.chosen(rows(), ["main/conll03", "ablation/cell"])
     assert {row.group for row in named} == {"main", "ablation"} and len(named) == 5
-    assert len(accuracy.chosen(rows(), ["curve"])) == 12 and accuracy.chosen(rows(), None) == rows()
+    assert len(command.chosen(rows(), ["curve"])) == 12 and command.chosen(rows(), None) == rows()
     with pytest.raises(ValueError, match="--only main/conll04: there is no such row"):
-        accuracy.chosen(rows(), ["main", "main/conll04"])
+        command.chosen(rows(), ["main", "main/conll04"])
 
 
 def test_vectors_are_asked_for_where_the_config_has_some(configs):
@@ -117,10 +116,13 @@ def test_short_trials_are_runs_of_their_own(configs):
     row = rows()[:1]
     short, full = next(plan(row, configs, [0], steps=5)), next(plan(row, configs, [0]))
     assert short.fingerprint != full.fingerprint and short.id == full.id
-    training = short.config["training"]
+    training = Config(short.config).interpolate()["training"]
     assert training["max_steps"] == training["eval_frequency"] == 5
     assert training["optimizer"]["learn_rate"]["total_steps"] == 5
-    assert training["optimizer"]["learn_rate"]["warmup_steps"] < 5
+    theirs = {"max_steps": 20000, "eval_frequency": 200, "optimizer": {"learn_rate": {}}}
+    theirs["optimizer"]["learn_rate"] = {"warmup_steps": 250, "total_steps": 20000, "initial_rate": 5e-5}
+    shorten(theirs, 400)
+    assert theirs["optimizer"]["learn_rate"] == {"warmup_steps": 5, "total_steps": 400, "initial_rate": 5e-5}
     assert full.config["training"]["max_steps"] == configs["default"]["training"]["max_steps"]
 
 
@@ -225,6 +227,7 @@ def write_result(work, run, f, seconds):
     training = {"best_dev_f": 100 * f, "cpu_seconds_until_best": seconds, "cpu_seconds_in_all": 2 * seconds}
     result = {
         "key": run.fingerprint,
+        "id": run.id,
         "scores": dict.fromkeys(SCORES, f),
         "parts": runs._parts(run, work, found),
         "training": training | {"evaluations": [(seconds / 2, 50.0), (seconds, 100 * f)]},
@@ -362,17 +365,17 @@ def test_done_runs_are_skipped_and_time_is_kept(root, work, configs, monkeypatch
             raise RuntimeError("broken")
         return write_result(folder, run, 0.9, 10.0)
 
-    monkeypatch.setattr(accuracy, "perform", perform)
-    monkeypatch.setattr(accuracy, "source", lambda data: root if data == "conll03" else None)
+    monkeypatch.setattr(command, "perform", perform)
+    monkeypatch.setattr(command, "source", lambda data: root if data == "conll03" else None)
     monkeypatch.delenv("LSTM_NER_DATA", raising=False)
-    monkeypatch.setattr(accuracy, "ENV", {})
-    monkeypatch.setattr(accuracy, "load_configs", lambda rows, folder: configs)
+    monkeypatch.setattr(command, "ENV", {})
+    monkeypatch.setattr(command, "load_configs", lambda rows, folder, steps: configs)
 
-    folders = ["--work", str(work), "--results", str(work / RESULTS)]
+    folders = ["--work", str(work)]
 
     def call(*options):
         monkeypatch.setattr(sys, "argv", ["accuracy.py", *folders, "--seeds", "1", *options])
-        accuracy.main()
+        command.run_campaign("help", rows(), work / RESULTS, report.write_report)
         return capsys.readouterr()
 
     only = ["--only", "main/conll03", "main/wnut17"]
@@ -408,9 +411,11 @@ def test_shares_of_the_training_data_are_nested(tmp_path, monkeypatch):
     DocBin(docs=[spacy.tokens.Doc(nlp.vocab, words=[f"w{k}"]) for k in range(40)]).to_disk(folder / "train.spacy")
     monkeypatch.setattr(data, "corpus", lambda work, name: folder)
 
-    def words(share, seed):
-        path = data.training_file(tmp_path, "conll03", share, seed)
+    def words(share, seed, n_docs=None):
+        row = Row("curve", "name", "conll03", ("default",), share=share, n_docs=n_docs)
+        path = data.training_file(tmp_path, row, seed)
         return {doc.text for doc in DocBin().from_disk(path).get_docs(Vocab())}
 
     assert [len(words(share, 0)) for share in (1, 10, 50, 100)] == [1, 4, 20, 40]
     assert words(10, 0) < words(50, 0) and words(10, 0) != words(10, 1)
+    assert len(words(100, 0, 7)) == 7 and words(10, 0) < words(100, 0, 7) < words(50, 0)
