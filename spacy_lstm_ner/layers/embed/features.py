@@ -46,7 +46,8 @@ def text_features(text: str, names: Sequence[str], graphemes: bool = False) -> l
     zeroed = _digits_as_zero(text)
     # Marks are not letters, so most words have none.
     has_marks = graphemes and not text.isascii() and not text.isalpha()
-    return [feature(text, zeroed) for feature in _features(tuple(names), has_marks)]
+    lowered = zeroed.lower()
+    return [feature(text, zeroed, lowered) for feature in _features(tuple(names), has_marks)]
 
 
 def check_feature_names(names: Sequence[str]) -> None:
@@ -63,28 +64,30 @@ def check_feature_names(names: Sequence[str]) -> None:
     _features(tuple(names), graphemes=False)
 
 
+Feature = Callable[[str, str, str], str]
+"""Computes a feature of a word from the word, the word with each digit as 0, and this in lower case."""
+
+
 @lru_cache(maxsize=64)
-def _features(names: tuple[str, ...], graphemes: bool) -> list[Callable[[str, str], str]]:
-    """A function for each name. Its arguments are the word, and the word with each digit as 0."""
+def _features(names: tuple[str, ...], graphemes: bool) -> list[Feature]:
     return [_feature(name, graphemes) for name in names]
 
 
-def _feature(name: str, graphemes: bool) -> Callable[[str, str], str]:
+def _feature(name: str, graphemes: bool) -> Feature:
     if graphemes and name in ("shape", "length"):
         feature = _BY_NAME[name]
-        return lambda text, zeroed: feature("".join(part[0] for part in _graphemes(text)), zeroed)
+        return lambda text, zeroed, lowered: feature("".join(part[0] for part in _graphemes(text)), zeroed, lowered)
     if name in _BY_NAME:
         return _BY_NAME[name]
     kind, size = name.rstrip("0123456789"), name.lstrip("abcdefghijklmnopqrstuvwxyz")
     if kind in AFFIXES and size and int(size) > 0:
         part = slice(int(size)) if kind.endswith("prefix") else slice(-int(size), None)
-        lowered = kind.startswith("l")
-
-        def affix(text: str, zeroed: str) -> str:
-            word = zeroed.lower() if lowered else zeroed
-            return "".join(_graphemes(word)[part]) if graphemes else word[part]
-
-        return affix
+        if graphemes:
+            is_lower = kind.startswith("l")
+            return lambda text, zeroed, lowered: "".join(_graphemes(lowered if is_lower else zeroed)[part])
+        if kind.startswith("l"):
+            return lambda text, zeroed, lowered: lowered[part]
+        return lambda text, zeroed, lowered: zeroed[part]
     raise ValueError(
         f"LexemeEmbed: no feature {name!r} of a word; use orth, lower, norm, shape, length, prefixN, suffixN, "
         "lprefixN or lsuffixN with N at least 1"
@@ -126,12 +129,12 @@ def _shape(text: str) -> str:
     return "".join(out)
 
 
-_BY_NAME: dict[str, Callable[[str, str], str]] = {
-    "orth": lambda text, zeroed: text,
-    "lower": lambda text, zeroed: text.lower(),
-    "norm": lambda text, zeroed: zeroed.lower(),
-    "shape": lambda text, zeroed: _shape(text),
-    "length": lambda text, zeroed: str(min(len(text), 15)),
+_BY_NAME: dict[str, Feature] = {
+    "orth": lambda text, zeroed, lowered: text,
+    "lower": lambda text, zeroed, lowered: text.lower(),
+    "norm": lambda text, zeroed, lowered: lowered,
+    "shape": lambda text, zeroed, lowered: _shape(text),
+    "length": lambda text, zeroed, lowered: str(min(len(text), 15)),
 }
 
 
