@@ -1,6 +1,7 @@
 """Calibration: the measures, the search, and the commands."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from support.small import TRAIN, entities, examples_for, learned, trained
 from typer.testing import CliRunner
 
 from spacy_lstm_ner.cli import app
-from spacy_lstm_ner.pipeline.calibration import calibrate, fit, reliability, score
+from spacy_lstm_ner.pipeline.calibration import PRIOR_SD, calibrate, fit, reliability, score
 
 
 def test_reliability_by_hand():
@@ -69,7 +70,7 @@ def test_the_temperature_is_the_best_of_many():
     attrs = component.model.get_ref("head").attrs
     best = attrs["temperature"]
 
-    def likelihood(temperature):
+    def objective(temperature):
         from spacy_lstm_ner.layers.crf.likelihood import chain_loss
         from spacy_lstm_ner.pipeline.calibration import _annotated
 
@@ -77,20 +78,20 @@ def test_the_temperature_is_the_best_of_many():
         for chains, gold, _ in _annotated(*args):
             at = chains.at_temperature(temperature)
             total += chain_loss(at.emissions, at.tokens.lengths, gold, at.transitions).value
-        return total
+        return total + math.log(temperature) ** 2 / (2 * PRIOR_SD**2)
 
-    assert likelihood(best) <= min(likelihood(best * factor) for factor in (0.5, 0.9, 1.1, 2.0)) + 1e-6
+    assert objective(best) <= min(objective(best * factor) for factor in (0.5, 0.9, 1.1, 2.0)) + 1e-6
     found = score(*args)
     assert len(found.scores) == len(found.right) == len(found.docs)
     assert ((found.scores >= 0) & (found.scores <= 1)).all()
 
 
 def test_a_temperature_at_the_limit_is_said(monkeypatch):
-    nlp = learned("crf")
+    nlp = learned("classic")
     component = nlp.get_pipe("lstm_ner")
     monkeypatch.setattr("spacy_lstm_ner.pipeline.calibration.RANGE", (-0.1, 0.1))
     with pytest.warns(UserWarning, match=r"the best temperature is 0\.9\d*, at the end of the range that is tried"):
-        fit(component.tagger, examples_for(nlp))
+        fit(component.tagger, 20 * examples_for(nlp))
 
 
 def test_a_label_that_waits_to_be_trained_says_nothing():
@@ -185,10 +186,29 @@ def test_spacy_finds_a_threshold(model):
     assert "Best threshold" in result.output
 
 
-@pytest.mark.parametrize(
-    "copies, expected", [(1, r"6 predicted entities, all of them right"), (20, "all of them right")]
-)
-def test_data_that_shows_no_mistakes_is_too_little(copies, expected):
+@pytest.mark.parametrize("copies, entities", [(1, 6), (20, 120)])
+def test_data_that_shows_no_mistakes_is_too_little(copies, entities):
     nlp = learned("crf")
-    with pytest.warns(UserWarning, match=f"'lstm_ner': calibrate has .*{expected}"):
+    expected = f"'lstm_ner': calibrate has {entities} predicted entities, 0 of them wrong"
+    with pytest.warns(UserWarning, match=expected):
         calibrate(nlp.get_pipe("lstm_ner").tagger, copies * examples_for(nlp))
+
+
+@pytest.mark.parametrize("wrong, warns", [(9, True), (10, False)])
+def test_how_many_mistakes_are_enough(wrong, warns, recwarn):
+    nlp = learned("crf")
+    mistakes = [(TRAIN[0][0], [(0, 4, "LOC")])] * wrong
+    calibrate(nlp.get_pipe("lstm_ner").tagger, examples_for(nlp, 20 * TRAIN + mistakes))
+    assert [f"{wrong} of them wrong" in str(warning.message) for warning in recwarn] == [True] * warns
+
+
+@pytest.mark.filterwarnings("ignore:'lstm_ner'. calibrate has")
+@pytest.mark.parametrize("model", ["crf", "classic", "default"])
+def test_ten_docs_without_a_mistake_change_little(model):
+    nlp = learned(model)
+    component = nlp.get_pipe("lstm_ner")
+    before = score(component.tagger, examples_for(nlp)).scores.min()
+    calibrate(component.tagger, 2 * examples_for(nlp))
+    assert 0.9 < component.model.get_ref("head").attrs["temperature"] <= 1.0
+    after = score(component.tagger, examples_for(nlp)).scores.min()
+    assert 1 - after > 0.5 * (1 - before)
