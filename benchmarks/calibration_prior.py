@@ -1,6 +1,6 @@
 """The prior of a temperature of `calibrate`: what it saves with little data, and what it costs.
 
-Usage: python benchmarks/calibration_prior.py [--repeats 1000]
+Usage: python benchmarks/calibration_prior.py [--repeats 200]
 
 A simulation without a model. Entities have the log odds z, drawn from N(3.5, 1.5), and are right with the probability
 sigmoid(z / T). For a true temperature T and a number of entities, it fits a temperature as `calibrate` does, with several
@@ -22,8 +22,8 @@ LOG_ODDS = 3.5, 1.5
 SIZES = (6, 20, 50, 100, 500)
 PRIORS: tuple[Optional[float], ...] = (None, 1.0, 0.5, 0.25)
 TEMPERATURES = (0.7, 1.0, 1.35, 2.0)
-OTHERS = 20_000
-TRIED = np.linspace(-3.0, 3.0, 241)
+OTHERS = 2_000
+TRIED = np.linspace(-3.0, 3.0, 121)
 """The logarithms of the temperatures that are tried."""
 
 
@@ -75,7 +75,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=1000, help="data sets for each row")
+    parser.add_argument("--repeats", type=int, default=200, help="data sets for each row")
     args = parser.parse_args()
     rng = np.random.default_rng(0)
     rows = [

@@ -19,6 +19,7 @@ SAMPLE_SIZE = 10
 _OTHER_ANNOTATION = ("TAG", "POS", "MORPH", "LEMMA", "DEP")
 _DUMMY = ["x", "y", "z"]
 _SHOWN = 10
+_MOST_STEPS_AT_0 = 10
 _HOW_TO_LEARN = 'To learn them, add the labels, or set other_labels to "add"'
 _OTHER_LABELS_BECOME = {
     "add": "They are added when update meets them",
@@ -94,16 +95,35 @@ class TrainingChecks:
     Attributes:
         warned (set[str]): The kinds of problems that the user was warned of.
         updates (int): The number of batches so far.
+        steps_at_0 (int): The number of the last steps of the optimizer in a row that had a learning rate of 0.
     """
 
     warned: set[str] = field(default_factory=set)
     updates: int = 0
+    steps_at_0: int = 0
 
     def warn(self, name: str, kind: str, message: str) -> None:
         """Warn of a problem, once for each kind. name: the component's name."""
         if kind not in self.warned:
             self.warned.add(kind)
             warnings.warn(f"'{name}': {message}", stacklevel=4)
+
+    def check_rate(self, name: str, rate: Any) -> None:
+        """Warn if the learning rate stays 0. A schedule may have that rate at some steps, but not at many in a row.
+
+        Args:
+            name (str): The component's name.
+            rate (Any): The optimizer's learning rate at a step; None if it has none.
+        """
+        self.steps_at_0 = self.steps_at_0 + 1 if rate == 0 else 0
+        if self.steps_at_0 == _MOST_STEPS_AT_0:
+            self.warn(
+                name,
+                "rate_of_0",
+                f"the learning rate was 0 at the last {_MOST_STEPS_AT_0} steps, so nothing is learned any more. If the "
+                "schedule in [training.optimizer.learn_rate] ends before training does, raise its total_steps. If you "
+                "call update yourself, call optimizer.step_schedules() after it, or set optimizer.learn_rate",
+            )
 
     def check_report(self, name: str, report: GoldReport) -> None:
         """Warn of the problems of gold entities. name: the component's name."""

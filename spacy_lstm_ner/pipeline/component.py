@@ -409,6 +409,15 @@ class LSTMEntityRecognizer(TrainablePipe):
             loss = plus(loss, divergence, self.cfg["rehearse_weight"])
         return self._learn(loss, backprop, docs, sgd, losses)
 
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Change the weights by the gradients since the last call. Warns once if the learning rate stays 0.
+
+        Args:
+            sgd (Optimizer): The optimizer.
+        """
+        self._checks.check_rate(self.name, getattr(sgd, "learn_rate", None))
+        super().finish_update(sgd)
+
     def rehearse(
         self,
         examples: Iterable[Example],

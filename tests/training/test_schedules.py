@@ -1,10 +1,16 @@
 """The schedule of the learning rate."""
 
+import subprocess
+import sys
 from itertools import islice
 
 import pytest
 import spacy
 from spacy.util import load_config, load_model_from_config
+from support.data_files import write_good_data
+from support.small import blank, examples_for
+from support.training_runs import make_config, run
+from thinc.api import Adam
 from thinc.schedules import warmup_linear as warmup_linear_of_thinc
 
 from spacy_lstm_ner.training.schedules import warmup_linear
@@ -55,3 +61,63 @@ def test_registered():
 def test_values_out_of_range(arguments, message):
     with pytest.raises(ValueError, match=message):
         warmup_linear(*arguments)
+
+
+STAYS_0 = "'lstm_ner': the learning rate was 0 at the last 10 steps, so nothing is learned any more"
+
+
+def rate_warnings(recwarn):
+    return [str(warning.message) for warning in recwarn if "learning rate" in str(warning.message)]
+
+
+@pytest.mark.filterwarnings("ignore:'lstm_ner'. the learning rate")
+@pytest.mark.parametrize(
+    "schedule, steps, expected",
+    [
+        # The last rates of a schedule that ends with training.
+        (warmup_linear(0.01, 12), 21, 0),
+        (warmup_linear(0.01, 12), 22, 1),
+        (warmup_linear(0.01, 12), 40, 1),
+        (warmup_linear_of_thinc(0.01, 1000, 2000), 12, 0),
+        # A schedule that is 0 again and again.
+        (iter([0.0, 0.01] * 50), 60, 0),
+        (0.01, 30, 0),
+    ],
+)
+def test_a_rate_that_stays_0_is_a_warning_once(schedule, steps, expected, recwarn):
+    nlp = blank("crf")
+    examples = examples_for(nlp)
+    nlp.initialize(lambda: examples)
+    optimizer = Adam(schedule)
+    for _ in range(steps):
+        nlp.update(examples, sgd=optimizer)
+        optimizer.step_schedules()
+    found = rate_warnings(recwarn)
+    assert len(found) == expected and all(message.startswith(STAYS_0) for message in found)
+
+
+def test_schedules_that_are_not_stepped_are_a_warning():
+    """The loop of a script with the optimizer of a config whose rate begins at 0."""
+    nlp = blank("crf")
+    examples = examples_for(nlp)
+    nlp.initialize(lambda: examples)
+    optimizer = Adam(warmup_linear_of_thinc(0.01, 10, 100))
+    with pytest.warns(UserWarning, match=r"call optimizer\.step_schedules\(\) after it, or set optimizer\.learn_rate"):
+        for _ in range(10):
+            nlp.update(examples, sgd=optimizer)
+
+
+def test_a_schedule_that_ends_before_training(tmp_path):
+    write_good_data(tmp_path)
+    changes = {"training.max_steps": 20, "training.optimizer.learn_rate.total_steps": 11}
+    with pytest.warns(UserWarning, match=STAYS_0):
+        run(make_config(tmp_path, changes), tmp_path / "out")
+
+
+def test_spacys_command_says_it(tmp_path, run_env):
+    write_good_data(tmp_path)
+    changes = {"training.max_steps": 20, "training.optimizer.learn_rate.total_steps": 11}
+    make_config(tmp_path, changes).to_disk(tmp_path / "config.cfg")
+    command = [sys.executable, "-m", "spacy", "train", str(tmp_path / "config.cfg"), "-o", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, env=run_env)
+    assert done.returncode == 0 and done.stderr.count(STAYS_0) == 1, done.stderr
