@@ -3,9 +3,9 @@
 Usage: python benchmarks/calibration_prior.py [--repeats 200]
 
 A simulation without a model. Entities have the log odds z, drawn from N(3.5, 1.5), and are right with the probability
-sigmoid(z / T). For a true temperature T and a number of entities, it fits a temperature as `calibrate` does, with several
-standard deviations of the prior. Measured is the log loss on other entities, in thousandths of a nat for each entity above
-that of the true temperature, as a mean over the repeats. Prints a table and writes
+sigmoid(z / T). For a true temperature T and a number of entities, it fits a temperature as `calibrate` does, with
+several standard deviations of the prior. Measured is the log loss on other entities, in thousandths of a nat for each
+entity above that of the true temperature, as a mean over the repeats. Prints a table and writes
 benchmarks/results/calibration_prior.json.
 """
 

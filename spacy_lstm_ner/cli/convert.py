@@ -7,12 +7,15 @@ from typing import Annotated
 
 import spacy
 import typer
+from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.training import Example
 from wasabi import msg
 
 from ..data.corpora import write_docs
 from ..data.formats import FORMATS
 from ..data.reader import ReadReport, read_docs
+from ..data.tokenization import count_retokenized
 from .app import app, exit_on_error
 
 
@@ -42,15 +45,17 @@ def convert_cli(
     """Convert annotated text to spaCy's binary format.
 
     Reads CoNLL columns (IOB1, IOB2, BILUO or IOBES tags), CSV files like ner_dataset.csv, and text with inline
-    annotation. Prints what was read: the formats and tag schemes, the entities by label, repaired tags, and entities
-    that do not fit the tokens. An existing output file is replaced only when the new one is complete.
+    annotation. Prints what was read: the formats and tag schemes, the entities by label, repaired tags, entities that
+    do not fit the tokens, and entities with other tokens than the tokenizer makes of the text. An existing output file
+    is replaced only when the new one is complete.
     """
     if output_path.suffix != ".spacy":
         msg.fail(f"Expected an output file that ends in .spacy, found {output_path}", exits=1)
     report = ReadReport()
     with exit_on_error("Cannot convert", not_found="Cannot find the input"):
-        docs = read_docs(input_path, spacy.blank(lang), format, n_sents, (start, stop), report)
-        write_docs(_with_progress(docs), output_path)
+        nlp = spacy.blank(lang)
+        docs = read_docs(input_path, nlp, format, n_sents, (start, stop), report)
+        write_docs(_with_progress(_checked(docs, nlp, report)), output_path)
     msg.good(f"{report.docs} docs written to {output_path}")
     msg.table(report_rows(report), divider=True, header=("Read", str(input_path)))
 
@@ -81,11 +86,20 @@ def report_rows(report: ReadReport) -> list[tuple[str, str]]:
         *(("", place) for place in report.repaired.examples),
         ("Misaligned entities", str(report.misaligned.count)),
         *(("", place) for place in report.misaligned.examples),
+        ("Retokenized entities", str(report.retokenized.count)),
+        *(("", example) for example in report.retokenized.examples),
     ]
 
 
 def _names(counts: Mapping[str, int]) -> str:
     return ", ".join(sorted(counts))
+
+
+def _checked(docs: Iterable[Doc], nlp: Language, report: ReadReport) -> Iterator[Doc]:
+    """Pass docs on, and count entities whose tokens are not those of the tokenizer."""
+    for doc in docs:
+        count_retokenized(Example(doc, doc), nlp.tokenizer, report.retokenized)
+        yield doc
 
 
 def _with_progress(docs: Iterable[Doc]) -> Iterator[Doc]:

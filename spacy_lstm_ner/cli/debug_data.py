@@ -88,6 +88,7 @@ def count_rows(found: DataReport) -> list[tuple[str, ...]]:
         list[tuple[str, ...]]: A name and the counts, one for each part of the data.
     """
     values = [part.to_dict() for part in found.parts.values()]
+    facts = [part.facts for part in found.parts.values()]
     rows = {
         "Docs": "docs",
         "  without annotation": "docs_without_annotation",
@@ -97,7 +98,14 @@ def count_rows(found: DataReport) -> list[tuple[str, ...]]:
         "Tokens without annotation": "tokens_missing",
         "Entities": "entities",
     }
-    return [(title, *(str(value[key]) for value in values)) for title, key in rows.items()]
+    return [
+        *((title, *(str(value[key]) for value in values)) for title, key in rows.items()),
+        ("  with other tokens in raw text", *(str(part.retokenized.count) for part in found.parts.values())),
+        ("Tokens per doc", *(f"{part.tokens_per_doc:.1f}" for part in facts)),
+        ("Sentences per doc", *(f"{part.sentences_per_doc:.1f}" for part in facts)),
+        ("Entities with a capital", *(f"{part.capital_names:.0%}" for part in facts)),
+        ("Other words with a capital", *(f"{part.capital_words:.0%}" for part in facts)),
+    ]
 
 
 def label_rows(found: DataReport) -> list[tuple[str, ...]]:

@@ -9,7 +9,9 @@ from spacy.cli._util import setup_gpu
 from spacy.util import load_model
 from wasabi import msg
 
+from ..annotation.gold_report import Finding
 from ..data.corpora import read_examples
+from ..data.tokenization import count_retokenized
 from .app import app, exit_on_error, print_numbers, write_json
 
 _OVERALL_SCORES = {
@@ -28,23 +30,37 @@ def evaluate_cli(
         Path, typer.Argument(metavar="DATA", help="Annotated data in spaCy's binary format: a file or a folder")
     ],
     output: Annotated[Optional[Path], typer.Option("--output", "-o", help="JSON file to write the scores to")] = None,
+    from_text: Annotated[
+        bool, typer.Option("--from-text", help="Use the tokens of the pipeline, also where the data gives its own")
+    ] = False,
     gpu_id: Annotated[int, typer.Option("--gpu-id", "-g", help="ID of the GPU to use; -1 for the CPU")] = -1,
 ) -> None:
     """Evaluate a trained pipeline and print its entity scores.
 
     Prints precision, recall and F-score (in percent) overall and for each entity type, the accuracy of the tokens'
-    tags, and the speed in words per second.
+    tags, and the speed in words per second. Data of columns gives its own tokens, and the pipeline is scored on these.
+    With --from-text, it is scored on the tokens that its tokenizer makes of the text, as in use.
     """
     if not data_path.exists():
         msg.fail(f"Cannot find the data {data_path}", exits=1)
     setup_gpu(gpu_id)
     with exit_on_error(f"Cannot evaluate {model} on {data_path}"):
         nlp = load_model(model)
-        scores = nlp.evaluate(read_examples(nlp, data_path))
+        examples = read_examples(nlp, data_path, from_text)
+        scores = nlp.evaluate(examples)
+        found = Finding()
+        for example in examples:
+            count_retokenized(example, nlp.tokenizer, found)
     msg.table(overall_rows(scores), title="Scores")
     per_type = scores.get("ents_per_type") or {}
     if per_type:
         print_numbers(type_rows(per_type), ("Type", "P", "R", "F"), "Entities by type")
+    if found.count:
+        n_entities = sum(len(example.reference.ents) for example in examples)
+        msg.warn(
+            f"{found.count} of {n_entities} entities have other tokens than the tokenizer makes of the text: {found}",
+            "The scores are for the tokens of the data. For scores on raw text, use --from-text",
+        )
     if output is not None:
         write_json(output, scores)
         msg.good(f"Scores written to {output}")

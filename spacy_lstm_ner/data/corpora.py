@@ -35,15 +35,17 @@ def open_corpus(path: Path) -> Reader:
     return Corpus(path) if binary else AnnotatedText(path, "auto", 0)
 
 
-def read_examples(nlp: Language, path: Path) -> list[Example]:
+def read_examples(nlp: Language, path: Path, from_text: bool = False) -> list[Example]:
     """Read all examples of a corpus in spaCy's binary format.
 
     Args:
         nlp (Language): The pipeline, whose tokenizer makes the docs to predict.
         path (Path): A `.spacy` file, or a folder of them.
+        from_text (bool): Whether the tokenizer also makes the tokens of docs that do not know their spaces, which
+            otherwise keep their own. Their text is their tokens with a space after each.
 
     Returns:
-        list[Example]: The examples, at least one.
+        list[Example]: The examples, at least one. With `from_text`, the references have only entities.
 
     Raises:
         ValueError: If there are none.
@@ -51,7 +53,24 @@ def read_examples(nlp: Language, path: Path) -> list[Example]:
     examples = list(Corpus(path)(nlp))
     if not examples:
         raise ValueError(f"{path}: expected docs in .spacy files, found none")
-    return examples
+    return [_from_text(nlp, example.reference) for example in examples] if from_text else examples
+
+
+def _from_text(nlp: Language, reference: Doc) -> Example:
+    """An example whose docs both have the tokens of the tokenizer, so that the limits of entities are compared.
+
+    If the tokenizer does not give the limits of an entity, the reference stays as it is. The entity cannot be found.
+    """
+    predicted, own = nlp.make_doc(reference.text), nlp.make_doc(reference.text)
+    fitting = [own.char_span(ent.start_char, ent.end_char, ent.label_) for ent in reference.ents]
+    ents = [ent for ent in fitting if ent is not None]
+    if len(ents) < len(fitting) or not reference.has_annotation("ENT_IOB"):
+        return Example(predicted, reference)
+    unknown = [(token.idx, token.idx + len(token)) for token in reference if not token.ent_iob]
+    spans = [own.char_span(start, end, alignment_mode="expand") for start, end in unknown]
+    missing = {token.i for span in spans if span is not None for token in span}
+    own.set_ents(ents, missing=[own[i : i + 1] for i in sorted(missing)], default="outside")
+    return Example(predicted, own)
 
 
 def write_docs(docs: Iterable[Doc], path: Path) -> None:

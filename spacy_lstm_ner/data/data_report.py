@@ -13,9 +13,15 @@ from spacy.training import Corpus, Example
 from ..annotation.gold import inspect_gold
 from ..annotation.gold_report import Finding, GoldReport
 from ..tags import MISSING
+from .facts import FEW_SENTENCES, DataFacts
+from .tokenization import count_retokenized
 
 FEW_EXAMPLES = 50
-"""A label with fewer entities in the training data gets a warning."""
+"""A label with fewer entities in the training data gets a warning. Fewer words say nothing about casing."""
+LONGER, MUCH_LONGER = 2.0, 5.0
+"""The ratio of the mean lengths of docs that is a warning, if either train or dev has single sentences; and else."""
+OTHER_CASING = 0.2
+"""The difference between shares of capitals that is a warning."""
 
 
 @dataclass
@@ -31,6 +37,8 @@ class PartReport:
         across_sentences (Finding): Entities that cross the start of a sentence.
         presets (Finding): Entities that overlap with, and differ from, entities that earlier components set.
         contradictions (Finding): Entities that are marked as incorrect in `doc.spans`.
+        retokenized (Finding): Entities with other tokens than the tokenizer of the pipeline makes of the text.
+        facts (DataFacts): What the docs look like.
         texts (Counter[int]): Docs by the hash of their text.
         skipped (Finding): Docs or sentences that the reader skips because they have `max_length` tokens or more.
         max_length (int): The reader's setting; 0 for no limit.
@@ -46,6 +54,8 @@ class PartReport:
     across_sentences: Finding = field(default_factory=Finding)
     presets: Finding = field(default_factory=Finding)
     contradictions: Finding = field(default_factory=Finding)
+    retokenized: Finding = field(default_factory=Finding)
+    facts: DataFacts = field(default_factory=DataFacts)
     texts: Counter[int] = field(default_factory=Counter)
     skipped: Finding = field(default_factory=Finding)
     max_length: int = 0
@@ -74,6 +84,7 @@ class PartReport:
             "presets": self.presets,
             "contradictions": self.contradictions,
             "skipped": self.skipped,
+            "retokenized": self.retokenized,
         }
         return {
             "docs": self.docs,
@@ -84,6 +95,10 @@ class PartReport:
             "docs_repeated": self.repeated,
             "entities": self.gold.entities,
             "labels": dict(sorted(self.labels.items())),
+            "tokens_per_doc": self.facts.tokens_per_doc,
+            "sentences_per_doc": self.facts.sentences_per_doc,
+            "entities_with_a_capital": self.facts.capital_names,
+            "other_words_with_a_capital": self.facts.capital_words,
             **{kind: {"count": found.count, "examples": found.examples} for kind, found in findings.items()},
             "warnings": self.warnings,
             "errors": self.errors,
@@ -125,6 +140,7 @@ def examine(
     incorrect_spans_key: Optional[str] = None,
     annotate: Optional[Callable[[Doc], Doc]] = None,
     report: Optional[PartReport] = None,
+    tokenizer: Optional[Callable[[str], Doc]] = None,
 ) -> PartReport:
     """Count what is in examples. They are read once and not kept.
 
@@ -135,6 +151,8 @@ def examine(
         annotate (Optional[Callable[[Doc], Doc]]): Applies the components before the recognizer to a predicted doc.
         report (Optional[PartReport]): Where to count; it keeps what was counted if the examples end with an error. None
             for a new report.
+        tokenizer (Optional[Callable[[str], Doc]]): The tokenizer of the pipeline, to compare tokens of entities with;
+            None not to compare.
 
     Returns:
         PartReport: The report.
@@ -145,7 +163,10 @@ def examine(
         report.docs += 1
         report.tokens += len(predicted)
         report.texts[hash(reference.text)] += 1
+        report.facts.add(reference)
         tags = inspect_gold(example, report.gold)
+        if tokenizer is not None:
+            count_retokenized(example, tokenizer, report.retokenized)
         if reference.has_annotation("ENT_IOB"):
             report.tokens_missing += int((tags == MISSING).sum())
             report.without_entities += not reference.ents
@@ -228,6 +249,7 @@ def compare(train: PartReport, dev: PartReport, given: Optional[Iterable[str]] =
             f"{overlap} of {dev.docs} docs of dev have a text that is also in train: scores will be better than on new "
             "text"
         )
+    warnings += _differences(train.facts, dev.facts)
     warnings += _label_warnings(train.labels, dev.labels, given)
     return DataReport(parts, overlap, errors, warnings)
 
@@ -260,12 +282,41 @@ def _warnings(name: str, part: PartReport) -> Iterator[str]:
     for text, found in findings.items():
         if found.count:
             yield f"{name}: {found.count} {text}: {found}"
+    if part.retokenized.count:
+        yield (
+            f"{name}: {part.retokenized.count} of {part.gold.entities} entities have other tokens than the tokenizer "
+            f"makes of the text, so raw text looks different from this data: {part.retokenized}"
+        )
     if part.tokens_missing:
         yield f"{name}: {part.tokens_missing} of {part.tokens} tokens of annotated docs have no annotation"
     if part.repeated:
         yield f"{name}: {part.repeated} of {part.docs} docs repeat the text of another doc"
     for message in part.warnings:
         yield f"{name}: {message}"
+
+
+def _differences(train: DataFacts, dev: DataFacts) -> Iterator[str]:
+    """Where the docs of dev look different from those of train. Without docs, there is nothing to compare."""
+    if not train.docs or not dev.docs:
+        return
+    short, long = sorted(facts.tokens_per_doc for facts in (train, dev))
+    of_one_kind = (train.sentences_per_doc < FEW_SENTENCES) == (dev.sentences_per_doc < FEW_SENTENCES)
+    if long >= short * (MUCH_LONGER if of_one_kind else LONGER):
+        train_docs, dev_docs = (
+            f"{facts.tokens_per_doc:.0f} tokens in {facts.sentences_per_doc:.1f} sentences" for facts in (train, dev)
+        )
+        yield (
+            f"docs of train have {train_docs} on average, and docs of dev {dev_docs}: use docs like those that the "
+            "pipeline will get, in both"
+        )
+    shares = {
+        "entities": (train.names, train.capital_names, dev.names, dev.capital_names),
+        "other words": (train.words, train.capital_words, dev.words, dev.capital_words),
+    }
+    for what, (train_counts, in_train, dev_counts, in_dev) in shares.items():
+        enough = min(train_counts.total(), dev_counts.total()) >= FEW_EXAMPLES
+        if enough and abs(in_train - in_dev) >= OTHER_CASING:
+            yield f"{in_train:.0%} of the {what} of train begin with a capital, and {in_dev:.0%} of those of dev"
 
 
 def _label_warnings(train: Mapping[str, int], dev: Mapping[str, int], given: Optional[Iterable[str]]) -> Iterator[str]:

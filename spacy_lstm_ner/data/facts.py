@@ -9,6 +9,8 @@ from spacy.tokens import Doc
 
 _OUTSIDE, _BEGIN = 2, 3
 """Codes in `token.ent_iob`."""
+FEW_SENTENCES = 1.5
+"""Sentences per doc, below which docs are taken for single sentences."""
 
 
 @dataclass
@@ -45,6 +47,11 @@ class DataFacts:
         return self.tokens / max(1, self.docs)
 
     @property
+    def sentences_per_doc(self) -> float:
+        """The mean number of sentences in a doc."""
+        return self.sentences / max(1, self.docs)
+
+    @property
     def characters_per_token(self) -> float:
         """The mean number of characters in a token."""
         return self.characters / max(1, self.tokens)
@@ -64,6 +71,23 @@ class DataFacts:
         """The share of the other words that begin with a capital, from 0 to 1."""
         return self.words[True] / max(1, self.words.total())
 
+    def add(self, doc: Doc) -> None:
+        """Count an annotated doc."""
+        if not len(doc):
+            return
+        columns = doc.to_array([LENGTH, ENT_IOB, SENT_START, IS_LOWER, IS_UPPER, IS_TITLE]).astype("int64").T
+        length, iob, starts, small, upper, title = columns
+        starts[0] = 1
+        capital = (upper | title) == 1
+        has_case = capital | (small == 1)
+        self.docs += 1
+        self.tokens += len(doc)
+        self.sentences += int((starts == 1).sum())
+        self.characters += int(length.sum())
+        self.labels.update(ent.label_ for ent in doc.ents)
+        self.names.update(capital[has_case & (iob == _BEGIN)].tolist())
+        self.words.update(capital[has_case & (iob == _OUTSIDE) & (starts != 1)].tolist())
+
 
 def count_facts(docs: Iterable[Doc]) -> DataFacts:
     """Count what training data looks like.
@@ -76,21 +100,5 @@ def count_facts(docs: Iterable[Doc]) -> DataFacts:
     """
     facts = DataFacts()
     for doc in docs:
-        if len(doc):
-            _add(facts, doc)
+        facts.add(doc)
     return facts
-
-
-def _add(facts: DataFacts, doc: Doc) -> None:
-    columns = doc.to_array([LENGTH, ENT_IOB, SENT_START, IS_LOWER, IS_UPPER, IS_TITLE]).astype("int64").T
-    length, iob, starts, small, upper, title = columns
-    starts[0] = 1
-    capital = (upper | title) == 1
-    has_case = capital | (small == 1)
-    facts.docs += 1
-    facts.tokens += len(doc)
-    facts.sentences += int((starts == 1).sum())
-    facts.characters += int(length.sum())
-    facts.labels.update(ent.label_ for ent in doc.ents)
-    facts.names.update(capital[has_case & (iob == _BEGIN)].tolist())
-    facts.words.update(capital[has_case & (iob == _OUTSIDE) & (starts != 1)].tolist())

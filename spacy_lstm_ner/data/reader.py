@@ -37,6 +37,7 @@ class ReadReport:
         comments (int): Comment lines, which are skipped.
         repaired (Finding): Tags that broke their scheme.
         misaligned (Finding): Entities that do not start and end where tokens do, and so became missing annotation.
+        retokenized (Finding): Entities with other tokens than the tokenizer makes of the text, if they were counted.
         docs_without_entities (int): `Doc` objects without any entity.
     """
 
@@ -52,6 +53,7 @@ class ReadReport:
     comments: int = 0
     repaired: Finding = field(default_factory=Finding)
     misaligned: Finding = field(default_factory=Finding)
+    retokenized: Finding = field(default_factory=Finding)
     docs_without_entities: int = 0
 
     def add_file(self, file: AnnotatedFile, sentences: Sequence[Sentence]) -> None:

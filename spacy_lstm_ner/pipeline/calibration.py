@@ -1,8 +1,8 @@
 """Calibration: make entities with a probability of 0.8 right eight times in ten, and measure how far they are from it.
 
 Temperatures are fitted to held-out annotation (Guo et al. 2017). First, one temperature for all scores of the chain of
-tags, by the likelihood of the annotated tags. Then, for each label with enough entities, one temperature for the log odds
-of its entities, by the likelihood that they are right. Temperatures do not change which analysis is the best.
+tags, by the likelihood of the annotated tags. Then, for each label with enough entities, one temperature for the log
+odds of its entities, by the likelihood that they are right. Temperatures do not change which analysis is the best.
 
 A temperature T has a prior, which is log-normal around 1, so that little data does not change it much. T minimizes
 
@@ -138,9 +138,9 @@ def calibrate(tagger: BoundTagger, examples: Sequence[Example]) -> Tuple[Reliabi
     wrong = len(before.right) - int(before.right.sum())
     if len(before.right) < LEAST_ENTITIES or wrong < LEAST_WRONG:
         warnings.warn(
-            f"'{tagger.name}': calibrate has {len(before.right)} predicted entities, {wrong} of them wrong. That is too "
-            f"little to learn how often the model is wrong: use held-out data with at least {LEAST_ENTITIES} predicted "
-            f"entities, {LEAST_WRONG} of them wrong",
+            f"'{tagger.name}': calibrate has {len(before.right)} predicted entities, {wrong} of them wrong. That is "
+            f"too little to learn how often the model is wrong: use held-out data with at least {LEAST_ENTITIES} "
+            f"predicted entities, {LEAST_WRONG} of them wrong",
             stacklevel=2,
         )
     after = []
@@ -185,8 +185,8 @@ def fit(tagger: BoundTagger, examples: Sequence[Example]) -> None:
     if abs(math.log(head.attrs["temperature"])) > RANGE[1] - 0.02:
         warnings.warn(
             f"calibrate: the best temperature is {head.attrs['temperature']:.3g}, at the end of the range that is "
-            f"tried, {math.exp(RANGE[0]):.3g} to {math.exp(RANGE[1]):.3g}. The scores are far from probabilities: calibrate "
-            "on data that the model was not trained on",
+            f"tried, {math.exp(RANGE[0]):.3g} to {math.exp(RANGE[1]):.3g}. The scores are far from probabilities: "
+            "calibrate on data that the model was not trained on",
             stacklevel=2,
         )
     found = _score(batches, head)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -11,7 +12,7 @@ import spacy
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
 from spacy.tokens import Doc
-from spacy.training import Corpus
+from spacy.training import Corpus, dont_augment
 from spacy.training.corpus import FILE_TYPE, walk_corpus
 from spacy.util import get_sourced_components, load_config, load_model_from_config, registry, resolve_dot_names
 from thinc.api import Config
@@ -19,6 +20,7 @@ from thinc.api import Config
 from ..annotation.label_data import read_label_data
 from ..data.corpora import Reader, open_corpus
 from ..data.data_report import DataReport, PartReport, compare, examine, skipped_by_corpus
+from ..data.reader import AnnotatedText
 from ..pipeline.component import find_component
 
 
@@ -133,6 +135,14 @@ def report_data(sources: DataSources) -> DataReport:
     return compare(train, dev, sources.labels)
 
 
+def _without_augmenter(reader: Reader) -> Reader:
+    """The reader, or a copy that gives the data as it is: an augmenter makes pieces and other casings of it."""
+    if isinstance(reader, (Corpus, AnnotatedText)):
+        reader = copy(reader)
+        reader.augmenter = dont_augment
+    return reader
+
+
 def _part(sources: DataSources, reader: Reader) -> PartReport:
     part = PartReport()
     with warnings.catch_warnings(record=True) as caught:
@@ -144,7 +154,8 @@ def _part(sources: DataSources, reader: Reader) -> PartReport:
                 part.skipped = skipped_by_corpus(reader, reader.read_docbin(sources.nlp.vocab, files))
                 # The files are read again below, with the same warnings.
                 caught.clear()
-            examine(reader(sources.nlp), sources.incorrect_spans_key, sources.annotate, part)
+            examples = _without_augmenter(reader)(sources.nlp)
+            examine(examples, sources.incorrect_spans_key, sources.annotate, part, sources.nlp.tokenizer)
         except (ValueError, OSError) as error:
             part.errors.append(f"reading stopped after {part.docs} docs: {error}")
     part.warnings += list(dict.fromkeys(str(warning.message) for warning in caught))

@@ -11,7 +11,7 @@ from spacy.language import Language
 from spacy.util import load_config_from_str
 from thinc.api import Config
 
-from ..data.facts import DataFacts
+from ..data.facts import FEW_SENTENCES, DataFacts
 from ..pipeline.component import DEFAULT_MODEL, find_component
 
 _FRAME = """
@@ -98,8 +98,6 @@ _TAGGER = "components.lstm_ner.model"
 _EMBED, _ENCODE = f"{_TAGGER}.tok2vec.embed", f"{_TAGGER}.tok2vec.encode"
 _AUGMENTER = "corpora.train.augmenter"
 
-FEW_SENTENCES = 1.5
-"""Sentences per doc, below which docs are taken for single sentences."""
 LITTLE_CASE = 0.3
 """Share of the tokens with a case, below which the script is taken to have none."""
 MANY_CAPITALS = 0.2
@@ -195,7 +193,7 @@ def _model(facts: DataFacts, has_vectors: bool, optimize: str) -> Iterator[Choic
 
 
 def _variation(facts: DataFacts) -> Iterator[Choice]:
-    per_doc = facts.sentences / max(1, facts.docs)
+    per_doc = facts.sentences_per_doc
     if per_doc >= FEW_SENTENCES:
         why = f"{per_doc:.0f} sentences per doc: most docs are cut, so that single sentences work too."
         yield Choice(f"{_AUGMENTER}.pieces", 0.85, why)

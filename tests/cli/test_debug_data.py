@@ -28,6 +28,9 @@ def test_a_reader_that_stops_is_an_error(tmp_path, good):
 def test_good_data(tmp_path, good):
     said, code = debug_data(*good, "--json", tmp_path / "report.json")
     assert code == 0 and "No problems found" in said
+    for row in ("Tokens per doc 5.0 3.0", "Sentences per doc 1.0 1.0", "Entities with a capital 100% 100%"):
+        assert row in said
+    assert "with other tokens in raw text 0 0" in said
     found = json.loads((tmp_path / "report.json").read_text("utf-8"))
     assert found["errors"] == found["warnings"] == [] and found["dev_docs_in_train"] == 0
     assert found["train"]["labels"] == {"per": 50} and found["dev"]["docs"] == 1

@@ -1,7 +1,10 @@
 """The report on training data."""
 
 import json
+from collections import Counter
+from itertools import count
 
+import pytest
 import spacy
 from spacy.tokens import Doc, Span
 from spacy.training import Example
@@ -9,6 +12,7 @@ from support.bad_input import example_of, examples_for
 from support.data_files import GOOD
 
 from spacy_lstm_ner.data.data_report import PartReport, compare, examine
+from spacy_lstm_ner.data.facts import DataFacts
 
 
 def test_counts_of_a_part():
@@ -82,3 +86,67 @@ def test_a_doc_of_the_report_is_not_changed():
     before = reference.to_bytes()
     examine([Example(Doc(nlp.vocab, words=["Ann", "\n"]), reference)])
     assert reference.to_bytes() == before
+
+
+TEXTS = count()
+"""Hashes of texts, each one once."""
+
+
+def part_with(names=1.0, words=0.0, **counts):
+    """A report on docs of a kind. names, words: the shares that begin with a capital."""
+    facts = DataFacts(**{"docs": 100, "tokens": 2000, "sentences": 100, **counts})
+    for counter, share in (facts.names, names), (facts.words, words):
+        counter.update({True: round(100 * share), False: round(100 * (1 - share))})
+    return PartReport(docs=1, facts=facts, texts=Counter([next(TEXTS)]))
+
+
+@pytest.mark.parametrize(
+    "train, dev, expected",
+    [
+        ({}, {}, []),
+        (
+            {},
+            {"tokens": 20_000, "sentences": 1000},
+            ["docs of train have 20 tokens in 1.0 sentences on average, and docs of dev 200 tokens in 10.0 sentences"],
+        ),
+        (
+            {"tokens": 20_000, "sentences": 1000},
+            {},
+            ["docs of train have 200 tokens in 10.0 sentences on average, and docs of dev 20 tokens in 1.0 sentences"],
+        ),
+        # Documents without annotated sentences.
+        ({}, {"tokens": 30_000}, ["docs of train have 20 tokens in 1.0 sentences on average, and docs of dev 300"]),
+        # Annotated sentences only in one part, and short docs of other kinds, are no difference of this kind.
+        ({}, {"sentences": 300}, []),
+        ({}, {"tokens": 4000}, []),
+        ({"tokens": 20_000, "sentences": 1000}, {"tokens": 50_000, "sentences": 2500}, []),
+        ({}, {"names": 0.5}, ["100% of the entities of train begin with a capital, and 50% of those of dev"]),
+        ({}, {"words": 0.3}, ["0% of the other words of train begin with a capital, and 30% of those of dev"]),
+        ({}, {"names": 0.85, "words": 0.1}, []),
+        ({}, {"docs": 0}, []),
+    ],
+)
+def test_dev_that_looks_different(train, dev, expected):
+    found = compare(part_with(**train), part_with(**dev)).warnings
+    assert len(found) == len(expected)
+    assert all(warning.startswith(start) for warning, start in zip(found, expected, strict=True))
+
+
+def test_few_words_say_nothing_about_casing():
+    few = part_with()
+    few.facts.names = Counter({False: 49})
+    assert not compare(part_with(), few).warnings
+
+
+def test_entities_with_other_tokens():
+    nlp = spacy.blank("en")
+    words = ["#Rome", "Ann"]
+    example = Example(Doc(nlp.vocab, words), Doc(nlp.vocab, words, ents=["B-geo", "B-per"]))
+    part = examine([example], tokenizer=nlp.tokenizer)
+    assert part.retokenized.count == 1
+    assert any(
+        warning.startswith("train: 1 of 2 entities have other tokens than the tokenizer makes of the text")
+        and warning.endswith("'#Rome' (geo) becomes # | Rome")
+        for warning in compare(part, part).warnings
+    )
+    assert part.to_dict()["retokenized"] == {"count": 1, "examples": ["'#Rome' (geo) becomes # | Rome"]}

@@ -6,6 +6,7 @@ from spacy.tokens import Span
 from support.bad_input import blank, examples_for
 from support.data_files import GOOD, real_corpus, write_docs, write_good_data
 
+from spacy_lstm_ner.data.reader import read_docs
 from spacy_lstm_ner.training.data_sources import report_data, sources_from_config, sources_from_files
 
 
@@ -52,6 +53,38 @@ def test_a_config_with_labels_and_a_ruler(tmp_path):
     without.config.to_disk(tmp_path / "other.cfg")
     with pytest.raises(ValueError, match="no lstm_ner component in the pipeline, which has ner"):
         sources_from_config(tmp_path / "other.cfg", overrides)
+
+
+@pytest.mark.parametrize("reader", ["spacy.Corpus.v1", "spacy-lstm-ner.AnnotatedText.v1"])
+def test_the_data_is_reported_without_augmentation(tmp_path, reader):
+    text = tmp_path / "in.txt"
+    text.write_text("[Ann](per) ran.\n[Bo](per) slept.\n\n[Cy](per) sat.\n[Di](per) stood.\n", "utf-8")
+    path = text if "Annotated" in reader else tmp_path / "in.spacy"
+    if path != text:
+        write_docs(path, read_docs(text, spacy.blank("en")))
+    config = blank().config
+    augmenter = {"@augmenters": "spacy-lstm-ner.TextVariation.v1", "pieces": 1.0, "lower": 1.0}
+    for part in ("train", "dev"):
+        config["corpora"][part] = {"@readers": reader, "path": str(path), "augmenter": augmenter}
+    config.to_disk(tmp_path / "config.cfg")
+    found = report_data(sources_from_config(tmp_path / "config.cfg", {}))
+    assert found.parts["train"].docs == 2 and found.overlap == 2
+    facts = found.parts["train"].facts
+    assert (facts.sentences_per_doc, facts.tokens_per_doc, facts.capital_names) == (2.0, 6.0, 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "train, dev, share",
+    [
+        ("domains/btc-train.iob", "domains/btc-dev.iob", 0.080),
+        ("domains/lener-train.iob", "domains/lener-dev.iob", 0.084),
+    ],
+)
+def test_real_corpora_with_other_tokens(train, dev, share):
+    lang = "pt" if "lener" in train else "en"
+    part = report_data(sources_from_files(real_corpus(train), real_corpus(dev), lang)).parts["dev"]
+    assert part.retokenized.count / part.gold.entities == pytest.approx(share, abs=0.001)
 
 
 @pytest.mark.slow
