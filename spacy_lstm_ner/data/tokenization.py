@@ -15,13 +15,18 @@ def count_retokenized(example: Example, tokenizer: Callable[[str], Doc], found: 
 
     Args:
         example (Example): The annotated text, with the tokens that the model sees in its predicted doc.
-        tokenizer (Callable[[str], Doc]): The tokenizer of the pipeline.
+        tokenizer (Callable[[str], Doc]): The tokenizer of the pipeline. If it raises an ImportError, because a package
+            that it needs is not installed, nothing is counted.
         found (Finding): Where to count. Its examples have the tokens of the tokenizer.
     """
     reference, predicted = example.reference, example.predicted
     if not reference.ents or reference.text != predicted.text:
         return
-    retokenized = tokenizer(reference.text)
+    try:
+        retokenized = tokenizer(reference.text)
+    except ImportError:
+        # Data that gives its own tokens needs no tokenizer.
+        return
     for ent in reference.ents:
         limits = ent.start_char, ent.end_char
         own, other = (_words(doc, *limits) for doc in (predicted, retokenized))

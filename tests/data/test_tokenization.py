@@ -49,3 +49,12 @@ def test_what_the_model_sees_counts():
 def test_few_examples_are_kept():
     found = found_in(["#a"] * 5, ["B-x"] * 5)
     assert found.count == 5 and len(found.examples) == 3
+
+
+def test_a_tokenizer_that_is_not_installed_counts_nothing():
+    def missing(text):
+        raise ImportError("needs a package")
+
+    doc, found = Doc(NLP.vocab, ["#Rome"], ents=["B-LOC"]), Finding()
+    count_retokenized(Example(doc, doc), missing, found)
+    assert found.count == 0
