@@ -132,7 +132,8 @@ def test_no_entity_starts_or_ends_on_white_space():
     output.set_param("b", np.array([0.0, 1.0, 5.0], dtype="float32"))
     doc = component(doc)
     assert [(e.start, e.end) for e in doc.ents] == [(1, 4)]
-    assert [(e.start, e.end) for e in doc.spans["lstm_ner"]] == [(1, 4)]
+    component.cfg["annotate"] = "both"
+    assert [(e.start, e.end) for e in component(Doc(nlp.vocab, [*"\na b\n"])).spans["lstm_ner"]] == [(1, 4)]
 
 
 @pytest.mark.parametrize("model", list(MODELS))
