@@ -8,6 +8,7 @@ import pytest
 import spacy
 from spacy import displacy
 from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens.underscore import Underscore
 from spacy.training import Example
 from support.chains import CASES, log_sum, paths, random_case, spans_of, split
 from support.small import MODELS, SMALL, TRAIN, blank, entities, examples_for, learned, trained
@@ -174,35 +175,28 @@ def test_an_entity_that_somebody_changes_has_no_score(nlp):
 
 
 @pytest.mark.parametrize("first", ["theirs", "ours"])
-def test_another_package_has_an_attribute_named_score(first):
+def test_another_package_has_an_attribute_named_score(first, monkeypatch):
     """By default the names differ, so neither stands in the way of the other, in any order."""
-    Span.remove_extension("lstm_ner_score")
+    monkeypatch.setattr(Underscore, "span_extensions", {})
     if first == "ours":
         blank("crf")
     Span.set_extension("score", default=None)
-    try:
-        doc = learned("crf")("I like London and Berlin.")
-        ours = scores_of(doc)
-        assert all(0 <= score <= 1 for score in ours)
-        assert [ent._.score for ent in doc.ents] == [None, None]
-        doc.ents[0]._.score = 0.4
-        assert doc.ents[0]._.score == 0.4 and scores_of(doc) == ours
-    finally:
-        Span.remove_extension("score")
+    doc = learned("crf")("I like London and Berlin.")
+    ours = scores_of(doc)
+    assert len(ours) == 2 and all(0 <= score <= 1 for score in ours)
+    assert [ent._.score for ent in doc.ents] == [None, None]
+    doc.ents[0]._.score = 0.4
+    assert doc.ents[0]._.score == 0.4 and scores_of(doc) == ours
 
 
-def test_another_package_takes_the_name_of_our_attribute():
+def test_another_package_takes_the_name_of_our_attribute(monkeypatch):
+    monkeypatch.setattr(Underscore, "span_extensions", {})
     nlp = learned("crf")
-    nlp.get_pipe("lstm_ner").cfg["score_attr"] = "taken"
-    assert all(0 <= ent._.taken <= 1 for ent in nlp("I like London and Berlin.").ents)
-    try:
-        Span.set_extension("taken", default=None, force=True)
-        doc = nlp("I like London and Berlin.")
-        assert [ent._.taken for ent in doc.ents] == [None, None]
-        doc.ents[0]._.taken = 0.4
-        assert [ent._.taken for ent in doc.ents] == [0.4, None]
-    finally:
-        Span.remove_extension("taken")
+    Span.set_extension("lstm_ner_score", default=None, force=True)
+    doc = nlp("I like London and Berlin.")
+    assert scores_of(doc) == [None, None]
+    doc.ents[0]._.lstm_ner_score = 0.4
+    assert scores_of(doc) == [0.4, None]
 
 
 def test_threshold_leaves_out_what_is_less_probable(nlp):
