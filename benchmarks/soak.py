@@ -75,7 +75,7 @@ def texts(words: list[str], first: int, number: int, seed: int) -> list[str]:
 
 
 def entities(nlp: Language, batch: list[str]) -> list[Any]:
-    return [[(ent.start, ent.end, ent.label_, ent._.score) for ent in nlp(text).ents] for text in batch]
+    return [[(ent.start, ent.end, ent.label_, ent._.lstm_ner_score) for ent in nlp(text).ents] for text in batch]
 
 
 def four_threads(nlp: Language, batch: list[str]) -> bool:

@@ -32,8 +32,8 @@ def main() -> None:
     doc = spacy.load(pipeline_folder(Path(folder)))(sentence)
     print(doc.text)
     for ent in doc.ents:
-        score = f"{ent._.score:.2f}" if ent.has_extension("score") and ent._.score is not None else ""
-        print(f"  {ent.text:20} {ent.label_:5} {score}")
+        score = ent._.lstm_ner_score if ent._.has("lstm_ner_score") else None
+        print(f"  {ent.text:20} {ent.label_:5} {'' if score is None else f'{score:.2f}'}")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def draw(doc: Doc) -> str:
     shapes: list[str] = []
     x, y = float(MARGIN), MARGIN + SIZE
     for text, ent, spaced in pieces(doc):
-        note = "" if ent is None else f"{ent.label_} {ent._.score:.2f}"
+        note = "" if ent is None else f"{ent.label_} {ent._.lstm_ner_score:.2f}"
         width = len(text) * ADVANCE
         if ent is not None:
             width = max(width, len(note) * LABEL_ADVANCE) + 2 * PADDING
@@ -73,7 +73,7 @@ def draw(doc: Doc) -> str:
             shapes.append(draw_text(x + PADDING, y + LABEL_SIZE + 5, note, LABEL_SIZE, LABEL_ADVANCE, "#3d444d"))
         x += width
     height = y + LABEL_SIZE + MARGIN
-    found = "; ".join(f"{ent.text}: {ent.label_}, probability {ent._.score:.2f}" for ent in doc.ents)
+    found = "; ".join(f"{ent.text}: {ent.label_}, probability {ent._.lstm_ner_score:.2f}" for ent in doc.ents)
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '

@@ -34,7 +34,7 @@ STAGES = (
     ("reading tokens", "function pipeline.predict:chain_tokens"),
     ("decoding", "function pipeline.predict:find_spans"),
     ("scores", "function pipeline.predict:span_scores"),
-    ("scores", "function pipeline.annotate:write_scores"),
+    ("scores", "function pipeline.annotate:keep_scores"),
     ("writing entities", "function pipeline.annotate:write_entities"),
 )
 RECURRENCE = "gather and recurrence"

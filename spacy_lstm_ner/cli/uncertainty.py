@@ -39,8 +39,10 @@ def uncertainty_cli(
         msg.fail(f"--by is {by!r}, but must be one of {', '.join(Uncertainty._fields)}", exits=1)
     with exit_on_error(f"Cannot sort {input_path}"):
         nlp = load_model(model)
-        ranked = rank_by_uncertainty(nlp, find_component(nlp.pipeline, pipe), read_texts(input_path), by)
+        component = find_component(nlp.pipeline, pipe)
+        ranked = rank_by_uncertainty(nlp, component, read_texts(input_path), by)
     kept = ranked[: limit or None]
-    lines = [json.dumps(as_task(doc, uncertainty), ensure_ascii=False) for doc, uncertainty in kept]
+    score_attr = component.cfg["score_attr"]
+    lines = [json.dumps(as_task(doc, uncertainty, score_attr), ensure_ascii=False) for doc, uncertainty in kept]
     write_atomically(output_path, "".join(line + "\n" for line in lines).encode("utf-8"))
     msg.good(f"{len(kept)} of {len(ranked)} texts written to {output_path}")

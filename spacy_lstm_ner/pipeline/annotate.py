@@ -1,4 +1,4 @@
-"""Write predictions to documents: entities to `doc.ents`, and entities with their scores to `doc.spans`."""
+"""Write predictions to documents: entities to `doc.ents` or `doc.spans`, and their scores."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -11,23 +11,24 @@ from spacy.tokens import Doc, Span
 from ..annotation.chain import BLOCKED, is_given, is_taken
 from ..types import Bools
 from .predict import Prediction
-from .scores import register_score_attribute, write_scores
+from .scores import keep_scores, register_score_attribute, write_group
 from .settings import Settings
 
 
 def write_predictions(docs: Iterable[Doc], predictions: Sequence[Prediction], settings: Settings, name: str) -> None:
-    """Write the predicted entities of each doc where the settings say.
+    """Write the predicted entities of each doc, and their scores, where the settings say.
 
     Args:
         docs (Iterable[Doc]): The docs. They are changed.
         predictions (Sequence[Prediction]): The entities of each doc.
         settings (Settings): The component's settings.
-        name (str): The component's name. It is kept with the scores.
+        name (str): The component's name. It is kept with groups in `doc.spans`.
     """
     key, in_ents = settings.spans_key if settings.writes_spans else None, settings.annotate != "spans"
-    if key is not None and settings.score_attr and not Span.has_extension(settings.score_attr):
+    attr = settings.score_attr
+    if attr and not Span.has_extension(attr):
         # The component was unpickled in a process that has no such attribute yet.
-        register_score_attribute(settings.score_attr, key)
+        register_score_attribute(attr)
     # Each label is looked up once.
     number = cache(StringStore.add)
     for doc, prediction in zip(docs, predictions, strict=True):
@@ -38,8 +39,10 @@ def write_predictions(docs: Iterable[Doc], predictions: Sequence[Prediction], se
         ]
         if in_ents:
             write_entities(doc, spans)
+        if attr and prediction.scores is not None:
+            keep_scores(doc, attr, spans, prediction.scores)
         if key is not None and prediction.scores is not None:
-            write_scores(doc, key, name, spans, prediction.scores, in_ents)
+            write_group(doc, key, name, spans, prediction.scores, in_ents)
 
 
 def write_entities(doc: Doc, entities: list[Span]) -> None:

@@ -145,8 +145,8 @@ class LSTMEntityRecognizer(TrainablePipe):
         checked = check_settings(name, self.cfg)
         self._checks = TrainingChecks()
         self._set_fresh(True)
-        if checked.writes_spans and checked.score_attr and checked.spans_key:
-            register_score_attribute(checked.score_attr, checked.spans_key)
+        if checked.score_attr:
+            register_score_attribute(checked.score_attr)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if get_spawning_popen() is not None:
@@ -314,7 +314,7 @@ class LSTMEntityRecognizer(TrainablePipe):
         return find_entities(self.tagger, docs)
 
     def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Prediction]) -> None:
-        """Write predicted entities to `doc.ents`, and with their scores to `doc.spans`, as the settings say.
+        """Write predicted entities and their scores, as the settings say.
 
         Args:
             docs (Iterable[Doc]): The docs.

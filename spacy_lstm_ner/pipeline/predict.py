@@ -182,7 +182,7 @@ def _parts(tagger: BoundTagger, docs: List[Doc]) -> Iterator[List[Doc]]:
 def _find_entities(tagger: BoundTagger, docs: List[Doc]) -> List[Prediction]:
     chains, settings = read_chains(tagger, docs), tagger.settings
     spans, scores = find_spans(chains), None
-    if settings.writes_spans or settings.threshold or settings.label_thresholds:
+    if settings.uses_scores:
         scores = span_scores(chains, spans, tagger.head)
         thresholds = [settings.label_thresholds.get(label, settings.threshold) for label in tagger.labels]
         chosen = scores >= np.array(thresholds, dtype="float64")[spans.labels]

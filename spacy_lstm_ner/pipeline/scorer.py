@@ -47,7 +47,7 @@ def score_entities(examples: Iterable[Example], **settings: Any) -> Dict[str, An
     """
     examples = list(examples)
     scores: Dict[str, Any] = {}
-    annotate, key = settings.get("annotate", "both"), settings.get("spans_key")
+    annotate, key = settings.get("annotate", "ents"), settings.get("spans_key")
     if annotate != "spans":
         scores.update(get_ner_prf(examples, **settings))
         scores.update(_token_accuracy(examples))

@@ -25,14 +25,15 @@ class Settings:
     Attributes:
         threshold (float): Entities with a lower probability are left out.
         label_thresholds (Dict[str, float]): Thresholds of single labels, in place of `threshold`.
-        annotate (str): Where entities go: `"ents"` (`doc.ents`), `"spans"` (`doc.spans`; `doc.ents` is then neither
-            read nor written), or `"both"`.
+        annotate (str): Where entities go: `"ents"` (`doc.ents`), `"spans"` (`doc.spans[spans_key]`; `doc.ents` is then
+            neither read nor written), or `"both"`.
         overwrite (bool): Whether new entities replace the entities in `doc.ents` that they overlap. If not, the
             entities that are already there stay.
-        spans_key (Optional[str]): The key in `doc.spans` for the entities and their probabilities. With `None`,
-            probabilities are computed only if a threshold needs them.
+        spans_key (Optional[str]): The key in `doc.spans` for the entities and their probabilities, if `annotate` is
+            `"spans"` or `"both"`.
         score_attr (Optional[str]): The name of the extension attribute with the probability of an entity,
-            `ent._.score`. It reads `doc.spans[spans_key]`. With `None`, there is no such attribute.
+            `ent._.lstm_ner_score`. With `None`, there is no such attribute, and probabilities are computed only for
+            `doc.spans` and for thresholds.
         sentence_boundaries (bool): Whether to forbid entities that cross the start of a sentence, if an earlier
             component sets sentence starts.
         incorrect_spans_key (Optional[str]): The key in `doc.spans` of the reference for spans that are known to be
@@ -49,10 +50,10 @@ class Settings:
 
     threshold: float = 0.0
     label_thresholds: Dict[str, float] = field(default_factory=dict)
-    annotate: str = "both"
+    annotate: str = "ents"
     overwrite: bool = False
     spans_key: Optional[str] = "lstm_ner"
-    score_attr: Optional[str] = "score"
+    score_attr: Optional[str] = "lstm_ner_score"
     sentence_boundaries: bool = False
     incorrect_spans_key: Optional[str] = None
     label_weights: Dict[str, float] = field(default_factory=dict)
@@ -90,6 +91,11 @@ class Settings:
     def writes_spans(self) -> bool:
         """Whether entities are written to `doc.spans`, with their scores."""
         return bool(self.spans_key) and self.annotate != "ents"
+
+    @property
+    def uses_scores(self) -> bool:
+        """Whether entities need scores."""
+        return bool(self.score_attr or self.writes_spans or self.threshold or self.label_thresholds)
 
     @property
     def given(self) -> str:

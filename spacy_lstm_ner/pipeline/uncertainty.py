@@ -1,7 +1,7 @@
 """Sort texts by the uncertainty of the model, to choose what to annotate next."""
 
 from collections.abc import Iterable
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -39,12 +39,13 @@ def rank_by_uncertainty(
     return sorted(found, key=lambda pair: -float(getattr(pair[1], by)))
 
 
-def as_task(doc: Doc, uncertainty: Uncertainty) -> Dict[str, object]:
+def as_task(doc: Doc, uncertainty: Uncertainty, score_attr: Optional[str]) -> Dict[str, object]:
     """Turn a document into an annotation task, which tools like Prodigy read from a line of JSONL.
 
     Args:
         doc (Doc): The annotated document.
         uncertainty (Uncertainty): Its uncertainty.
+        score_attr (Optional[str]): The setting of the component.
 
     Returns:
         Dict[str, object]: The text, the tokens, the entities with their scores as spans, and the uncertainty in `meta`.
@@ -68,7 +69,7 @@ def as_task(doc: Doc, uncertainty: Uncertainty) -> Dict[str, object]:
             "token_end": ent.end - 1,
             "label": ent.label_,
         }
-        score = entity_score(ent)
+        score = entity_score(score_attr, ent) if score_attr else None
         if score is not None:
             span["score"] = round(score, 6)
         spans.append(span)

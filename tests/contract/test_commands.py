@@ -220,7 +220,7 @@ def test_apply(folder, tmp_path, processes):
     run("apply", folder / "model", tmp_path / "texts.jsonl", tmp_path / "out.spacy", "-b", 2, "-n", processes)
     docs = list(DocBin().from_disk(tmp_path / "out.spacy").get_docs(spacy.blank("en").vocab))
     assert [entities(doc) for doc in docs] == GOLD
-    assert all(0.0 < ent._.score <= 1.0 for doc in docs for ent in doc.ents)
+    assert all(0.0 < ent._.lstm_ner_score <= 1.0 for doc in docs for ent in doc.ents)
 
 
 def test_find_threshold(folder):

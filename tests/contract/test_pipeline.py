@@ -165,7 +165,7 @@ if __name__ == "__main__":
     for one, other in zip(alone, together, strict=True):
         assert [(e.start, e.end, e.label_) for e in one.ents] == [(e.start, e.end, e.label_) for e in other.ents]
         for ours, theirs in zip(one.ents, other.ents, strict=True):
-            assert abs(ours._.score - theirs._.score) < 1e-5
+            assert abs(ours._.lstm_ner_score - theirs._.lstm_ner_score) < 1e-5
     print(sum(len(doc.ents) for doc in together))
 """
 
@@ -210,8 +210,8 @@ def test_any_batch_size_gives_what_single_docs_give(nlp, batch_size):
     for doc, text in zip(piped, texts, strict=True):
         single = nlp(text)
         assert entities(doc) == entities(single)
-        scores = [ent._.score for ent in doc.ents]
-        np.testing.assert_allclose(scores, [ent._.score for ent in single.ents], atol=1e-5)
+        scores = [ent._.lstm_ner_score for ent in doc.ents]
+        np.testing.assert_allclose(scores, [ent._.lstm_ner_score for ent in single.ents], atol=1e-5)
 
 
 def test_pipe_is_lazy(nlp):
@@ -302,7 +302,7 @@ def test_annotation_survives_docbin_and_bytes(nlp):
         next(iter(DocBin().from_bytes(stored).get_docs(nlp.vocab))),
     ):
         assert entities(again) == GOLD[2]
-        np.testing.assert_allclose([e._.score for e in again.ents], [e._.score for e in doc.ents])
+        np.testing.assert_allclose([e._.lstm_ner_score for e in again.ents], [e._.lstm_ner_score for e in doc.ents])
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_a_model_that_is_too_sure_gets_less_sure(model):
     for text, _ in TRAIN:
         assert entities(nlp(text)) == entities(sure(text))
         for ours, theirs in zip(nlp(text).ents, sure(text).ents, strict=True):
-            assert ours._.score < theirs._.score
+            assert ours._.lstm_ner_score < theirs._.lstm_ner_score
 
 
 def test_the_temperature_is_the_best_of_many():
@@ -133,7 +133,7 @@ def test_data_without_entities_is_an_error():
     with pytest.raises(ValueError, match="no entity with a label that the model knows"):
         fit(component.tagger, examples)
     doc = nlp("I like London and Berlin.")
-    assert doc.ents[0]._.score < 1
+    assert doc.ents[0]._.lstm_ner_score < 1
 
 
 def test_a_half_without_entities_is_an_error(model):

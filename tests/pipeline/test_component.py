@@ -132,6 +132,8 @@ def test_no_entity_starts_or_ends_on_white_space():
     output.set_param("b", np.array([0.0, 1.0, 5.0], dtype="float32"))
     doc = component(doc)
     assert [(e.start, e.end) for e in doc.ents] == [(1, 4)]
+    component.cfg["annotate"] = "both"
+    doc = component(Doc(nlp.vocab, words=["\n", "a", " ", "b", "\n"], spaces=[False] * 5))
     assert [(e.start, e.end) for e in doc.spans["lstm_ner"]] == [(1, 4)]
 
 

@@ -23,11 +23,10 @@ def model(request):
 
 
 def scores_of(nlp, texts=TEXTS):
-    return [[(*ent, score) for ent, score in zip(entities(doc), spans(doc), strict=True)] for doc in nlp.pipe(texts)]
-
-
-def spans(doc):
-    return doc.spans["lstm_ner"].attrs["scores"].tolist()
+    return [
+        [(*bounds, ent._.lstm_ner_score) for bounds, ent in zip(entities(doc), doc.ents, strict=True)]
+        for doc in nlp.pipe(texts)
+    ]
 
 
 def test_labels_added_before_training_keep_their_order_and_wait_for_nothing():
@@ -167,7 +166,9 @@ def test_temperatures_of_labels_stay_theirs_when_labels_come(model):
     ((start, end, label, score),) = scores_of(nlp, ["Foo is bar"])[0]
     component.model.get_ref("head").attrs["label_temperatures"] = []
     # The new label has no temperature of its own: its score is that of the chain.
-    assert (start, end, label) == (0, 3, "NEW") and spans(nlp("Foo is bar")) == [pytest.approx(score, abs=1e-6)]
+    assert (start, end, label) == (0, 3, "NEW") and scores_of(nlp, ["Foo is bar"]) == [
+        [(0, 3, "NEW", pytest.approx(score, abs=1e-6))]
+    ]
 
 
 def cost_of_a_step(n_labels, repeats):

@@ -6,10 +6,12 @@ import pickle
 import numpy as np
 import pytest
 import spacy
+from spacy import displacy
 from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens.underscore import Underscore
 from spacy.training import Example
 from support.chains import CASES, log_sum, paths, random_case, spans_of, split
-from support.small import MODELS, SMALL, TRAIN, entities, examples_for, learned, trained
+from support.small import MODELS, SMALL, TRAIN, blank, entities, examples_for, learned, trained
 from thinc.api import fix_random_seed
 
 from spacy_lstm_ner.layers.crf.forward_backward import forward_backward
@@ -61,52 +63,158 @@ def nlp(request):
 TEXTS = [text for text, _ in TRAIN] + ["", " \n", "London and  \n Berlin blew through Uber. Shaka expands"]
 
 
+def scores_of(doc):
+    return [ent._.lstm_ner_score for ent in doc.ents]
+
+
 def test_every_predicted_entity_has_its_score(nlp):
-    for doc in nlp.pipe(TEXTS):
-        group = doc.spans["lstm_ner"]
-        assert [(s.start, s.end, s.label_) for s in group] == [(e.start, e.end, e.label_) for e in doc.ents]
-        assert len(group.attrs["scores"]) == len(doc.ents)
-        for ent, score in zip(doc.ents, group.attrs["scores"], strict=True):
-            assert 0.0 <= score <= 1.0
-            assert ent._.score == pytest.approx(float(score))
-    assert Span(doc, 0, 1, label="NONE")._.score is None
+    component = nlp.get_pipe("lstm_ner")
+    for text in TEXTS:
+        doc, (prediction,) = nlp(text), component.predict([nlp.make_doc(text)])
+        assert scores_of(doc) == prediction.scores and all(0.0 <= score <= 1.0 for score in prediction.scores)
+        assert not doc.spans
+    assert Span(doc, 0, 1, label="NONE")._.lstm_ner_score is None
+
+
+def test_a_group_of_spans_on_request(nlp):
+    component = nlp.get_pipe("lstm_ner")
+    component.cfg["annotate"] = "both"
+    try:
+        for doc in nlp.pipe(TEXTS):
+            group = doc.spans["lstm_ner"]
+            assert [(s.start, s.end, s.label_) for s in group] == [(e.start, e.end, e.label_) for e in doc.ents]
+            assert group.attrs["scores"].tolist() == pytest.approx(scores_of(doc))
+            (stored,) = DocBin(docs=[doc]).get_docs(nlp.vocab)
+            assert list(stored.spans["lstm_ner"].attrs["scores"]) == pytest.approx(scores_of(doc))
+    finally:
+        component.cfg["annotate"] = "ents"
 
 
 def test_scores_are_the_same_alone_and_in_a_batch(nlp):
-    together = [doc.spans["lstm_ner"].attrs["scores"] for doc in nlp.pipe(TEXTS, batch_size=100)]
+    together = [scores_of(doc) for doc in nlp.pipe(TEXTS, batch_size=100)]
     for text, scores in zip(TEXTS, together, strict=True):
-        np.testing.assert_allclose(nlp(text).spans["lstm_ner"].attrs["scores"], scores, atol=1e-5)
+        np.testing.assert_allclose(scores_of(nlp(text)), scores, atol=1e-5)
 
 
-def test_scores_survive_bytes_docbin_and_processes(nlp):
+def copies_of(doc):
+    """The doc as it comes out of all that copies or stores docs."""
+    yield Doc(doc.vocab).from_bytes(doc.to_bytes())
+    yield from DocBin(docs=[doc], store_user_data=True).get_docs(doc.vocab)
+    yield doc.copy()
+    yield pickle.loads(pickle.dumps(doc))
+    yield doc[:].as_doc(copy_user_data=True)
+    yield Doc.from_docs([doc])
+
+
+def test_scores_survive_copies_and_processes(nlp):
     doc = nlp("I like London and Berlin.")
-    expected = [ent._.score for ent in doc.ents]
+    expected = scores_of(doc)
     assert len(expected) == 2
-    copies = [
-        Doc(nlp.vocab).from_bytes(doc.to_bytes()),
-        next(iter(DocBin(docs=[doc]).get_docs(nlp.vocab))),
-        *nlp.pipe([doc.text] * 4, n_process=2, batch_size=2),
-    ]
-    for copy in copies:
-        assert [ent._.score for ent in copy.ents] == pytest.approx(expected, abs=1e-6)
+    for copy in copies_of(doc):
+        assert scores_of(copy) == expected
+    for copy in nlp.pipe([doc.text] * 4, n_process=2, batch_size=2):
+        assert scores_of(copy) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_scores_go_with_their_entities_into_other_docs(nlp):
+    docs = [nlp("I like London and Berlin."), nlp("nothing to see here"), nlp("Who is Shaka Khan?")]
+    expected = [score for doc in docs for score in scores_of(doc)]
+    assert len(expected) == 3
+    assert scores_of(Doc.from_docs(docs)) == expected
+    part = docs[0][3:].as_doc(copy_user_data=True)
+    assert [ent.text for ent in part.ents] == ["Berlin"] and scores_of(part) == expected[1:2]
+    assert scores_of(docs[0][3:].as_doc()) == [None]
+
+
+@pytest.mark.filterwarnings("error")
+def test_merged_entities_keep_their_scores():
+    """A span group would point at tokens that are not there any more: spaCy's E035."""
+    nlp = learned("crf")
+    text = "Android Pay expands to Canada"
+    expected = scores_of(nlp(text))
+    nlp.add_pipe("merge_entities")
+    doc = nlp(text)
+    assert len(doc) == 4 and len(expected) == 2
+    for copy in [doc, *copies_of(doc), *nlp.pipe([text] * 2, n_process=2, batch_size=1)]:
+        assert [ent.text for ent in copy.ents] == ["Android Pay", "Canada"]
+        assert scores_of(copy) == pytest.approx(expected, abs=1e-6)
+    assert [ent["label"] for ent in doc.to_json()["ents"]] == ["PRODUCT", "GPE"]
+    assert scores_of(Doc.from_docs([doc, doc])) == expected * 2
+    doc.spans["sc"] = doc.ents
+    for style in ("ent", "span"):
+        page = displacy.render(doc, style=style, jupyter=False)
+        assert "Android Pay" in page and "PRODUCT" in page
+
+
+def test_what_scores_add_to_the_bytes_of_a_doc(nlp):
+    """Nothing to a doc without entities, and little to a short one."""
+    without = nlp("nothing to see here")
+    assert not without.ents and not without.user_data and not without.spans
+    doc = nlp("I like London and Berlin.")
+    assert len(doc) == 6 and len(doc.ents) == 2
+    assert len(doc.to_bytes()) < 1.15 * len(doc.to_bytes(exclude=["user_data"]))
+
+
+def test_what_is_written_wins(nlp):
+    doc = nlp("I like London and Berlin.")
+    _, kept = scores_of(doc)
+    doc.ents[0]._.lstm_ner_score = 0.4
+    for copy in (doc, *copies_of(doc)):
+        assert scores_of(copy) == [0.4, kept]
+    doc.ents[1]._.lstm_ner_score = None
+    assert scores_of(nlp.get_pipe("lstm_ner")(doc)) == [0.4, None]
+
+
+def test_an_entity_that_somebody_changes_has_no_score(nlp):
+    doc = nlp("I like London and Berlin.")
+    london, berlin = doc.ents
+    score = berlin._.lstm_ner_score
+    doc.ents = [Span(doc, london.start, london.end, "OTHER"), berlin, Span(doc, 0, 1, "OTHER")]
+    assert scores_of(doc) == [None, None, score]
+
+
+@pytest.mark.parametrize("first", ["theirs", "ours"])
+def test_another_package_has_an_attribute_named_score(first, monkeypatch):
+    """By default the names differ, so neither stands in the way of the other, in any order."""
+    monkeypatch.setattr(Underscore, "span_extensions", {})
+    if first == "ours":
+        blank("crf")
+    Span.set_extension("score", default=None)
+    doc = learned("crf")("I like London and Berlin.")
+    ours = scores_of(doc)
+    assert len(ours) == 2 and all(0 <= score <= 1 for score in ours)
+    assert [ent._.score for ent in doc.ents] == [None, None]
+    doc.ents[0]._.score = 0.4
+    assert doc.ents[0]._.score == 0.4 and scores_of(doc) == ours
+
+
+def test_another_package_takes_the_name_of_our_attribute(monkeypatch):
+    monkeypatch.setattr(Underscore, "span_extensions", {})
+    nlp = learned("crf")
+    Span.set_extension("lstm_ner_score", default=None, force=True)
+    doc = nlp("I like London and Berlin.")
+    assert scores_of(doc) == [None, None]
+    doc.ents[0]._.lstm_ner_score = 0.4
+    assert scores_of(doc) == [0.4, None]
 
 
 def test_threshold_leaves_out_what_is_less_probable(nlp):
     component = nlp.get_pipe("lstm_ner")
     kept = dict(component.cfg)
     docs = list(nlp.pipe(TEXTS))
-    scores = sorted(ent._.score for doc in docs for ent in doc.ents)
+    scores = sorted(ent._.lstm_ner_score for doc in docs for ent in doc.ents)
     cut = (scores[1] + scores[2]) / 2
     try:
         component.cfg = {**kept, "threshold": cut}
-        found = [ent._.score for doc in nlp.pipe(TEXTS) for ent in doc.ents]
+        found = [ent._.lstm_ner_score for doc in nlp.pipe(TEXTS) for ent in doc.ents]
         assert sorted(found) == pytest.approx([score for score in scores if score >= cut])
         component.cfg = {**kept, "threshold": 1.0, "label_thresholds": {"LOC": 0.0}}
         assert {ent.label_ for doc in nlp.pipe(TEXTS) for ent in doc.ents} == {"LOC"}
-        component.cfg = {**kept, "threshold": cut, "spans_key": None}
+        component.cfg = {**kept, "threshold": cut, "score_attr": None}
         silent = list(nlp.pipe(TEXTS))
         assert sum(len(doc.ents) for doc in silent) == len(found)
-        assert all("lstm_ner" not in doc.spans for doc in silent)
+        assert not any(doc.user_data or doc.spans for doc in silent)
     finally:
         component.cfg = kept
 
@@ -142,7 +250,7 @@ def test_uncertainty_is_that_of_the_analyses():
     assert doubt.least_confidence == pytest.approx(1 - p[0])
     assert doubt.margin == pytest.approx(1 - p[0] + p[1])
     assert component.uncertainty([nlp.make_doc("")])[0] == (0.0, 0.0, 0.0)
-    task = as_task(nlp(doc.text), doubt)
+    task = as_task(nlp(doc.text), doubt, "lstm_ner_score")
     assert task["text"] == doc.text and set(task["meta"]) == {"least_confidence", "margin", "entropy"}
     assert all(0 <= span["score"] <= 1 for span in task["spans"])
 
@@ -259,7 +367,7 @@ def test_label_smoothing_lowers_the_confidence():
     scores = {}
     for smoothing in (0.0, 0.2):
         nlp, _ = train_with(references, {"label_smoothing": smoothing})
-        scores[smoothing] = nlp("see Foo now").ents[0]._.score
+        scores[smoothing] = nlp("see Foo now").ents[0]._.lstm_ner_score
     assert scores[0.2] < scores[0.0] - 0.02
 
 
@@ -291,16 +399,16 @@ def test_sentences_that_start_on_white_space():
 
 def test_an_unpickled_pipeline_has_the_attribute(nlp):
     data = pickle.dumps(nlp)
-    Span.remove_extension("score")
+    Span.remove_extension("lstm_ner_score")
     doc = pickle.loads(data)("I like London and Berlin.")
-    assert all(0 <= ent._.score <= 1 for ent in doc.ents) and len(doc.ents) == 2
+    assert all(0 <= ent._.lstm_ner_score <= 1 for ent in doc.ents) and len(doc.ents) == 2
 
 
 def test_scores_stay_in_a_doc_that_comes_again(nlp):
     doc = nlp("I like London and Berlin.")
-    scores = [ent._.score for ent in doc.ents]
+    scores = scores_of(doc)
     assert len(scores) == 2
-    assert [ent._.score for ent in nlp(doc).ents] == scores
+    assert scores_of(nlp(doc)) == scores
 
 
 def test_two_components_that_share_a_key():
@@ -309,7 +417,7 @@ def test_two_components_that_share_a_key():
     first.add_pipe("lstm_ner", name="other", config=SMALL["crf"])
     first.get_pipe("other").from_bytes(second.get_pipe("lstm_ner").to_bytes())
     doc = first("Who is Shaka Khan?")
-    assert doc.ents and all(0 <= ent._.score <= 1 for ent in doc.ents)
+    assert doc.ents and all(0 <= ent._.lstm_ner_score <= 1 for ent in doc.ents)
 
 
 def test_settings_are_not_shared():
@@ -325,9 +433,9 @@ def test_settings_are_not_shared():
 
 
 def test_scores_are_the_same_by_parts(nlp, monkeypatch):
-    whole = [doc.spans["lstm_ner"].attrs["scores"] for doc in nlp.pipe(TEXTS * 3, batch_size=100)]
+    whole = [scores_of(doc) for doc in nlp.pipe(TEXTS * 3, batch_size=100)]
     monkeypatch.setattr("spacy_lstm_ner.layers.crf.span_probability.rows_at_once", lambda n_tags: 7)
-    parts = [doc.spans["lstm_ner"].attrs["scores"] for doc in nlp.pipe(TEXTS * 3, batch_size=100)]
+    parts = [scores_of(doc) for doc in nlp.pipe(TEXTS * 3, batch_size=100)]
     for ours, theirs in zip(parts, whole, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
@@ -336,8 +444,8 @@ def test_scores_under_preset_entities_are_conditional(nlp):
     doc = nlp.make_doc("I like London and Berlin.")
     doc.ents = [Span(doc, 2, 3, label="PRESET")]
     doc = nlp.get_pipe("lstm_ner")(doc)
-    assert (doc.ents[0].text, doc.ents[0]._.score) == ("London", None)
-    assert [s.text for s in doc.spans["lstm_ner"]] == ["Berlin"]
+    assert [ent.text for ent in doc.ents] == ["London", "Berlin"]
+    assert scores_of(doc)[0] is None and 0 <= scores_of(doc)[1] <= 1
 
 
 @pytest.mark.parametrize(
@@ -417,7 +525,7 @@ def test_weights_that_are_no_numbers_are_no_empty_prediction(where, value):
     doc = nlp.make_doc("I like London and Berlin.")
     if (where, value) == ("output_layer", 1000.0):
         # Emissions may be as large as they like.
-        assert all(0 <= ent._.score <= 1 for ent in component(doc).ents)
+        assert all(0 <= ent._.lstm_ner_score <= 1 for ent in component(doc).ents)
         return
     with np.errstate(over="ignore", invalid="ignore"):
         for call in (component.predict, component.n_best, component.uncertainty):
@@ -426,29 +534,30 @@ def test_weights_that_are_no_numbers_are_no_empty_prediction(where, value):
 
 
 def test_scores_after_tokens_were_merged():
-    """Never the score of another entity, though the group still has the token numbers of before."""
+    """Never the score of another entity: one that has grown is another one."""
     nlp = learned("crf")
-    text = "Android Pay expands to Canada"
-    expected = {ent.text: ent._.score for ent in nlp(text).ents}
-    assert list(expected) == ["Android Pay", "Canada"]
-    doc = nlp(text)
+    doc = nlp("Android Pay expands to Canada")
+    first, last = scores_of(doc)
     with doc.retokenize() as retokenizer:
         retokenizer.merge(doc[0:2])
-    assert [ent.text for ent in doc.ents] == list(expected)
-    for ent in doc.ents:
-        assert ent._.score in (None, expected[ent.text])
+    assert scores_of(doc) == [first, last]
+    doc.ents = [doc.ents[0], Span(doc, 2, 4, "GPE")]
+    with doc.retokenize() as retokenizer:
+        retokenizer.merge(doc[2:4])
+    assert [ent.text for ent in doc.ents] == ["Android Pay", "to Canada"]
+    assert scores_of(doc) == [first, None]
 
 
 def test_no_score_of_an_entity_that_was_at_these_tokens():
     nlp = learned("crf")
     doc = nlp("I like London and Berlin. See it")
-    scores = {ent.text: ent._.score for ent in doc.ents}
+    scores = {ent.text: ent._.lstm_ner_score for ent in doc.ents}
     doc.ents = [ent for ent in doc.ents if ent.text == "Berlin"]
     assert list(scores)[:2] == ["London", "Berlin"]
     with doc.retokenize() as retokenizer:
         retokenizer.merge(doc[0:3])
     # Berlin is where London was.
-    assert doc.ents[0].start == 2 and doc.ents[0]._.score == scores["Berlin"]
+    assert doc.ents[0].start == 2 and doc.ents[0]._.lstm_ner_score == scores["Berlin"]
 
 
 def test_a_threshold_for_what_is_outside_is_unknown():
@@ -466,16 +575,16 @@ def test_a_threshold_that_is_no_number():
 
 def test_a_second_component_after_tokens_were_merged():
     nlp = learned("crf")
+    nlp.get_pipe("lstm_ner").cfg["annotate"] = "both"
     doc = nlp("Android Pay expands to Canada")
-    first = doc.ents[0]._.score
+    scores = scores_of(doc)
     with doc.retokenize() as retokenizer:
         retokenizer.merge(doc[0:2])
     doc = nlp.get_pipe("lstm_ner")(doc)
     assert [ent.text for ent in doc.ents] == ["Android Pay", "Canada"]
-    # The other one cannot be read any more.
-    assert [(s.start, s.end) for s in doc.spans["lstm_ner"]] == [(0, 1)] and doc.ents[0]._.score == first
-    assert doc.ents[1]._.score is None
-    assert [ent._.score for ent in doc.copy().ents] == [first, None]
+    # The other one of the group cannot be read any more.
+    assert [(s.start, s.end) for s in doc.spans["lstm_ner"]] == [(0, 1)]
+    assert scores_of(doc) == scores_of(doc.copy()) == scores
 
 
 @pytest.mark.parametrize("method", ["predict", "n_best", "uncertainty"])

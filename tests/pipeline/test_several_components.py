@@ -52,7 +52,7 @@ def kept(doc, key):
 
 
 OWN = {"people": ["PERSON"], "places": ["PLACE"]}
-SETTINGS = {name: {"spans_key": name, "other_labels": "outside"} for name in OWN}
+SETTINGS = {name: {"annotate": "both", "spans_key": name, "other_labels": "outside"} for name in OWN}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_each_learns_its_own_labels(both):
     for doc, people, places in zip(both.pipe(TEXTS), only("PERSON"), only("PLACE"), strict=True):
         assert kept(doc, "people") == people and kept(doc, "places") == places
         assert entities(doc) == sorted(people + places)
-        assert all(0 <= ent._.score <= 1 for ent in doc.ents)
+        assert all(0 <= ent._.lstm_ner_score <= 1 for ent in doc.ents)
 
 
 def test_each_has_its_scores_under_its_attribute():
@@ -80,9 +80,6 @@ def test_each_has_its_scores_under_its_attribute():
             assert span._.get(f"{name}_score") == pytest.approx(float(score))
     people, places = (list(map(float, doc.spans[name].attrs["scores"])) for name in OWN)
     assert people != places
-    del doc.spans["places"]
-    # A doc with other groups only, for example from another pipeline.
-    assert doc.spans["people"][0]._.places_score == people[0]
 
 
 def test_they_survive_saving_and_processes(both, tmp_path):
@@ -155,7 +152,7 @@ def test_spans_alone_leave_the_entities_alone():
     nlp = trained({"ner": config})
     doc = nlp(TEXTS[0])
     assert not doc.ents and not doc.has_annotation("ENT_IOB")
-    assert kept(doc, "mine") == DATA[0][1] and all(0 <= span._.score <= 1 for span in doc.spans["mine"])
+    assert kept(doc, "mine") == DATA[0][1] and all(0 <= span._.lstm_ner_score <= 1 for span in doc.spans["mine"])
     given = nlp.make_doc(TEXTS[0])
     given.set_ents([Span(given, 0, 3, "RULER", kb_id="Q1")], blocked=[given[4:5]], default="outside")
     given = nlp.get_pipe("ner")(given)
@@ -183,13 +180,15 @@ def test_two_that_write_spans_alone_may_share_a_key_and_overlap():
     assert sorted(kept(doc, "all")) == sorted(
         [*DATA[0][1], *((start, end, {"PERSON": "HUMAN", "PLACE": "AREA"}[label]) for start, end, label in DATA[0][1])]
     )
-    assert all(0 <= span._.score <= 1 for span in doc.spans["all"])
+    assert all(0 <= span._.lstm_ner_score <= 1 for span in doc.spans["all"])
 
 
 def test_entities_alone():
     nlp = trained({"ner": {"annotate": "ents"}})
     doc = nlp(TEXTS[0])
     assert entities(doc) == DATA[0][1] and not doc.spans
+    assert all(0 <= ent._.lstm_ner_score <= 1 for ent in doc.ents)
+    nlp.get_pipe("ner").cfg["score_attr"] = None
     assert nlp.get_pipe("ner").predict([nlp.make_doc(TEXTS[0])])[0].scores is None
 
 
@@ -207,7 +206,7 @@ def test_who_wins_where_entities_overlap(overwrite):
         # Its own entities take the place of those in their way; what is in nobody's way stays, as do blocked tokens.
         assert found == [("Ada", "PERSON", ""), ("Shaka Khan", "PERSON", ""), ("in", "RULER", "Q2")]
         assert [token.ent_iob_ for token in doc] == ["B", "O", "B", "I", "B", "B"]
-        assert [span.text for span in doc.spans["lstm_ner"]] == ["Ada", "Shaka Khan"]
+        assert [ent.text for ent in doc.ents if ent._.lstm_ner_score is not None] == ["Ada", "Shaka Khan"]
     else:
         assert found[0] == ("Ada", "RULER", "Q1") and found[1] == ("met Shaka", "RULER", "")
         assert ("in", "RULER", "Q2") in found
@@ -242,14 +241,14 @@ def test_written_entities_displace_what_they_overlap_and_nothing_else(old, new, 
 
 @pytest.mark.filterwarnings("ignore:.*does not have")
 def test_the_later_of_two_wins_on_request():
-    settings = {"first": {"spans_key": "first"}, "second": {"spans_key": "second"}}
+    settings = {name: {"annotate": "both", "spans_key": name} for name in ("first", "second")}
     nlp = trained(settings)
     nlp.get_pipe("second").cfg["labels"] = ["HUMAN", "AREA"]
     assert {ent.label_ for ent in nlp(TEXTS[0]).ents} == {"PERSON", "PLACE"}
     nlp.get_pipe("second").cfg["overwrite"] = True
     doc = nlp(TEXTS[0])
     assert {ent.label_ for ent in doc.ents} == {"HUMAN", "AREA"}
-    assert all(0 <= ent._.score <= 1 for ent in doc.ents)
+    assert all(0 <= ent._.lstm_ner_score <= 1 for ent in doc.ents)
     assert kept(doc, "first") == DATA[0][1]
 
 

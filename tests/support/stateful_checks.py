@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
 from spacy_lstm_ner.annotation.chain import BLOCKED, ENTITIES
 from spacy_lstm_ner.layers.crf.transitions import dot, path_counts
@@ -92,6 +92,8 @@ def check_written(before, doc, prediction, cfg, name):
         for old, new in zip(before, doc, strict=True):
             if old.ent_iob_ == "B" and not old.ent_type_:
                 assert new.ent_iob_ == "B" and not new.ent_type_
+    for span, score in zip(spans, prediction.scores, strict=True):
+        assert Span(doc, *span)._.lstm_ner_score == score
     if cfg["annotate"] == "ents":
         return
     group = doc.spans[KEY]
@@ -100,8 +102,6 @@ def check_written(before, doc, prediction, cfg, name):
     of_group = {(span.start, span.end, span.label_): float(score) for span, score in zip(group, scores, strict=True)}
     for span, score in zip(spans, prediction.scores, strict=True):
         assert abs(of_group[span] - score) < 1e-6
-    for span in group:
-        assert abs(span._.score - of_group[span.start, span.end, span.label_]) < 1e-6
 
 
 def check_analyses(doc, analyses, n, labels):

@@ -117,7 +117,7 @@ def test_component_agrees_with_the_cpu(head, chars, gpu_ops):
     nlp, expected = seen["gpu"][0], [sorted(ents) for _, ents in TEXTS]
     assert found(nlp) == expected
     doc = nlp(TEXTS[0][0])
-    assert all(0.5 < ent._.score <= 1.0 for ent in doc.ents)
+    assert all(0.5 < ent._.lstm_ner_score <= 1.0 for ent in doc.ents)
     emissions = gpu_ops.to_numpy(nlp.get_pipe("lstm_ner").model.predict([doc])[0])
     reloaded = pipeline(NumpyOps(), nlp.to_bytes(), head, chars)
     assert found(reloaded) == expected
