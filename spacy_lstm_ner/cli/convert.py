@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
-import spacy
 import typer
 from spacy.tokens import Doc
 from wasabi import msg
 
 from ..data.corpora import write_docs
 from ..data.formats import FORMATS
+from ..data.languages import blank_pipeline
 from ..data.reader import ReadReport, read_docs
 from .app import app, exit_on_error
 
@@ -49,7 +49,7 @@ def convert_cli(
         msg.fail(f"Expected an output file that ends in .spacy, found {output_path}", exits=1)
     report = ReadReport()
     with exit_on_error("Cannot convert", not_found="Cannot find the input"):
-        docs = read_docs(input_path, spacy.blank(lang), format, n_sents, (start, stop), report)
+        docs = read_docs(input_path, blank_pipeline(lang), format, n_sents, (start, stop), report)
         write_docs(_with_progress(docs), output_path)
     msg.good(f"{report.docs} docs written to {output_path}")
     msg.table(report_rows(report), divider=True, header=("Read", str(input_path)))
