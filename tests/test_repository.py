@@ -33,3 +33,14 @@ def test_ci_runs_with_every_python_of_the_classifiers(setup, root):
 def test_the_version_is_named(file, setup, root):
     version = setup["metadata"]["version"]
     assert re.search(rf"^(version:|##) {re.escape(version)}\b", (root / file).read_text("utf8"), re.M)
+
+
+def test_every_environment_that_trains_can_run_the_project(setup, root):
+    """Each target of the Makefile that counts as an installation has what the project's last step needs."""
+    assert "python -m build " in (root / "project.yml").read_text("utf8")
+    extras = setup["options.extras_require"]
+    rules = re.findall(r"^\$\(VENV\)/\.installed\S*: .+\n((?:\t.+\n)+)", (root / "Makefile").read_text("utf8"), re.M)
+    assert len(rules) == 4
+    for rule in rules:
+        (named,) = re.findall(r'--editable "\.\[(.+)\]"', rule)
+        assert any(line.startswith("build") for extra in named.split(",") for line in extras[extra].split()), rule

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
-import spacy
 import typer
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -14,6 +13,7 @@ from wasabi import msg
 
 from ..data.corpora import write_docs
 from ..data.formats import FORMATS
+from ..data.languages import blank_pipeline
 from ..data.reader import ReadReport, read_docs
 from ..data.tokenization import count_retokenized
 from .app import app, exit_on_error
@@ -53,7 +53,7 @@ def convert_cli(
         msg.fail(f"Expected an output file that ends in .spacy, found {output_path}", exits=1)
     report = ReadReport()
     with exit_on_error("Cannot convert", not_found="Cannot find the input"):
-        nlp = spacy.blank(lang)
+        nlp = blank_pipeline(lang)
         docs = read_docs(input_path, nlp, format, n_sents, (start, stop), report)
         write_docs(_with_progress(_checked(docs, nlp, report)), output_path)
     msg.good(f"{report.docs} docs written to {output_path}")

@@ -10,6 +10,7 @@ from wasabi import msg
 
 from ..data.corpora import open_corpus
 from ..data.facts import DataFacts, count_facts
+from ..data.languages import blank_pipeline
 from ..data.reader import AnnotatedText
 from ..files import write_atomically
 from ..training.recipe import choose, choose_from_start, make_config, render
@@ -50,7 +51,7 @@ def init_config_cli(
         msg.fail(f"{output} exists", "Use --force to replace it, or choose another name", exits=1)
     with exit_on_error("Cannot write a config", not_found="Cannot find the data"):
         corpora = {name: open_corpus(path) for name, path in (("train", train), ("dev", dev)) if path is not None}
-        facts = count_facts(example.reference for example in corpora["train"](spacy.blank(lang)))
+        facts = count_facts(example.reference for example in corpora["train"](blank_pipeline(lang)))
         if not facts.entities:
             raise ValueError(f"{train}: there are no entities in {facts.docs} docs. Check the data with debug-data")
         if start is None:

@@ -22,7 +22,9 @@ def uncertainty_cli(
     input_path: Annotated[
         Path,
         typer.Argument(
-            metavar="INPUT", help='Texts: a .jsonl file with a field "text", or a file with one text a line'
+            metavar="INPUT",
+            help='Texts: a .jsonl file with a field "text", a .csv or .tsv file with a column "text", or a file with '
+            "one text a line",
         ),
     ],
     output_path: Annotated[Path, typer.Argument(metavar="OUTPUT", help="JSONL file to write")],

@@ -12,6 +12,7 @@ from spacy.training import Corpus, Example
 
 from ..annotation.gold import inspect_gold
 from ..annotation.gold_report import Finding, GoldReport
+from ..annotation.label_names import label_problems
 from ..tags import MISSING
 from .facts import FEW_SENTENCES, DataFacts
 from .tokenization import count_retokenized
@@ -334,3 +335,4 @@ def _label_warnings(train: Mapping[str, int], dev: Mapping[str, int], given: Opt
     for text, names in checks.items():
         if names:
             yield f"{text}: {', '.join(names)}"
+    yield from label_problems({*train, *dev, *(given or ())})

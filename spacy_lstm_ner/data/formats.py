@@ -25,6 +25,7 @@ _SUFFIXES = {
     ".bio": "conll",
     ".tsv": "conll",
 }
+_NO_ANNOTATED_TEXT = (".json", ".jsonl", ".spacy")
 # Enough lines to tell columns from prose, even if some of them are broken.
 _LINES_TO_GUESS = 50
 
@@ -66,7 +67,15 @@ def guess_format(path: Path, lines: Sequence[str]) -> str:
 
     Returns:
         str: One of `FORMATS`.
+
+    Raises:
+        ValueError: If the suffix is that of another format.
     """
+    if path.suffix.lower() in _NO_ANNOTATED_TEXT:
+        raise ValueError(
+            f"{path}: expected annotated text, found a {path.suffix} file. A .spacy file needs no conversion. Convert "
+            "JSON and JSONL with a script that writes a DocBin, or name the format of the file"
+        )
     if path.suffix.lower() in _SUFFIXES:
         return _SUFFIXES[path.suffix.lower()]
     sample = [line for line in lines if line.strip() and not line.startswith("# ")][:_LINES_TO_GUESS]

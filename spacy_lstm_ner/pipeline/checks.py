@@ -6,16 +6,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+import numpy as np
 from spacy.attrs import ORTH
+from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import logger
+from thinc.api import Model
 
 from ..annotation.gold import inspect_gold
 from ..annotation.gold_report import GoldReport
+from ..annotation.label_names import label_problems
 from .settings import Settings
 
 SAMPLE_SIZE = 10
+_READS_VECTORS = ("static_vectors", "lexeme_vectors")
 _OTHER_ANNOTATION = ("TAG", "POS", "MORPH", "LEMMA", "DEP")
 _DUMMY = ["x", "y", "z"]
 _SHOWN = 10
@@ -141,11 +146,17 @@ class TrainingChecks:
             settings (Settings): The component's settings.
 
         Raises:
-            ValueError: If nothing can be learned: there are no labels, and no annotation of any kind.
+            ValueError: If nothing can be learned: there are no docs, or no labels and no annotation of any kind.
         """
         if data.is_dummy and not data.labels:
             return
         n_docs = data.report.docs
+        if not n_docs and not labels:
+            raise ValueError(
+                f"'{name}': the training data has no docs. spaCy's reader finds only files that end in .spacy. Convert "
+                "annotated text with `python -m spacy lstm-ner convert`, and other data, such as JSONL, with a script "
+                "that writes a DocBin"
+            )
         if not labels and data.report.docs_without_annotation == n_docs and not data.for_others:
             raise ValueError(
                 f"'{name}': none of the {n_docs} docs of the training data has entity annotation, and no labels "
@@ -172,6 +183,8 @@ class TrainingChecks:
                 f"incorrect_spans_key is {key!r}, but none of the {n_docs} docs of the training data has "
                 f"doc.spans[{key!r}]",
             )
+        for problem in label_problems(labels):
+            self.warn(name, problem, problem)
         self.check_labels(name, labels)
 
     def check_labels(self, name: str, labels: Sequence[str]) -> None:
@@ -182,6 +195,30 @@ class TrainingChecks:
                 "no_labels",
                 "it has no labels, so it predicts O for every token. Give it data with entities, or labels",
             )
+
+
+def unread_vectors(name: str, nlp: Language) -> Optional[str]:
+    """Find vectors that the config loads and no component reads, as with spaCy's `init config --optimize accuracy`.
+
+    Args:
+        name (str): The component's name.
+        nlp (Language): The pipeline, with its vectors.
+
+    Returns:
+        Optional[str]: A message for the user, or None.
+    """
+    # Vectors of another class have no table.
+    data = getattr(nlp.vocab.vectors, "data", np.empty(0))
+    if not data.size or not nlp.config["initialize"]["vectors"]:
+        return None
+    models = [getattr(pipe, "model", None) for _, pipe in nlp.components]
+    if any(node.name in _READS_VECTORS for model in models if isinstance(model, Model) for node in model.walk()):
+        return None
+    return (
+        f"the pipeline has {len(data):,} vectors ({data.nbytes / 1e6:.0f} MB), but no component reads them. To train "
+        "and save without them, set vectors in [initialize] to null (often by --paths.vectors null). To use them, set "
+        f"include_static_vectors = true in [components.{name}.model.tok2vec.embed]"
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

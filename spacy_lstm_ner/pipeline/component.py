@@ -25,7 +25,7 @@ from ..layers.embed.vocabulary import build_vocabulary
 from . import serialization
 from .annotate import write_predictions
 from .bound_tagger import BoundTagger, require_tagger
-from .checks import TrainingChecks, survey
+from .checks import TrainingChecks, survey, unread_vectors
 from .labels import allow_labels, warn_of_added_labels
 from .listeners import check_listeners, docs_without_vectors, explain_missing_input, listeners
 from .loss import plus, tagger_loss
@@ -99,7 +99,10 @@ def make_lstm_ner(
     Raises:
         ValueError: If a setting is out of range.
     """
-    return LSTMEntityRecognizer(nlp.vocab, model, name, scorer=scorer, **settings)
+    component = LSTMEntityRecognizer(nlp.vocab, model, name, scorer=scorer, **settings)
+    # `spacy.load` makes the pipeline with the metadata of the saved one. Other pipelines do not list the component yet.
+    component._is_being_loaded = name in nlp._meta.get("pipeline", [])
+    return component
 
 
 class LSTMEntityRecognizer(TrainablePipe):
@@ -112,6 +115,9 @@ class LSTMEntityRecognizer(TrainablePipe):
         cfg (Dict[str, Any]): The labels and the settings, see `Settings`. You may change settings at any time.
         scorer (Optional[Callable]): Scores a list of Examples.
     """
+
+    # Whether `spacy.load` made the component, so that `from_disk` comes next.
+    _is_being_loaded = False
 
     @takes_settings
     def __init__(
@@ -163,6 +169,12 @@ class LSTMEntityRecognizer(TrainablePipe):
     def label_data(self) -> Tuple[str, ...]:
         """The labels as `spacy init labels` writes them and `initialize` takes them."""
         return self.labels
+
+    @property
+    def move_names(self) -> List[str]:
+        """The tags, named and ordered like the actions of spaCy's `ner`: `["O", "B-per", "I-per", ...]`."""
+        roles = sorted(self.tagger.scheme.roles)
+        return ["O", *(f"{role}-{label}" for label in self.labels for role in roles)]
 
     @property
     def tagger(self) -> BoundTagger:
@@ -252,6 +264,8 @@ class LSTMEntityRecognizer(TrainablePipe):
         self._checks.check_data(self.name, data, self.labels, labels, settings)
         if nlp is not None and (problem := check_listeners(self.name, self.model, nlp)):
             self._checks.warn(self.name, "listener", problem)
+        if nlp is not None and (problem := unread_vectors(self.name, nlp)):
+            self._checks.warn(self.name, "vectors", problem)
         for table in tables:
             build_vocabulary(table, data.words, self.vocab.strings)
         warn_of_unknown_labels(self.name, settings, self.labels)
@@ -622,6 +636,8 @@ class LSTMEntityRecognizer(TrainablePipe):
     def from_disk(self, path: Union[str, Path], *, exclude: Iterable[str] = ()) -> "LSTMEntityRecognizer":
         """Load the component from a folder that `to_disk` wrote.
 
+        The saved settings replace those of the component, except settings that `spacy.load` was given in `config`.
+
         Args:
             path (Union[str, Path]): The folder.
             exclude (Iterable[str]): Parts to leave out.
@@ -635,7 +651,8 @@ class LSTMEntityRecognizer(TrainablePipe):
             FileNotFoundError: If a file is missing.
         """
         self._validate_serialization_attrs()
-        serialization.from_disk(self, Path(path), tuple(exclude))
+        serialization.from_disk(self, Path(path), tuple(exclude), self._is_being_loaded)
+        self._is_being_loaded = False
         self._set_fresh(False)
         return self
 

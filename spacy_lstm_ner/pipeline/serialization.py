@@ -19,13 +19,13 @@ from typing import Any, Dict, NamedTuple, Optional, Protocol
 
 import srsly
 from spacy.errors import Errors
-from spacy.util import ensure_path
+from spacy.util import load_config
 from spacy.vocab import Vocab
 from thinc.api import Model
 
 from ..files import intact, replaced_folder, write_atomically
 from ..layers.crf.head import head_scheme
-from .settings import check_settings, read_settings
+from .settings import check_settings, default_settings, read_settings
 from .weights import Message, apply_model, read_model, unpack
 
 FORMAT = 1
@@ -134,20 +134,23 @@ def from_bytes(component: Saved, data: bytes, exclude: Exclude) -> None:
     _apply(component, loaded)
 
 
-def from_disk(component: Saved, path: Path, exclude: Exclude) -> None:
+def from_disk(component: Saved, path: Path, exclude: Exclude, config_may_win: bool = False) -> None:
     """Load a component from a folder.
 
     Args:
         component (Saved): The component.
         path (Path): The folder.
         exclude (Collection[str]): The parts to leave out.
+        config_may_win (bool): Whether a setting of the component that differs from the config of the saved pipeline
+            was given to `spacy.load`, and so wins over the saved one. A setting that differs only from the saved one
+            was changed before the pipeline was saved, and is read.
 
     Raises:
         ValueError: If files are damaged, of another architecture or of a newer version. The component then stays as it
             was.
         FileNotFoundError: If a file is missing.
     """
-    path = intact(ensure_path(path))
+    folder, path = path, intact(path)
     try:
         parts = {
             name: (path / file).read_bytes()
@@ -157,6 +160,8 @@ def from_disk(component: Saved, path: Path, exclude: Exclude) -> None:
         if "vocab" not in exclude:
             _read_vocab(lambda vocab: vocab.from_disk(path / "vocab", exclude=exclude))
         loaded = _check(component, parts)
+        if config_may_win and loaded.cfg is not None:
+            loaded.cfg.update(_given_at_load(component, loaded.cfg, folder))
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"'{component.name}': cannot load {path}: there is no {error.filename}. Is the pipeline complete?"
@@ -205,6 +210,17 @@ def _check(component: Saved, parts: Parts) -> Loaded:
             "and no model"
         )
     return Loaded(cfg, None, n_tags)
+
+
+def _given_at_load(component: Saved, saved: Dict[str, Any], folder: Path) -> Dict[str, Any]:
+    """The settings of a component that are neither the saved ones nor those of the saved pipeline's config."""
+    config_path = folder.parent / "config.cfg"
+    changed = [setting for setting in default_settings() if component.cfg[setting] != saved[setting]]
+    if not changed or not config_path.is_file():
+        return {}
+    config = load_config(config_path, interpolate=True)["components"].get(folder.name, {})
+    before = {**default_settings(), **config}
+    return {setting: component.cfg[setting] for setting in changed if component.cfg[setting] != before[setting]}
 
 
 def _apply(component: Saved, loaded: Loaded) -> None:

@@ -8,7 +8,6 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Optional
 
-import spacy
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
 from spacy.tokens import Doc
@@ -20,6 +19,7 @@ from thinc.api import Config
 from ..annotation.label_data import read_label_data
 from ..data.corpora import Reader, open_corpus
 from ..data.data_report import DataReport, PartReport, compare, examine, skipped_by_corpus
+from ..data.languages import blank_pipeline
 from ..data.reader import AnnotatedText
 from ..pipeline.component import find_component
 
@@ -61,7 +61,7 @@ def sources_from_files(train: Path, dev: Path, lang: str) -> DataSources:
     Raises:
         FileNotFoundError: If there is no such file or folder.
     """
-    return DataSources(spacy.blank(lang), open_corpus(train), open_corpus(dev))
+    return DataSources(blank_pipeline(lang), open_corpus(train), open_corpus(dev))
 
 
 def sources_from_config(path: Path, overrides: dict[str, Any], component: Optional[str] = None) -> DataSources:

@@ -1,12 +1,13 @@
 """Bad input: gold annotation that cannot be learned from as it is, and entities that earlier components set."""
 
+import re
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from spacy.attrs import ENT_IOB, ENT_TYPE
 from spacy.tokens import Doc, Span
-from spacy.training import Example
+from spacy.training import Corpus, Example
 from support.bad_input import blank, entities, example_of, examples_for, own_warnings, train, trained
 
 from spacy_lstm_ner.annotation.gold import gold_tags
@@ -124,6 +125,35 @@ def test_no_annotation_at_all():
     with own_warnings() as said:
         given.initialize(lambda: examples)
     assert len(said) == 1 and "3 of 3 docs have no entity annotation" in said[0]
+
+
+def test_no_docs_say_what_the_reader_wants(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"text": "Sharon left.", "label": [[0, 6, "per"]]}\n', "utf-8")
+    message = r"'lstm_ner': the training data has no docs\. .* \.spacy\. Convert .* lstm-ner convert"
+    with pytest.warns(UserWarning, match="W090"), pytest.raises(ValueError, match=message):
+        nlp = blank()
+        nlp.initialize(lambda: Corpus(path)(nlp))
+
+
+@pytest.mark.parametrize(
+    "labels, message",
+    [
+        (["B-PER", "I-PER"], r"labels 'B-PER', 'I-PER' are tags of tokens"),
+        (["PER", "Per", "PER "], r"labels differ only in case, white space or Unicode form: 'PER', 'PER ', 'Per'"),
+        (["É", "E\u0301"], "labels differ only in"),
+        (["PER "], r"labels 'PER ' begin or end with white space"),
+        (["E-mail", "PER", "U-turn"], None),
+    ],
+)
+def test_labels_that_look_wrong(labels, message):
+    nlp = blank()
+    data = [("Sharon flew to Miami", [(0, 6, label)]) for label in labels]
+    with own_warnings() as said:
+        train(nlp, examples_for(nlp, data))
+    assert len(said) == (message is not None)
+    if message:
+        assert re.match(f"'lstm_ner': {message}", said[0])
 
 
 def test_a_corpus_for_other_components_is_no_error():

@@ -80,6 +80,28 @@ def test_a_name_that_is_none_of_the_allowed(settings, message):
         make({"model": settings})
 
 
+TAGGER_WITH_VECTORS = {
+    "@architectures": "spacy.Tagger.v2",
+    "tok2vec": {
+        "@architectures": "spacy.Tok2Vec.v2",
+        "embed": {
+            "@architectures": "spacy.MultiHashEmbed.v2",
+            "width": 8,
+            "attrs": ["NORM"],
+            "rows": [50],
+            "include_static_vectors": True,
+        },
+        "encode": {
+            "@architectures": "spacy.MaxoutWindowEncoder.v2",
+            "width": 8,
+            "window_size": 1,
+            "maxout_pieces": 2,
+            "depth": 1,
+        },
+    },
+}
+
+
 def add_vectors(nlp, width):
     for word in ("Sharon", "miami", "the"):
         nlp.vocab.set_vector(word, np.random.default_rng(0).normal(size=width).astype("float32"))
@@ -87,6 +109,26 @@ def add_vectors(nlp, width):
 
 def with_vectors():
     return blank(model={"tok2vec": {"embed": {"width": 16, "include_static_vectors": True}, "encode": {"width": 16}}})
+
+
+def test_vectors_that_no_component_reads(tmp_path):
+    """The config of spaCy's `init config --optimize accuracy` loads vectors; our default model reads none."""
+    source = spacy.blank("en")
+    add_vectors(source, 12)
+    source.to_disk(tmp_path)
+
+    def said_by(nlp):
+        nlp.config["initialize"]["vectors"] = str(tmp_path)
+        with own_warnings() as said:
+            nlp.initialize(lambda: examples_for(nlp))
+        return said
+
+    (message,) = said_by(blank())
+    assert message.startswith("'lstm_ner': the pipeline has 100 vectors (0 MB), but no component reads them. To train")
+    assert not said_by(with_vectors())
+    beside = blank()
+    beside.add_pipe("tagger", config={"model": TAGGER_WITH_VECTORS}).add_label("X")
+    assert not said_by(beside)
 
 
 def test_no_vectors_to_train_with():

@@ -1,6 +1,7 @@
 """The command `convert`: its output and its messages. A failure leaves no trace."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,12 @@ def source(tmp_path: Path) -> Path:
     path = tmp_path / "in.txt"
     path.write_text(TEXT, "utf-8")
     return path
+
+
+@pytest.fixture
+def no_sudachi(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether or not the packages of the Japanese tokenizer are installed, they cannot be imported."""
+    monkeypatch.setitem(sys.modules, "sudachipy", None)
 
 
 def test_convert_writes_docs_and_reports(tmp_path: Path, source: Path) -> None:
@@ -79,10 +86,11 @@ def test_convert_takes_a_part_of_a_file(tmp_path: Path) -> None:
         ("a O\n", ["--n-sents", "-2"], "expected n_sents of 0 or more, found -2"),
         ("a O\n", ["--lang", "zz"], "zz"),
         ("", [], "expected at least one sentence, found none"),
+        (TEXT, ["--lang", "ja"], "Japanese support requires SudachiPy"),
     ],
 )
 def test_failure_is_one_message_and_keeps_the_old_file(
-    tmp_path: Path, text: str, options: list[str], message: str
+    tmp_path: Path, text: str, options: list[str], message: str, no_sudachi: None
 ) -> None:
     source, target = tmp_path / "in.txt", tmp_path / "out.spacy"
     source.write_text(text, "utf-8")
@@ -107,6 +115,27 @@ def test_failed_write_keeps_the_old_file(tmp_path: Path, source: Path, monkeypat
     assert (code, target.read_bytes()) == (1, b"old")
     assert "disk full" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt", "out.spacy"]
+
+
+def test_tokens_of_the_file_need_no_tokenizer(tmp_path: Path, no_sudachi: None) -> None:
+    source = tmp_path / "in.conll"
+    source.write_text("東京 B-geo\nへ O\n", "utf-8")
+    said, code = convert(source, tmp_path / "out.spacy", "--lang", "ja")
+    assert code == 0, said
+    (doc,) = load(tmp_path / "out.spacy")
+    assert [(entity.text, entity.label_) for entity in doc.ents] == [("東京", "geo")]
+    for command in (["debug-data"], ["init-config", tmp_path / "out.cfg", "--train"]):
+        paths = [source, source] if command == ["debug-data"] else [source]
+        said, code = run_command(*command, *paths, "--lang", "ja")
+        assert code == 0, said
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_json_is_no_annotated_text(tmp_path: Path, suffix: str) -> None:
+    source = tmp_path / f"in.{suffix}"
+    source.write_text('{"text": "Ann left", "label": [[0, 3, "per"]]}\n', "utf-8")
+    said, code = convert(source, tmp_path / "out.spacy")
+    assert code == 1 and f"expected annotated text, found a .{suffix} file" in said
 
 
 def test_missing_input(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import spacy
+from spacy import displacy
 from spacy.cli import app
 from spacy.cli.find_threshold import find_threshold
 from spacy.tokens import DocBin
@@ -184,6 +185,15 @@ def test_debug_data_reads_the_corpus(folder):
     """It calls five documents an error, which is right, and says nothing of entities unless the factory is ner."""
     result = CliRunner().invoke(app, ["debug", "data", *map(str, [folder / "init.cfg", *paths(folder)])])
     assert "Pipeline can be initialized with data" in result.output and "Corpus is loadable" in result.output
+
+
+def test_evaluate_renders_no_entities_for_another_factory_than_ner(folder, tmp_path):
+    """The page names displaCy in its place."""
+    run("evaluate", folder / "model", folder / "corpus.spacy", "--displacy-path", tmp_path)
+    assert not list(tmp_path.iterdir())
+    nlp = spacy.load(folder / "model")
+    html = displacy.render(list(nlp.pipe(["I like London."])), style="ent", page=True, jupyter=False)
+    assert "I like" in html
 
 
 def test_assemble(folder, tmp_path):

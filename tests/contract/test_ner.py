@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 import spacy
+from spacy import displacy
 from spacy.attrs import ENT_IOB
 from spacy.lang.en import English
 from spacy.lang.it import Italian
@@ -74,6 +75,7 @@ def test_issue3209_and_labels_from_biluo(label):
     ner.add_label(label)
     nlp.initialize()
     assert ner.labels == (label,)
+    assert ner.move_names == ["O", f"B-{label}", f"I-{label}", f"L-{label}", f"U-{label}"]
     assert sorted(columns(ner)) == sorted(["O", f"B-{label}", f"I-{label}", f"L-{label}", f"U-{label}"])
     other = English()
     loaded = other.add_pipe("lstm_ner")
@@ -168,6 +170,51 @@ def test_every_exception_has_its_reason(root, monkeypatch):
     monkeypatch.syspath_prepend(root / "tests" / "spacy_suite")
     from exceptions import EXCEPTIONS, LEFT_OUT
 
-    assert len(EXCEPTIONS) == 11
+    assert len(EXCEPTIONS) == 10
     assert all(len(exception.reason) > 40 and exception.match for exception in EXCEPTIONS.values())
     assert not set(LEFT_OUT) & {name.partition("[")[0] for name in EXCEPTIONS}
+
+
+def test_the_public_names_of_ner_are_served_or_answered(root):
+    """Each has the same name here, or stands in the table of the page."""
+    page = (root / "docs" / "component.md").read_text("utf8")
+    table = page.partition("{#scripts-for-ner}")[2].partition("\n## ")[0]
+    theirs, ours = (spacy.blank("en").add_pipe(name) for name in ("ner", "lstm_ner"))
+    missing = [name for name in dir(theirs) if not name.startswith("_") and not hasattr(ours, name)]
+    assert missing and [name for name in missing if f"`{name}`" not in table] == []
+
+
+def test_in_the_place_of_ner_with_its_name():
+    nlp = English()
+    nlp.add_pipe("ner")
+    nlp.add_pipe("sentencizer")
+    ner = nlp.replace_pipe("ner", "lstm_ner")
+    nlp.initialize(lambda: examples_for(nlp, TRAIN))
+    assert nlp.pipe_names == ["ner", "sentencizer"] and nlp.pipe_factories["ner"] == "lstm_ner"
+    assert nlp.pipe_labels["ner"] == list(ner.labels) == ["LOC", "PERSON"]
+    doc = nlp("I like London.")
+    doc.spans["lstm_ner"] = [Span(doc, 2, 3, label="LOC")]
+    html = displacy.render(doc, style="span", options={"spans_key": "lstm_ner"}, jupyter=False)
+    assert "London" in html and "LOC" in html
+    doc.ents = list(doc.spans["lstm_ner"])
+    assert "LOC" in displacy.render(doc, style="ent", options={"ents": list(ner.labels)}, jupyter=False)
+
+
+@pytest.mark.parametrize("removed", [[], ["moves", "update_with_oracle_cut_size"]])
+def test_a_block_of_ner_with_another_factory(removed):
+    """The page says what to remove; until then, each error names it."""
+    nlp = English()
+    nlp.add_pipe("ner")
+    config = nlp.config.copy()
+    block = config["components"]["ner"]
+    block["factory"] = "lstm_ner"
+    for name in removed:
+        del block[name]
+    message = (
+        "'ner': its model is 'parser_model', .* remove the block" if removed else "-> moves\\s+unexpected argument"
+    )
+    with pytest.raises(ValueError, match=message):
+        English.from_config(config)
+    for name in {"moves", "update_with_oracle_cut_size", "model"} - {*removed}:
+        del block[name]
+    assert English.from_config(config).get_pipe("ner").cfg["incorrect_spans_key"] is None

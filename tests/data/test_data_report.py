@@ -80,6 +80,15 @@ def test_what_nothing_can_be_learned_from():
     assert "labels that cannot be used: !per" in compare(bad_label, bad_label).errors[0]
 
 
+def test_labels_that_look_wrong():
+    nlp = spacy.blank("en")
+    parts = [examine(examples_for(nlp, [("a", [(0, 1, label)])])) for label in ("B-per", "b-PER ")]
+    found = "labels differ only in case, white space or Unicode form: 'B-per', 'b-PER '"
+    assert any(message.startswith(found) for message in compare(*parts).warnings)
+    tags = examine(examples_for(nlp, [("a b", [(0, 1, "B-per"), (2, 3, "I-per")])]))
+    assert any(message.startswith("labels 'B-per', 'I-per' are tags") for message in compare(tags, tags).warnings)
+
+
 def test_a_doc_of_the_report_is_not_changed():
     nlp = spacy.blank("en")
     reference = Doc(nlp.vocab, words=["Ann", "\n"], ents=["B-per", "I-per"])

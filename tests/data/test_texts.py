@@ -14,6 +14,23 @@ def test_lines_and_jsonl(tmp_path):
     assert list(read_texts(tmp_path / "a.txt")) == list(read_texts(tmp_path / "a.jsonl")) == texts
 
 
+def test_the_column_text_of_a_table(tmp_path):
+    (tmp_path / "a.csv").write_text('\ufeffid,text\n1,"Köln, is\nold."\n2,\n3,"He said ""no""."\n', "utf-8")
+    assert list(read_texts(tmp_path / "a.csv")) == ["Köln, is\nold.", 'He said "no".']
+    (tmp_path / "a.tsv").write_text("text\tid\nBerlin, again\t1\n", "utf-8")
+    assert list(read_texts(tmp_path / "a.tsv")) == ["Berlin, again"]
+    (tmp_path / "b.csv").write_text("id,body\n1,x\n", "utf-8")
+    with pytest.raises(ValueError, match=r"b\.csv:1: expected a column \"text\", found the columns 'id', 'body'"):
+        list(read_texts(tmp_path / "b.csv"))
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.spacy"])
+def test_lines_of_other_formats_are_no_texts(name, tmp_path):
+    (tmp_path / name).write_text("[]", "utf-8")
+    with pytest.raises(ValueError, match=r"cannot read texts from \.\w+ files\. Write them to a \.jsonl file"):
+        list(read_texts(tmp_path / name))
+
+
 @pytest.mark.parametrize(
     "line, message",
     [

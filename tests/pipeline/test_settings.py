@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import spacy
 from spacy.language import Language
-from support.small import entities, learned
+from support.small import SMALL, entities, examples_for, learned
 
 from spacy_lstm_ner.pipeline.component import LSTMEntityRecognizer, make_lstm_ner
 from spacy_lstm_ner.pipeline.settings import (
@@ -111,6 +111,65 @@ def test_a_changed_cfg_is_taken_as_it_is(name, value):
     nlp.get_pipe("lstm_ner").cfg[name] = value
     found = entities(nlp("I like London and Berlin."))
     assert found == ([] if value == 2.0 else [(7, 13, "LOC"), (18, 24, "LOC")])
+
+
+def saved(path, **settings):
+    """A saved pipeline, whose config has these settings."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe("lstm_ner", config={**SMALL["crf"], **settings})
+    nlp.initialize(lambda: examples_for(nlp))
+    nlp.to_disk(path)
+    return nlp
+
+
+def loaded(path, **given):
+    return spacy.load(path, config={"components": {"lstm_ner": given}}).get_pipe("lstm_ner").cfg
+
+
+def test_settings_given_at_load_win(tmp_path):
+    saved(tmp_path, threshold=0.5, spans_key="places")
+    assert loaded(tmp_path)["threshold"] == 0.5
+    assert loaded(tmp_path, threshold=1.0)["threshold"] == 1.0
+    # Also a value that is the default.
+    cfg = loaded(tmp_path, threshold=0.0, label_thresholds={"GPE": 0.9})
+    assert (cfg["threshold"], cfg["label_thresholds"], cfg["spans_key"]) == (0.0, {"GPE": 0.9}, "places")
+    dotted = spacy.load(tmp_path, config={"components.lstm_ner.annotate": "spans"})
+    assert dotted.get_pipe("lstm_ner").cfg["annotate"] == "spans" and not dotted("I like London").ents
+    dotted.to_disk(tmp_path / "again")
+    assert loaded(tmp_path / "again")["annotate"] == "spans"
+
+
+def test_a_setting_changed_before_saving_is_loaded_unless_another_is_given(tmp_path):
+    nlp = saved(tmp_path)
+    nlp.get_pipe("lstm_ner").cfg.update(threshold=0.7, overwrite=True)
+    nlp.to_disk(tmp_path)
+    assert loaded(tmp_path)["threshold"] == 0.7
+    cfg = loaded(tmp_path, threshold=0.9)
+    assert cfg["threshold"] == 0.9 and cfg["overwrite"]
+
+
+def test_a_variable_of_the_config_can_be_given_at_load(tmp_path):
+    nlp = saved(tmp_path, threshold=0.25)
+    nlp.to_disk(tmp_path)
+    text = (tmp_path / "config.cfg").read_text("utf8").replace("threshold = 0.25", "threshold = ${vars.threshold}")
+    (tmp_path / "config.cfg").write_text(text + "\n[vars]\nthreshold = 0.25\n", "utf8")
+    assert loaded(tmp_path)["threshold"] == 0.25
+    given = spacy.load(tmp_path, config={"vars.threshold": 0.75})
+    assert given.get_pipe("lstm_ner").cfg["threshold"] == 0.75
+
+
+def test_saved_settings_win_in_a_pipeline_that_was_not_made_by_load(tmp_path):
+    nlp = saved(tmp_path, threshold=0.5)
+    by_hand = spacy.blank("en")
+    by_hand.add_pipe("sentencizer")
+    assert by_hand.meta["pipeline"] == ["sentencizer"]
+    component = by_hand.add_pipe("lstm_ner", config=SMALL["crf"])
+    by_hand.from_disk(tmp_path, exclude=["sentencizer"])
+    assert component.cfg["threshold"] == 0.5
+    other = spacy.load(tmp_path, config={"components": {"lstm_ner": {"threshold": 1.0}}})
+    other.from_disk(tmp_path)
+    assert other.get_pipe("lstm_ner").cfg["threshold"] == 0.5
+    assert other.from_bytes(nlp.to_bytes()).get_pipe("lstm_ner").cfg["threshold"] == 0.5
 
 
 def test_the_page_has_the_settings_of_the_code(root):

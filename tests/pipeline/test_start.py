@@ -255,7 +255,8 @@ def test_other_vectors(tmp_path):
 
 def test_vectors_that_the_model_does_not_use_do_not_matter(start):
     nlp = with_vectors(blank("crf"))
-    initialize(nlp, start=start)
+    with pytest.warns(UserWarning, match="no component reads them"):
+        initialize(nlp, start=start)
     assert same(parameters(nlp), parameters(spacy.load(start)))
 
 

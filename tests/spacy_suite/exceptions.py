@@ -29,10 +29,7 @@ EXCEPTIONS = {
         "takes the size of the output layer from ner.moves, the transition system", AttributeError, NO_MOVES
     ),
     "parser/test_ner.py::test_issue3209": NotApplicable(
-        "compares ner.move_names, the actions of the transition system", AttributeError, "no attribute 'move_names'"
-    ),
-    "parser/test_ner.py::test_labels_from_BILUO": NotApplicable(
-        "compares ner.move_names, the actions of the transition system", AttributeError, "no attribute 'move_names'"
+        "takes the size of the output layer from ner.moves, the transition system", AttributeError, NO_MOVES
     ),
     "parser/test_ner.py::test_accept_blocked_token": NotApplicable(
         "asks ner.moves, the transition system, which actions are valid", AttributeError, NO_MOVES
