@@ -105,7 +105,7 @@ def test_docs_without_annotation_teach_nothing_with_one_warning():
     with own_warnings() as said:
         train(nlp, [*unannotated, *examples_for(nlp)])
     assert said == [
-        "'lstm_ner': 2 of 4 docs have no entity annotation, so nothing is learned from them. "
+        "'lstm_ner': 2 of 4 docs have no entity annotation, so no entities are learned from them. "
         'If a doc has no entities, set "entities": []'
     ]
     assert nlp.update(unannotated)["lstm_ner"] == pytest.approx(0.0, abs=1e-6)

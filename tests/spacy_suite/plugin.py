@@ -27,7 +27,7 @@ from exceptions import EXCEPTIONS, LEFT_OUT
 from spacy import registry
 from spacy.language import Language
 from spacy.pipeline.factories import register_factories
-from thinc.api import Config
+from thinc.api import Config, fix_random_seed
 
 from spacy_lstm_ner.pipeline.component import LSTMEntityRecognizer
 
@@ -93,6 +93,11 @@ def note_use():
         original(self, *args, **kwargs)
 
     LSTMEntityRecognizer.__init__ = noted
+
+
+def pytest_runtest_setup(item):
+    # Some tests train from random weights until nothing is wrong. That must not depend on chance.
+    fix_random_seed(0)
 
 
 def name_of(item):
