@@ -75,8 +75,8 @@ class GoldReport:
         if self.docs_without_annotation:
             yield (
                 "docs_without_annotation",
-                f"{self.docs_without_annotation} of {self.docs} docs have no entity annotation, so no entities are learned "
-                'from them. If a doc has no entities, set "entities": []',
+                f"{self.docs_without_annotation} of {self.docs} docs have no entity annotation, so no entities are "
+                'learned from them. If a doc has no entities, set "entities": []',
             )
         texts = {
             "trimmed": f"{of_all} start or end with white space, which was removed",
