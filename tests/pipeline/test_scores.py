@@ -86,6 +86,9 @@ def test_a_group_of_spans_on_request(nlp):
             assert group.attrs["scores"].tolist() == pytest.approx(scores_of(doc))
             (stored,) = DocBin(docs=[doc]).get_docs(nlp.vocab)
             assert list(stored.spans["lstm_ner"].attrs["scores"]) == pytest.approx(scores_of(doc))
+        # As the page for scripts for ner says.
+        html = displacy.render(nlp("I like London"), style="span", options={"spans_key": "lstm_ner"}, jupyter=False)
+        assert "London" in html and "LOC" in html
     finally:
         component.cfg["annotate"] = "ents"
 
@@ -164,6 +167,17 @@ def test_what_is_written_wins(nlp):
         assert scores_of(copy) == [0.4, kept]
     doc.ents[1]._.lstm_ner_score = None
     assert scores_of(nlp.get_pipe("lstm_ner")(doc)) == [0.4, None]
+
+
+def test_json_has_no_scores_but_those_that_were_written(nlp):
+    """As the page says: spaCy takes attributes of spans from what is in user_data under their names."""
+    doc = nlp("I like London and Berlin.")
+    assert doc.to_json()["ents"] == [{"start": 7, "end": 13, "label": "LOC"}, {"start": 18, "end": 24, "label": "LOC"}]
+    with pytest.raises(ValueError, match="E106"):
+        doc.to_json(underscore=["lstm_ner_score"])
+    doc.ents[0]._.lstm_ner_score = 0.4
+    written = doc.to_json(underscore=["lstm_ner_score"])["underscore_span"]["lstm_ner_score"]
+    assert written == [{"start": 7, "end": 13, "value": 0.4}]
 
 
 def test_an_entity_that_somebody_changes_has_no_score(nlp):
