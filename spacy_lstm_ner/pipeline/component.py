@@ -172,7 +172,7 @@ class LSTMEntityRecognizer(TrainablePipe):
 
     @property
     def move_names(self) -> List[str]:
-        """The tags, named and ordered like the actions of spaCy's `ner`: `["O", "B-per", "I-per", ...]`."""
+        """The tags, named like the actions of spaCy's `ner`: `["O", "B-per", "I-per", ...]`."""
         roles = sorted(self.tagger.scheme.roles)
         return ["O", *(f"{role}-{label}" for label in self.labels for role in roles)]
 
