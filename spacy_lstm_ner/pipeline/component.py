@@ -101,7 +101,8 @@ def make_lstm_ner(
     """
     component = LSTMEntityRecognizer(nlp.vocab, model, name, scorer=scorer, **settings)
     # `spacy.load` makes the pipeline with the metadata of the saved one. Other pipelines do not list the component yet.
-    component._is_being_loaded = name in nlp._meta.get("pipeline", [])
+    # `nlp.meta` would list its components anew.
+    component._is_being_loaded = name in nlp._meta.get("components", [])
     return component
 
 

@@ -158,6 +158,13 @@ def test_a_variable_of_the_config_can_be_given_at_load(tmp_path):
     assert given.get_pipe("lstm_ner").cfg["threshold"] == 0.75
 
 
+def test_settings_given_at_load_win_in_a_component_that_was_saved_disabled(tmp_path):
+    nlp = saved(tmp_path)
+    nlp.disable_pipe("lstm_ner")
+    nlp.to_disk(tmp_path)
+    assert loaded(tmp_path, threshold=0.9)["threshold"] == 0.9
+
+
 def test_saved_settings_win_in_a_pipeline_that_was_not_made_by_load(tmp_path):
     nlp = saved(tmp_path, threshold=0.5)
     by_hand = spacy.blank("en")
