@@ -24,7 +24,31 @@ def test_the_column_text_of_a_table(tmp_path):
         list(read_texts(tmp_path / "b.csv"))
 
 
-@pytest.mark.parametrize("name", ["a.json", "a.spacy"])
+@pytest.mark.parametrize("name", ["a.CSV", "a.TSV", "a.JSONL"])
+def test_suffixes_in_capitals(name, tmp_path):
+    content = '{"text": "Berlin"}\n' if name == "a.JSONL" else "text\nBerlin\n"
+    (tmp_path / name).write_text(content, "utf-8")
+    assert list(read_texts(tmp_path / name)) == ["Berlin"]
+
+
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        ('"not closed\nfine\n', "3: cannot read the table: unexpected end of data"),
+        ('fine\n"Go", he said\n', "3: cannot read the table: '\t' expected after '\"'"),
+        ("x" * 200_000 + "\n", "2: cannot read the table: field larger than field limit"),
+    ],
+)
+def test_a_broken_table_is_named(rows, message, tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("text\n" + rows, "utf-8")
+    with pytest.raises(ValueError) as error:
+        list(read_texts(path))
+    assert f"{path}:{message}" in str(error.value)
+    assert "Write the texts to a .jsonl file" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.spacy", "a.JSON"])
 def test_lines_of_other_formats_are_no_texts(name, tmp_path):
     (tmp_path / name).write_text("[]", "utf-8")
     with pytest.raises(ValueError, match=r"cannot read texts from \.\w+ files\. Write them to a \.jsonl file"):
