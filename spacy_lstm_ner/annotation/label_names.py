@@ -5,7 +5,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-_TAG = re.compile("[BILUES]-(?=.)")
+_TAG = re.compile("[BILUES][-_](.+)", re.IGNORECASE)
 
 
 def label_problems(labels: Iterable[str]) -> Iterator[str]:
@@ -18,9 +18,9 @@ def label_problems(labels: Iterable[str]) -> Iterator[str]:
         str: A message for each kind of problem.
     """
     names = sorted(set(labels))
-    tags = [name for name in names if _TAG.match(name)]
-    # A label alone may begin like a tag: E-mail.
-    if len(tags) > 1 and any(tag.startswith("B-") for tag in tags):
+    tags = {name: match[1] for name in names if (match := _TAG.fullmatch(name))}
+    # Labels may begin like a tag, as E-mail does. So these are tags if two of them have one type, or there is nothing else.
+    if len(tags) > 1 and (len(set(tags.values())) < len(tags) or len(tags) == len(names)):
         yield (
             f"labels {_quoted(tags)} are tags of tokens: the data has an entity for each token. Read the tags as "
             "entities, for example with `spacy lstm-ner convert`"

@@ -140,10 +140,14 @@ def test_no_docs_say_what_the_reader_wants(tmp_path):
     "labels, message",
     [
         (["B-PER", "I-PER"], r"labels 'B-PER', 'I-PER' are tags of tokens"),
+        (["I-PER", "I-LOC"], r"labels 'I-LOC', 'I-PER' are tags of tokens"),
+        (["U-PER", "L-PER", "ORG"], r"labels 'L-PER', 'U-PER' are tags of tokens"),
+        (["b_per", "i_per"], r"labels 'b_per', 'i_per' are tags of tokens"),
         (["PER", "Per", "PER "], r"labels differ only in case, white space or Unicode form: 'PER', 'PER ', 'Per'"),
         (["É", "E\u0301"], "labels differ only in"),
         (["PER "], r"labels 'PER ' begin or end with white space"),
         (["E-mail", "PER", "U-turn"], None),
+        (["B-cell", "E-coli", "T-cell"], None),
     ],
 )
 def test_labels_that_look_wrong(labels, message):
