@@ -1,5 +1,6 @@
 """Tokens of annotated data beside those that a tokenizer makes of its text."""
 
+import warnings
 from collections.abc import Callable
 
 from spacy.tokens import Doc
@@ -16,7 +17,7 @@ def count_retokenized(example: Example, tokenizer: Callable[[str], Doc], found: 
     Args:
         example (Example): The annotated text, with the tokens that the model sees in its predicted doc.
         tokenizer (Callable[[str], Doc]): The tokenizer of the pipeline. If it raises an ImportError, because a package
-            that it needs is not installed, nothing is counted.
+            that it needs is not installed, there is a warning, and nothing is counted.
         found (Finding): Where to count. Its examples have the tokens of the tokenizer.
     """
     reference, predicted = example.reference, example.predicted
@@ -24,8 +25,9 @@ def count_retokenized(example: Example, tokenizer: Callable[[str], Doc], found: 
         return
     try:
         retokenized = tokenizer(reference.text)
-    except ImportError:
+    except ImportError as error:
         # Data that gives its own tokens needs no tokenizer.
+        warnings.warn(f"entities that the tokenizer would cut are not counted, because it is missing: {error}", stacklevel=2)
         return
     for ent in reference.ents:
         limits = ent.start_char, ent.end_char
