@@ -19,7 +19,7 @@ def label_problems(labels: Iterable[str]) -> Iterator[str]:
     """
     names = sorted(set(labels))
     tags = {name: match[1] for name in names if (match := _TAG.fullmatch(name))}
-    # Labels may begin like a tag, as E-mail does. So these are tags if two of them have one type, or there is nothing else.
+    # A label may begin like a tag: E-mail. These are tags if two of them have one type, or if there is nothing else.
     if len(tags) > 1 and (len(set(tags.values())) < len(tags) or len(tags) == len(names)):
         yield (
             f"labels {_quoted(tags)} are tags of tokens: the data has an entity for each token. Read the tags as "

@@ -27,7 +27,9 @@ def count_retokenized(example: Example, tokenizer: Callable[[str], Doc], found: 
         retokenized = tokenizer(reference.text)
     except ImportError as error:
         # Data that gives its own tokens needs no tokenizer.
-        warnings.warn(f"entities that the tokenizer would cut are not counted, because it is missing: {error}", stacklevel=2)
+        warnings.warn(
+            f"entities that the tokenizer would cut are not counted, because it is missing: {error}", stacklevel=2
+        )
         return
     for ent in reference.ents:
         limits = ent.start_char, ent.end_char
