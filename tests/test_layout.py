@@ -14,7 +14,7 @@ ROOT = Path(spacy_lstm_ner.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 RANKS = [
     {"types"},
-    {"tags", "arrays", "files"},
+    {"tags", "arrays", "files", "threads"},
     {"layers"},
     {"annotation", "architectures"},
     {"pipeline", "data"},

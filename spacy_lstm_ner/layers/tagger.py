@@ -8,6 +8,7 @@ from thinc.api import Model, chain, with_array
 from thinc.types import Floats2d
 
 from ..arrays import split_rows
+from ..threads import on_one_thread
 from ..types import Backprop
 from .document_max import StatesAndMaxima
 
@@ -69,6 +70,7 @@ def _forward(
     return split_rows(flat, np.array([len(doc) for doc in docs], dtype=np.int64)), _no_docs
 
 
+@on_one_thread
 def product(X: Union[Floats2d, StatesAndMaxima], W: Floats2d) -> Floats2d:
     """Multiply the vectors of a batch of tokens by a matrix.
 

@@ -8,12 +8,14 @@ from typing import Optional
 
 import numpy as np
 
+from ...threads import on_one_thread
 from ...types import Bools, Floats
 from .forward_backward import Lattice, forward_backward
 from .likelihood import Loss
 from .transitions import TransitionParams, Transitions, dot, minus, zero_transitions
 
 
+@on_one_thread
 def chain_divergence(
     earlier: Lattice, emissions: Floats, transitions: Transitions, allowed: Optional[Bools] = None
 ) -> Loss:

@@ -29,6 +29,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from ...arrays import row_maxima, take_rows
+from ...threads import on_one_thread
 from ...types import Bools, Floats, Ints
 from ..packed import Packed, pack
 from .blocks import Blocks, blocks_to_try, run_until_consistent, same_masses
@@ -148,6 +149,7 @@ class Lattice:
         return row_maxima(self.emissions)
 
     @cached_property
+    @on_one_thread
     def log_partition(self) -> Floats:
         """(n_sequences,) log Z in nats; -inf where no sequence is allowed."""
         total = np.zeros(len(self.lengths))
@@ -177,6 +179,7 @@ class Lattice:
         after /= np.maximum(mass, np.finfo(float).tiny)[:, None]
         return rows, before, after
 
+    @on_one_thread
     def expected_counts(self) -> TransitionParams:
         """Compute how often each transition is expected to be taken.
 
@@ -197,6 +200,7 @@ class Lattice:
         gamma = self.marginals
         return TransitionParams(gamma[self.first].sum(axis=0), gamma[self.last].sum(axis=0), enter, leave, inside)
 
+    @on_one_thread
     def expected_transition_scores(self) -> Floats:
         """Compute the expected score of the transitions of each sequence.
 
@@ -219,6 +223,7 @@ class Lattice:
         return total
 
 
+@on_one_thread
 def forward_backward(
     emissions: Floats,
     lengths: Ints,

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...arrays import ranges, take_rows
 from ...tags import Spans, spans_to_tags
+from ...threads import on_one_thread
 from ...types import Bools, Floats, Ints
 from .blocks import Blocks, blocks_with_margins, cut_outside_spans, rows_at_once, run_until_consistent, same_masses
 from .forward_backward import LARGEST_GAP, Lattice, forward_backward
@@ -18,6 +19,7 @@ MARGINS = 64, 1024
 """The margins of the blocks of a long sequence at the first and the second attempt, at most a quarter of a block."""
 
 
+@on_one_thread
 def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:
     """Compute P(span, label | text): the summed probability of all legal sequences of tags that contain the entity.
 

@@ -18,6 +18,7 @@ from typing import Dict, NamedTuple, Optional, Tuple, TypeVar
 import numpy as np
 
 from ...tags import Scheme
+from ...threads import on_one_thread
 from ...types import Bools, Floats, Ints
 
 DENSE_TAGS = 100
@@ -141,6 +142,7 @@ class Transitions:
                 out[0][:, to] += forward[:, self.scheme.columns(before)] * self.inside[c, source]
         self._step_back(state[1], out[1])
 
+    @on_one_thread
     def step_back(self, state: Floats) -> Floats:
         """Take one step backward: state·(exp A)ᵀ.
 

@@ -22,6 +22,7 @@ from thinc.initializers import uniform_init
 from thinc.types import Floats2d, Ragged
 
 from ...arrays import sum_by_row
+from ...threads import on_one_thread
 from ...types import Array, Backprop, Ints
 from ..params import declared_shapes
 from ..rnn.stack import LSTM, encode, encode_distinct, project_distinct
@@ -127,6 +128,7 @@ def _cnn_init(model: Model[Lexemes, Floats2d], X: Optional[Lexemes] = None, Y: A
     model.set_param("b", model.ops.alloc(shapes["b"]))
 
 
+@on_one_thread
 def _cnn_forward(model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: bool) -> tuple[Floats2d, Backprop]:
     ops, window = model.ops, model.attrs["window"]
     E: Array = model.get_param("E")
@@ -142,6 +144,7 @@ def _cnn_forward(model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: bo
     filtered += b
     Y, which = ops.reduce_max(filtered, lengths)
 
+    @on_one_thread
     def backprop(dY: Floats2d) -> List[Any]:
         d_filtered: Array = ops.backprop_reduce_max(ops.as_contig(dY), which, lengths)
         model.inc_grad("b", d_filtered.sum(axis=0))

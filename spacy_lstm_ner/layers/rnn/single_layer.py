@@ -12,6 +12,7 @@ from thinc.api import Model, Ops, get_array_module, glorot_uniform_init
 from thinc.types import Floats2d
 
 from ...arrays import add_rows, take_rows
+from ...threads import on_one_thread
 from ...types import Array, Backprop
 from ..packed import Packed
 from . import cpu, gpu
@@ -142,6 +143,7 @@ def _append_ones(xp: Any, X: Floats2d) -> Array:
     return xp.concatenate([X, xp.ones((len(X), 1), dtype=X.dtype)], axis=1)
 
 
+@on_one_thread
 def project_inputs(model: Model[Sequences, Floats2d], X: Floats2d) -> Array:
     """Project inputs as the layer does before its first step.
 
@@ -156,6 +158,7 @@ def project_inputs(model: Model[Sequences, Floats2d], X: Floats2d) -> Array:
     return xp.matmul(_append_ones(xp, X), _input_weights(model, _scale(model)))
 
 
+@on_one_thread
 def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_train: bool) -> tuple[Floats2d, Backprop]:
     packed, cell, xp = inputs.packed, CELLS[model.attrs["cell"]], model.ops.xp
     backend: Any = cpu if xp is np else gpu
@@ -178,6 +181,7 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
     run = backend.run_forward(cell, project, packed, weights, is_train)
     Y = cpu.collect(xp, run.h, packed)
 
+    @on_one_thread
     def backprop(dY: Floats2d) -> Floats2d:
         gradients = LayerGradients(X_rows, dY, W, packed, cell)
         unscaled = cpu.Weights(cpu.blocks_of(xp, R_dropped), h0, c0, bias)
