@@ -15,7 +15,7 @@ A new label is appended, so the tags of the labels before it never change.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -75,8 +75,7 @@ class Scheme:
 
     def is_role(self, tags: Ints, roles: str) -> Bools:
         """Whether each tag has one of the roles."""
-        wanted = np.array([role in roles for role in self.roles])
-        return (tags > 0) & wanted[(tags - 1) % len(self.roles)]
+        return (tags > 0) & _roles_mask(self.roles, roles)[(tags - 1) % len(self.roles)]
 
     def label_of(self, tags: Ints) -> Ints:
         """The label number of each tag; -1 for O and MISSING."""
@@ -85,6 +84,11 @@ class Scheme:
     def tag_names(self, labels: Sequence[str]) -> tuple[str, ...]:
         """The tags in the order of their numbers: ``("O", "B-PER", "I-PER", ...)``."""
         return ("O", *(f"{role}-{label}" for label in labels for role in self.roles))
+
+
+@cache
+def _roles_mask(all_roles: str, roles: str) -> Bools:
+    return np.array([role in roles for role in all_roles])
 
 
 BIO = Scheme("bio", opening="B", continuing="I", ending="BI")

@@ -19,12 +19,15 @@ one batched product per step computes both directions.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Optional
 
 import numpy as np
 
 from ..types import Array, Ints
+
+FEW, SHORT, KEPT = 8, 128, 512
+"""The largest numbers of sequences and of tokens of a batch whose order is kept, and the number of batches."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +178,32 @@ def pack(lengths: Array, *, n_directions: int = 2, window: int = 0, context: int
     for direction in range(n_directions):
         target[direction, source[direction, result_rows]] = result_rows
     return Packed(lengths, batch_sizes, source, target, group_starts)
+
+
+def pack_on_cpu(lengths: Array, *, n_directions: int = 2, window: int = 0, context: int = 0, group: int = 0) -> Packed:
+    """Order the tokens of a batch by time step, as `pack` does, and keep the result for later batches of these lengths.
+
+    Only small batches are kept: there, the order takes as long as the computation. With a GPU, use `pack`, because the
+    result holds copies on one device.
+
+    Args:
+        lengths (Array): (n_sequences,) The number of tokens in each sequence. The arguments are those of `pack`.
+        n_directions (int): 1 or 2.
+        window (int): The number of tokens in a window. 0: no windows.
+        context (int): The number of tokens before each window.
+        group (int): The largest number of windows that run together. 0: all.
+
+    Returns:
+        Packed: The index arrays of the batch. They must not be changed.
+    """
+    if len(lengths) <= FEW and lengths.sum() <= SHORT:
+        return _pack_small(tuple(lengths.tolist()), n_directions, window, context, group)
+    return pack(lengths, n_directions=n_directions, window=window, context=context, group=group)
+
+
+@lru_cache(maxsize=KEPT)
+def _pack_small(lengths: tuple[int, ...], n_directions: int, window: int, context: int, group: int) -> Packed:
+    return pack(np.array(lengths), n_directions=n_directions, window=window, context=context, group=group)
 
 
 def _cut_into_windows(lengths: Ints, window: int, context: int) -> tuple[Ints, Ints, Ints, Ints]:

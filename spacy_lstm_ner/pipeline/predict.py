@@ -14,7 +14,7 @@ from ..annotation.chain import ChainTokens, chain_tokens
 from ..layers.crf.forward_backward import Lattice, entropy, forward_backward
 from ..layers.crf.head import head_transitions
 from ..layers.crf.span_probability import probabilities, soften
-from ..layers.crf.transitions import TransitionParams, Transitions
+from ..layers.crf.transitions import Transitions, at_temperature
 from ..layers.crf.viterbi import decode, n_best
 from ..tags import Spans, tags_to_spans
 from ..types import Bools, Floats
@@ -81,8 +81,7 @@ class Chains(NamedTuple):
         """Divide all scores by a temperature."""
         if temperature == 1.0:
             return self
-        params = TransitionParams(*(array / temperature for array in self.transitions.params))
-        transitions = Transitions(self.transitions.scheme, params)
+        transitions = at_temperature(self.transitions, temperature)
         return self._replace(emissions=self.emissions / temperature, transitions=transitions)
 
 

@@ -18,13 +18,14 @@ n      number of blocks
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Union
 
 import numpy as np
 
 from ...arrays import ranges
 from ...types import Bools, Floats, Ints
+from ..packed import FEW, KEPT, SHORT
 
 BLOCK = 128
 """About how many rows a block has."""
@@ -72,6 +73,10 @@ class Blocks:
 
     def batches(self, n_rows: int) -> Iterator[tuple[Ints, "Blocks"]]:
         """Yield batches of blocks of about n_rows rows, margins included: the numbers of the blocks, and the blocks."""
+        if self.lengths.sum() <= n_rows:
+            if len(self):
+                yield np.arange(len(self)), self
+            return
         batch_of = (np.cumsum(self.lengths) - 1) // n_rows
         for batch in np.unique(batch_of).tolist():
             numbers = np.flatnonzero(batch_of == batch)
@@ -114,6 +119,8 @@ class Blocks:
 
     def inconsistent_chains(self, agree: Bools) -> Ints:
         """The chains that must run again. agree: whether each block of `continued` agrees with the next one."""
+        if agree.all():
+            return self.chain[:0]
         return np.unique(self.chain[self.continued[~agree]])
 
 
@@ -200,6 +207,18 @@ def cut(lengths: Ints, size: int = BLOCK, margin: int = MARGIN) -> Blocks:
         Blocks: The blocks.
     """
     lengths = np.asarray(lengths, dtype=np.int64)
+    if len(lengths) <= FEW and lengths.sum() <= min(SHORT, size):
+        return _few_short_chains(tuple(lengths.tolist()))
+    return _cut(lengths, size, margin)
+
+
+@lru_cache(maxsize=KEPT)
+def _few_short_chains(lengths: tuple[int, ...]) -> Blocks:
+    """One block for each chain. It is kept, because it takes as long as the computation on such chains."""
+    return _cut(np.array(lengths, dtype=np.int64), SHORT, 0)
+
+
+def _cut(lengths: Ints, size: int, margin: int) -> Blocks:
     counts = np.where(lengths > 1.5 * size, -(-lengths // size), np.minimum(lengths, 1))
     chain = np.repeat(np.arange(len(lengths)), counts)
     nth = np.arange(len(chain)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -221,6 +240,8 @@ def cut_outside_spans(lengths: Ints, starts: Ints, ends: Ints, size: int, margin
         Blocks: The blocks.
     """
     blocks = cut(lengths, size, margin)
+    if not len(blocks.continued):
+        return blocks
     # Greater than zero if a cut before the row would divide a span.
     inside = np.zeros(int(np.sum(lengths)) + 2, dtype=np.int64)
     np.add.at(inside, starts + 1, 1)

@@ -31,7 +31,7 @@ import numpy as np
 from ...arrays import row_maxima, take_rows
 from ...threads import on_one_thread
 from ...types import Bools, Floats, Ints
-from ..packed import Packed, pack
+from ..packed import Packed, pack_on_cpu
 from .blocks import Blocks, blocks_to_try, run_until_consistent, same_masses
 from .transitions import TransitionParams, Transitions
 
@@ -291,8 +291,10 @@ def _concatenated(found: list[Masses]) -> Masses:
 
 def _run_blocks(x: Floats, blocks: Blocks, transitions: Transitions) -> tuple[Masses, Ints, Ints]:
     """The masses, the packed rows (2, n) of the n rows that the blocks own, and the sequences that must run again."""
-    packed = pack(blocks.lengths, n_directions=2)
+    packed = pack_on_cpu(blocks.lengths, n_directions=2)
     masses = _masses(x, blocks, packed, transitions)
+    if not len(blocks.continued):
+        return masses, packed.target[:, blocks.own_places], blocks.chain[:0]
     continued, ends = blocks.continued, blocks.end[blocks.continued]
     agree = np.ones(len(continued), dtype=bool)
     # The forward mass at the last row of a block, and the backward mass at the first row of the next.

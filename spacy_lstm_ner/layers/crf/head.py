@@ -23,6 +23,7 @@ param_shapes  of the CRF, see `types.ParamShapes`
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
@@ -179,8 +180,15 @@ def _identity(dY: Floats2d) -> Floats2d:
 
 
 def _learned_transitions(head: Model[Any, Any], n_tags: int) -> Transitions:
-    arrays = (np.asarray(head.ops.to_numpy(head.get_param(name))) for name in TransitionParams._fields)
-    return Transitions(head_scheme(head), TransitionParams(*arrays))
+    arrays = [np.asarray(head.ops.to_numpy(head.get_param(name))) for name in TransitionParams._fields]
+    return _transitions(head_scheme(head), tuple((array.tobytes(), array.shape, array.dtype.str) for array in arrays))
+
+
+@lru_cache(maxsize=8)
+def _transitions(scheme: Scheme, arrays: Tuple[Tuple[bytes, Tuple[int, ...], str], ...]) -> Transitions:
+    """The transitions with these numbers, shapes and types. They are kept, with what is computed from them."""
+    params = (np.frombuffer(numbers, dtype).reshape(shape) for numbers, shape, dtype in arrays)
+    return Transitions(scheme, TransitionParams(*params))
 
 
 HEADS: Dict[str, Callable[[str], Model[Floats2d, Floats2d]]] = {"crf": crf, "softmax": log_softmax}

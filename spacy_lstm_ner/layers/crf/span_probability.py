@@ -99,13 +99,13 @@ def probabilities(
     if not len(scores):
         return scores
     lengths = np.asarray(lengths)
-    sequence = np.repeat(np.arange(len(lengths)), lengths)
-    size, with_spans = rows_at_once(emissions.shape[1]), sequence[spans.starts]
+    size, has_spans = rows_at_once(emissions.shape[1]), np.zeros(len(lengths), dtype=bool)
+    has_spans[np.searchsorted(np.cumsum(lengths), spans.starts, side="right")] = True
     margins = (min(margin, size // 4) for margin in MARGINS)
     attempts = blocks_with_margins(
         lengths, margins, lambda margin: cut_outside_spans(lengths, spans.starts, spans.ends, size, margin)
     )
-    chosen = (blocks.select(np.isin(blocks.chain, with_spans)) for blocks in attempts)
+    chosen = (blocks if has_spans.all() else blocks.select(has_spans[blocks.chain]) for blocks in attempts)
     run_until_consistent(chosen, lambda blocks: _score_blocks(emissions, transitions, allowed, spans, blocks, scores))
     return scores
 
@@ -114,6 +114,7 @@ def _score_blocks(
     emissions: Floats, transitions: Transitions, allowed: Optional[Bools], spans: Spans, blocks: Blocks, scores: Floats
 ) -> Ints:
     """Write the scores of the spans in the blocks, and return the sequences whose blocks do not agree."""
+    continued = blocks.continued
     # For each block, α at the row before its first and at its last, and u at its first and at the row after its last.
     before, last, first, behind = (np.zeros((len(blocks), emissions.shape[1])) for _ in range(4))
     block_of = np.searchsorted(blocks.start, spans.starts, side="right") - 1
@@ -126,12 +127,13 @@ def _score_blocks(
         shift = (batch.offsets - batch.begin)[block_of[own] - numbers[0]]
         shifted = Spans(spans.starts[own] + shift, spans.ends[own] + shift, spans.labels[own])
         scores[own] = span_probabilities(lattice, shifted)
+        if not len(continued):
+            continue
         places, final = np.arange(len(batch)), len(batch.rows) - 1
         last[numbers] = lattice.alpha_at(batch.places(places, batch.end - 1))
         before[numbers] = lattice.alpha_at(np.maximum(batch.places(places, batch.start - 1), 0))
         first[numbers] = lattice.u_at(batch.places(places, batch.start))
         behind[numbers] = lattice.u_at(np.minimum(batch.places(places, batch.end), final))
-    continued = blocks.continued
     agree = same_masses(last[continued], before[continued + 1]) & same_masses(behind[continued], first[continued + 1])
     return blocks.inconsistent_chains(agree)
 

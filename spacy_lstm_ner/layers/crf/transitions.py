@@ -12,7 +12,7 @@ entities is a term for leaving the first plus a term for entering the second. Th
 L.
 """
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Dict, NamedTuple, Optional, Tuple, TypeVar
 
 import numpy as np
@@ -102,7 +102,12 @@ class Transitions:
         self.leave: Floats = np.where(self.ending, leave, 0.0)
         self.inside: Floats = inside
 
-    @property
+    @cached_property
+    def are_zero(self) -> bool:
+        """Whether all scores are zero."""
+        return not any(array.any() for array in self.params)
+
+    @cached_property
     def are_finite(self) -> bool:
         """Whether all exponentials are finite numbers, so that sums over sequences can be computed."""
         return all(np.isfinite(a).all() for a in (self.start, self.end, self.enter, self.leave, self.inside))
@@ -166,6 +171,20 @@ class Transitions:
             to = self.scheme.columns(role)
             for source, before in enumerate("BI"):
                 out[:, self.scheme.columns(before)] += state[:, to] * self.inside[c, source]
+
+
+@lru_cache(maxsize=8)
+def at_temperature(transitions: Transitions, temperature: float) -> Transitions:
+    """Divide the scores of transitions by a temperature.
+
+    Args:
+        transitions (Transitions): The transitions.
+        temperature (float): The temperature, greater than 0.
+
+    Returns:
+        Transitions: The transitions with other scores.
+    """
+    return Transitions(transitions.scheme, TransitionParams(*(array / temperature for array in transitions.params)))
 
 
 def path_counts(tags: Ints, lengths: Ints, transitions: Transitions) -> TransitionParams:

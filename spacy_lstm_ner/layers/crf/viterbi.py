@@ -14,6 +14,8 @@ Every tag has two kinds of predecessors. O and the first tags of entities follow
 an entity; a continuing tag follows B or I of its own label. So a step costs O(T), not O(T²).
 """
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -21,7 +23,7 @@ import numpy as np
 from ...arrays import row_maxima, take_rows
 from ...tags import illegal_rows
 from ...types import Bools, Floats, Ints
-from ..packed import Packed, pack
+from ..packed import Packed, pack_on_cpu
 from .blocks import Blocks, blocks_to_try, rows_at_once, run_until_consistent, same_scores
 from .transitions import Transitions
 
@@ -45,6 +47,8 @@ class _Predecessors(NamedTuple):
     ending (E,), leave (E,): the tags that may end an entity, and the scores of leaving from them.
     first, second (T,): the predecessors of each tag.
     to_first, to_second (T,): the scores of the transitions from them.
+    staying, bound: for `_surely_outside`, the largest score of a transition inside an entity beside that from O to O,
+        and a bound on what the transitions of an entity gain.
     """
 
     start: Floats
@@ -55,8 +59,11 @@ class _Predecessors(NamedTuple):
     second: Ints
     to_first: Floats
     to_second: Floats
+    staying: float
+    bound: float
 
 
+@lru_cache(maxsize=8)
 def _predecessors(transitions: Transitions) -> _Predecessors:
     scheme, t, T = transitions.scheme, transitions.params, transitions.n_tags
     tags = np.arange(T)
@@ -69,6 +76,10 @@ def _predecessors(transitions: Transitions) -> _Predecessors:
     ending = np.flatnonzero(transitions.ending)
     may_end = transitions.ending | (tags == 0)
     before_outside = np.where(tags == 0, t.enter[0, 0], t.leave + t.enter[1, 0])
+    opening = transitions.opening
+    entering = np.maximum(t.start - t.start[0], (t.enter - t.enter[:, :1]).max(axis=0))[1:][opening[1:]].max()
+    staying = t.inside.max(initial=-np.inf) - t.enter[0, 0]
+    leaving = max((t.end[ending] - t.end[0]).max(), t.leave[ending].max() + (t.enter[1] - t.enter[0])[opening].max())
     return _Predecessors(
         start=np.stack([*(np.where(transitions.opening, row, -np.inf) for row in (t.start, t.enter[0])), np.zeros(T)]),
         end=np.stack([*(np.where(may_end, row, -np.inf) for row in (t.end, before_outside)), np.zeros(T)]),
@@ -78,6 +89,8 @@ def _predecessors(transitions: Transitions) -> _Predecessors:
         second=second,
         to_first=to_first,
         to_second=to_second,
+        staying=staying,
+        bound=entering + leaving - staying,
     )
 
 
@@ -100,7 +113,7 @@ def decode(emissions: Floats, lengths: Ints, transitions: Transitions, allowed: 
     if transitions.n_tags == 1 or not len(emissions):
         return np.zeros(len(emissions), dtype=np.int64)
     e = emissions if allowed is None else np.where(allowed, emissions, -np.inf)
-    if any(array.any() for array in transitions.params):
+    if not transitions.are_zero:
         return _viterbi(e, lengths, transitions)
     tags: Ints = e.argmax(axis=1)
     bad = illegal_rows(tags, np.cumsum(lengths) - lengths, transitions.scheme)
@@ -114,7 +127,8 @@ def decode(emissions: Floats, lengths: Ints, transitions: Transitions, allowed: 
 def _viterbi(e: Floats, lengths: Ints, transitions: Transitions) -> Ints:
     """(N,) The best tags. Only the runs between tokens that are surely O are decoded."""
     tags = np.zeros(len(e), dtype=np.int64)
-    rows = np.flatnonzero(~_surely_outside(e, lengths, transitions))
+    predecessors = _predecessors(transitions)
+    rows = np.flatnonzero(~_surely_outside(e, lengths, predecessors))
     if not len(rows):
         return tags
     ends = np.cumsum(lengths)
@@ -129,11 +143,11 @@ def _viterbi(e: Floats, lengths: Ints, transitions: Transitions) -> Ints:
         np.where(boundary[rows[first]], BOUNDARY, BESIDE_O),
         np.where(boundary[rows[last] + 1], BOUNDARY, BESIDE_O),
     )
-    tags[rows] = _viterbi_chains(take_rows(np, e, rows), last - first + 1, kinds, _predecessors(transitions))
+    tags[rows] = _viterbi_chains(take_rows(np, e, rows), last - first + 1, kinds, predecessors)
     return tags
 
 
-def _surely_outside(e: Floats, lengths: Ints, transitions: Transitions) -> Bools:
+def _surely_outside(e: Floats, lengths: Ints, predecessors: _Predecessors) -> Bools:
     """(N,) Whether each token is O in the best sequence, whatever the other tokens are.
 
     Take any legal sequence with an entity that covers the token, and make all tokens of the entity O: the sequence
@@ -142,18 +156,14 @@ def _surely_outside(e: Floats, lengths: Ints, transitions: Transitions) -> Bools
     for every span that covers the token. The smallest sum is the smallest over spans that end at the token, plus the
     smallest over spans that begin at the token, minus the token's own lead, which both contain.
     """
-    t, opening, ending = transitions.params, transitions.opening, transitions.ending
-    entering = np.maximum(t.start - t.start[0], (t.enter - t.enter[:, :1]).max(axis=0))[1:][opening[1:]].max()
-    staying = t.inside.max(initial=-np.inf) - t.enter[0, 0]
-    leaving = max((t.end[ending] - t.end[0]).max(), t.leave[ending].max() + (t.enter[1] - t.enter[0])[opening].max())
-    lead = np.minimum(e[:, 0].astype("float64") - row_maxima(e[:, 1:]), LARGEST_LEAD) - staying
+    lead = np.minimum(e[:, 0].astype("float64") - row_maxima(e[:, 1:]), LARGEST_LEAD) - predecessors.staying
     # A jump between sequences makes every span that crosses into the next one too expensive.
     jump = np.repeat(np.arange(len(lengths)) * LARGEST_LEAD, lengths)
     behind = np.cumsum(lead) + jump
     before = behind - lead
     to_left = behind - np.maximum.accumulate(before)
     to_right = np.minimum.accumulate(behind[::-1])[::-1] - before
-    return to_left + to_right - lead > entering + leaving - staying + SLACK
+    return to_left + to_right - lead > predecessors.bound + SLACK
 
 
 def _viterbi_chains(e: Floats, lengths: Ints, kinds: EndKinds, predecessors: _Predecessors) -> Ints:
@@ -168,11 +178,17 @@ def _viterbi_chains(e: Floats, lengths: Ints, kinds: EndKinds, predecessors: _Pr
 
 def _viterbi_blocks(e: Floats, blocks: Blocks, kinds: EndKinds, predecessors: _Predecessors, tags: Ints) -> Ints:
     """Write the tags of the rows that the blocks own, and return the chains whose blocks do not agree."""
+    if not len(blocks.continued):
+        for _, batch in blocks.batches(rows_at_once(e.shape[1])):
+            found, _ = _viterbi_side_by_side(take_rows(np, e, batch.rows), batch, kinds, predecessors)
+            tags[batch.own_rows] = found[batch.own_places]
+        return blocks.chain[:0]
     # For each block, the scores at its last row and at the row before its first, and the tag at the row after its last.
     last, before_first = (np.zeros((len(blocks), e.shape[1])) for _ in range(2))
     behind = np.zeros(len(blocks), dtype=np.int64)
     for numbers, batch in blocks.batches(rows_at_once(e.shape[1])):
-        found, scores = _viterbi_side_by_side(take_rows(np, e, batch.rows), batch, kinds, predecessors)
+        found, compute_scores = _viterbi_side_by_side(take_rows(np, e, batch.rows), batch, kinds, predecessors)
+        scores = compute_scores()
         tags[batch.own_rows] = found[batch.own_places]
         all_of_them, final = np.arange(len(batch)), len(batch.rows) - 1
         last[numbers] = scores[batch.places(all_of_them, batch.end - 1)]
@@ -201,13 +217,13 @@ class _ForwardPass(NamedTuple):
 
 def _viterbi_side_by_side(
     e: Floats, blocks: Blocks, kinds: EndKinds, predecessors: _Predecessors
-) -> tuple[Ints, Floats]:
+) -> tuple[Ints, Callable[[], Floats]]:
     """Run all blocks side by side, one step for each row of the longest.
 
     e: the emissions of the rows of the blocks, concatenated. Returns for each of these rows the best tag, and the
-    scores (T,) of the best path to each tag.
+    scores (T,) of the best path to each tag, as a function that computes them.
     """
-    packed = pack(blocks.lengths, n_directions=1)
+    packed = pack_on_cpu(blocks.lengths, n_directions=1)
     block = packed.sequence_of_token[packed.source[0, : packed.batch_sizes[0]]]
     start_kind, end_kind = (kind[blocks.chain] for kind in kinds)
     start = predecessors.start[np.where(blocks.open_start, OPEN, start_kind)[block]]
@@ -215,8 +231,12 @@ def _viterbi_side_by_side(
     forward = _forward_pass(take_rows(np, e, packed.source[0]), packed, start, end, predecessors)
     tags = np.empty(len(e), dtype=np.int64)
     tags[packed.source[0]] = _trace_back(forward, packed, predecessors)
-    T = e.shape[1]
-    return tags, take_rows(np, np.concatenate([total[:T].T for total in forward.totals]), packed.target[0])
+
+    def scores() -> Floats:
+        T = e.shape[1]
+        return take_rows(np, np.concatenate([total[:T].T for total in forward.totals]), packed.target[0])
+
+    return tags, scores
 
 
 def _forward_pass(e: Floats, packed: Packed, start: Floats, end: Floats, predecessors: _Predecessors) -> _ForwardPass:

@@ -13,7 +13,7 @@ from thinc.types import Floats2d, Ragged
 
 from ...arrays import split_rows
 from ...types import Array, Backprop, Ints
-from ..packed import Packed, pack
+from ..packed import Packed, pack, pack_on_cpu
 from .options import RecurrentOptions, hidden_width
 from .single_layer import Distinct, Sequences, project_inputs, single_layer
 
@@ -451,13 +451,10 @@ def _check_shape(name: str, what: str, array: Array, shape: Tuple[int, ...]) -> 
 
 def _pack(model: Model[Ragged, Ragged], lengths: Ints, on_cpu: bool) -> Packed:
     attrs = model.attrs
-    return pack(
-        lengths,
-        n_directions=attrs["n_directions"],
-        window=attrs["window"],
-        context=attrs["context"],
-        group=_group_size(model.get_dim("nO") // attrs["n_directions"]) if on_cpu else 0,
-    )
+    settings = {name: attrs[name] for name in ("n_directions", "window", "context")}
+    if on_cpu:
+        return pack_on_cpu(lengths, group=_group_size(model.get_dim("nO") // attrs["n_directions"]), **settings)
+    return pack(lengths, **settings)
 
 
 def _group_size(H: int) -> int:
