@@ -71,8 +71,9 @@ def chain_tokens(docs: Sequence[Doc], sentence_boundaries: bool = False, given: 
     table = np.concatenate(arrays) if arrays else np.zeros((0, 4), dtype=np.uint64)
     preset = is_given(table[:, 0], table[:, 3], given)
     rows = np.flatnonzero(table[:, 1] == 0)
-    ends = np.cumsum([len(doc) for doc in docs])
-    lengths = np.diff(np.searchsorted(rows, ends), prepend=0)
+    lengths = np.array([len(doc) for doc in docs], dtype=np.int64)
+    if len(rows) < len(table):
+        lengths = np.diff(np.searchsorted(rows, np.cumsum(lengths)), prepend=0)
     separate = np.zeros(len(rows), dtype=bool)
     if sentence_boundaries:
         # A sentence may also start with white space.

@@ -93,12 +93,16 @@ def group_occurrences(lexemes: Lexemes) -> Groups:
         Groups: The groups.
     """
     n_tokens, n_sections = len(lexemes.rows), len(lexemes.lengths)
-    word = np.unique(lexemes.lowers, return_inverse=True)[1].reshape(-1)[lexemes.rows]
-    section = np.repeat(np.arange(n_sections), lexemes.lengths)
-    key = section * (int(word.max(initial=0)) + 1) + word
+    key: Array = lexemes.lowers
+    if n_sections == 1:
+        key = key[lexemes.rows]
+    else:
+        word = np.unique(key, return_inverse=True)[1].reshape(-1)[lexemes.rows]
+        section = np.repeat(np.arange(n_sections), lexemes.lengths)
+        key = section * (int(word.max(initial=0)) + 1) + word
     order = np.argsort(key, kind="stable")
-    is_start = np.ones(n_tokens, dtype=bool)
-    is_start[1:] = np.diff(key[order]) != 0
+    is_start, in_order = np.ones(n_tokens, dtype=bool), key[order]
+    np.not_equal(in_order[1:], in_order[:-1], out=is_start[1:])
     of_token = np.empty(n_tokens, dtype=np.int64)
     of_token[order] = np.cumsum(is_start) - 1
     return Groups(of_token, order, np.flatnonzero(is_start))

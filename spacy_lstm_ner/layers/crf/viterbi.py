@@ -127,8 +127,7 @@ def decode(emissions: Floats, lengths: Ints, transitions: Transitions, allowed: 
 def _viterbi(e: Floats, lengths: Ints, transitions: Transitions) -> Ints:
     """(N,) The best tags. Only the runs between tokens that are surely O are decoded."""
     tags = np.zeros(len(e), dtype=np.int64)
-    predecessors = _predecessors(transitions)
-    rows = np.flatnonzero(~_surely_outside(e, lengths, predecessors))
+    rows = np.flatnonzero(~_surely_outside(e, lengths, transitions))
     if not len(rows):
         return tags
     ends = np.cumsum(lengths)
@@ -143,11 +142,11 @@ def _viterbi(e: Floats, lengths: Ints, transitions: Transitions) -> Ints:
         np.where(boundary[rows[first]], BOUNDARY, BESIDE_O),
         np.where(boundary[rows[last] + 1], BOUNDARY, BESIDE_O),
     )
-    tags[rows] = _viterbi_chains(take_rows(np, e, rows), last - first + 1, kinds, predecessors)
+    tags[rows] = _viterbi_chains(take_rows(np, e, rows), last - first + 1, kinds, _predecessors(transitions))
     return tags
 
 
-def _surely_outside(e: Floats, lengths: Ints, predecessors: _Predecessors) -> Bools:
+def _surely_outside(e: Floats, lengths: Ints, transitions: Transitions) -> Bools:
     """(N,) Whether each token is O in the best sequence, whatever the other tokens are.
 
     Take any legal sequence with an entity that covers the token, and make all tokens of the entity O: the sequence
@@ -156,6 +155,7 @@ def _surely_outside(e: Floats, lengths: Ints, predecessors: _Predecessors) -> Bo
     for every span that covers the token. The smallest sum is the smallest over spans that end at the token, plus the
     smallest over spans that begin at the token, minus the token's own lead, which both contain.
     """
+    predecessors = _predecessors(transitions)
     lead = np.minimum(e[:, 0].astype("float64") - row_maxima(e[:, 1:]), LARGEST_LEAD) - predecessors.staying
     # A jump between sequences makes every span that crosses into the next one too expensive.
     jump = np.repeat(np.arange(len(lengths)) * LARGEST_LEAD, lengths)

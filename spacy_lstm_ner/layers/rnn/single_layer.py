@@ -4,7 +4,7 @@ Notation as in `packed` and `cells`. I is the width of the input.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
@@ -13,7 +13,7 @@ from thinc.types import Floats2d
 
 from ...arrays import add_rows, take_rows
 from ...threads import on_one_thread
-from ...types import Array, Backprop
+from ...types import Array, Backprop, Floats
 from ..packed import Packed
 from . import cpu, gpu
 from .cells import CELLS, Cell
@@ -135,7 +135,12 @@ def _input_weights(model: Model[Any, Any], scale: Array) -> Array:
 
 def _scale(model: Model[Any, Any]) -> Array:
     R: Array = model.get_param("R")
-    return model.ops.xp.asarray(CELLS[model.attrs["cell"]].scale(R.shape[1]), dtype=R.dtype)
+    return model.ops.xp.asarray(_scale_on_cpu(model.attrs["cell"], R.shape[1]), dtype=R.dtype)
+
+
+@cache
+def _scale_on_cpu(cell: str, width: int) -> Floats:
+    return CELLS[cell].scale(width)
 
 
 def _append_ones(xp: Any, X: Floats2d) -> Array:
