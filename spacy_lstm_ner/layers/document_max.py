@@ -27,6 +27,9 @@ from ..arrays import take_rows
 from ..types import Array, Ints
 from .embed.lexemes import Lexemes
 
+FEW_TOKENS = 128
+"""The largest number of tokens for which NumPy's `reduceat` finds the maxima faster than pairs of rows do."""
+
 
 class Level(NamedTuple):
     """One level of the reduction of all groups at once: the rows of each group are combined in pairs.
@@ -193,6 +196,8 @@ def _reduce(operation: np.ufunc, X: Array, groups: Groups) -> Array:
     # No word occurs twice.
     if len(groups.starts) == len(X):
         return take_rows(np, X, groups.order)
+    if operation is np.maximum and len(X) <= FEW_TOKENS:
+        return np.maximum.reduceat(take_rows(np, X, groups.order), groups.starts)
     out = np.empty((len(groups.starts), X.shape[1]), dtype=X.dtype)
     for finished, alone, left, right, odd in groups.levels:
         out[finished] = take_rows(np, X, alone)

@@ -139,7 +139,7 @@ def predict_in_batches(
     if cache.capacity:
         vectors = None if tokens.vocab is None else tokens.vocab.vectors
         # The cached arrays depend on the embedding and the first recurrent layer.
-        state = cache.validate([*embed.walk(), stack.layers[0]], vectors)
+        state = cache.validate(_nodes_of(embed, stack.layers[0]), vectors)
 
     def compute(lexemes: Lexemes) -> tuple[Array, ...]:
         return project_distinct(stack, embed.predict(lexemes))
@@ -149,6 +149,14 @@ def predict_in_batches(
         with cache.look_up(lexemes, compute, state) as (projected, numbers):
             Y = encode_distinct(stack, projected, take_rows(np, numbers, lexemes.rows), lexemes.lengths)
         yield with_maxima(Y, group_occurrences(lexemes)) if model.attrs["occurrences"] else Y
+
+
+def _nodes_of(*models: Model[Any, Any]) -> list[Model[Any, Any]]:
+    """All nodes of models. `Model.walk` takes several times as long, which counts for short texts."""
+    nodes = list(models)
+    for node in nodes:
+        nodes.extend(node.layers)
+    return nodes
 
 
 def _batches(tokens: TokenHashes) -> Iterator[TokenHashes]:

@@ -193,20 +193,21 @@ def _by_doc(
     tagger: BoundTagger, docs: List[Doc], tokens: ChainTokens, spans: Spans, scores: Optional[Floats]
 ) -> List[Prediction]:
     """Turn spans of rows of the chains into spans of tokens of each doc."""
-    bounds = np.searchsorted(spans.starts, np.cumsum([0, *tokens.lengths])).tolist()
-    starts, ends = tokens.rows[spans.starts], tokens.rows[spans.ends - 1] + 1
-    first_tokens = np.cumsum([0, *(len(doc) for doc in docs)]).tolist()
-    predictions = []
-    for k in range(len(docs)):
-        own = slice(bounds[k], bounds[k + 1])
+    bounds = np.searchsorted(spans.starts, tokens.lengths.cumsum()).tolist()
+    starts, ends = tokens.rows[spans.starts].tolist(), (tokens.rows[spans.ends - 1] + 1).tolist()
+    labels = [tagger.labels[number] for number in spans.labels.tolist()]
+    numbers = None if scores is None else scores.tolist()
+    first, first_token, predictions = 0, 0, []
+    for doc, last in zip(docs, bounds, strict=True):
         predictions.append(
             Prediction(
-                (starts[own] - first_tokens[k]).tolist(),
-                (ends[own] - first_tokens[k]).tolist(),
-                [tagger.labels[number] for number in spans.labels[own].tolist()],
-                None if scores is None else scores[own].tolist(),
+                [start - first_token for start in starts[first:last]],
+                [end - first_token for end in ends[first:last]],
+                labels[first:last],
+                None if numbers is None else numbers[first:last],
             )
         )
+        first, first_token = last, first_token + len(doc)
     return predictions
 
 

@@ -64,7 +64,7 @@ class Settings:
     @classmethod
     def of(cls, cfg: Mapping[str, Any]) -> "Settings":
         """The settings in a component's `cfg`, which has its labels too. They are not checked."""
-        return cls(**{setting.name: cfg[setting.name] for setting in fields(cls) if setting.name in cfg})
+        return cls(**{name: cfg[name] for name in cls.__dataclass_fields__ if name in cfg})
 
     def check(self) -> None:
         """Raise ValueError if a setting is out of range. The message does not name the component."""

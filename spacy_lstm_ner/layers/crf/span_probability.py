@@ -48,7 +48,8 @@ def span_probabilities(lattice: Lattice, spans: Spans) -> Floats:
         later = np.ones(len(rows), dtype=bool)
         later[first] = False
         at = np.flatnonzero(later)
-        log_p[at] = _log_masses_inside(lattice, rows[at], tags[at], tags[at - 1])
+        if len(at):
+            log_p[at] = _log_masses_inside(lattice, rows[at], tags[at], tags[at - 1])
         leaving = _mass_leaving(lattice, last_rows, tags[last])
         total = np.einsum("nt,nt->n", lattice.alpha_at(last_rows), lattice.beta_at(last_rows))
         log_p[first] += np.log(leaving) - np.log(total)
@@ -121,7 +122,7 @@ def _score_blocks(
     block_of[spans.starts >= blocks.end[block_of]] = -1
     for numbers, batch in blocks.batches(rows_at_once(emissions.shape[1])):
         mask = None if allowed is None else allowed[batch.rows]
-        opened = batch.open_start, batch.open_end
+        opened = (batch.open_start, batch.open_end) if len(continued) else None
         lattice = forward_backward(take_rows(np, emissions, batch.rows), batch.lengths, transitions, mask, opened)
         own = np.flatnonzero((block_of >= numbers[0]) & (block_of <= numbers[-1]))
         shift = (batch.offsets - batch.begin)[block_of[own] - numbers[0]]
@@ -134,6 +135,8 @@ def _score_blocks(
         before[numbers] = lattice.alpha_at(np.maximum(batch.places(places, batch.start - 1), 0))
         first[numbers] = lattice.u_at(batch.places(places, batch.start))
         behind[numbers] = lattice.u_at(np.minimum(batch.places(places, batch.end), final))
+    if not len(continued):
+        return blocks.chain[:0]
     agree = same_masses(last[continued], before[continued + 1]) & same_masses(behind[continued], first[continued + 1])
     return blocks.inconsistent_chains(agree)
 

@@ -47,8 +47,6 @@ class _Predecessors(NamedTuple):
     ending (E,), leave (E,): the tags that may end an entity, and the scores of leaving from them.
     first, second (T,): the predecessors of each tag.
     to_first, to_second (T,): the scores of the transitions from them.
-    staying, bound: for `_surely_outside`, the largest score of a transition inside an entity beside that from O to O,
-        and a bound on what the transitions of an entity gain.
     """
 
     start: Floats
@@ -59,8 +57,6 @@ class _Predecessors(NamedTuple):
     second: Ints
     to_first: Floats
     to_second: Floats
-    staying: float
-    bound: float
 
 
 @lru_cache(maxsize=8)
@@ -76,10 +72,6 @@ def _predecessors(transitions: Transitions) -> _Predecessors:
     ending = np.flatnonzero(transitions.ending)
     may_end = transitions.ending | (tags == 0)
     before_outside = np.where(tags == 0, t.enter[0, 0], t.leave + t.enter[1, 0])
-    opening = transitions.opening
-    entering = np.maximum(t.start - t.start[0], (t.enter - t.enter[:, :1]).max(axis=0))[1:][opening[1:]].max()
-    staying = t.inside.max(initial=-np.inf) - t.enter[0, 0]
-    leaving = max((t.end[ending] - t.end[0]).max(), t.leave[ending].max() + (t.enter[1] - t.enter[0])[opening].max())
     return _Predecessors(
         start=np.stack([*(np.where(transitions.opening, row, -np.inf) for row in (t.start, t.enter[0])), np.zeros(T)]),
         end=np.stack([*(np.where(may_end, row, -np.inf) for row in (t.end, before_outside)), np.zeros(T)]),
@@ -89,8 +81,6 @@ def _predecessors(transitions: Transitions) -> _Predecessors:
         second=second,
         to_first=to_first,
         to_second=to_second,
-        staying=staying,
-        bound=entering + leaving - staying,
     )
 
 
@@ -134,8 +124,9 @@ def _viterbi(e: Floats, lengths: Ints, transitions: Transitions) -> Ints:
     # The rows that are the first of a sequence, or come after the last of one.
     boundary = np.zeros(len(e) + 1, dtype=bool)
     boundary[ends - lengths] = boundary[ends] = True
-    starts_run = np.diff(rows, prepend=-2) > 1
-    starts_run |= boundary[rows]
+    starts_run = boundary[rows]
+    starts_run[0] = True
+    starts_run[1:] |= rows[1:] - rows[:-1] > 1
     first = np.flatnonzero(starts_run)
     last = np.append(first[1:], len(rows)) - 1
     kinds = (
@@ -144,6 +135,16 @@ def _viterbi(e: Floats, lengths: Ints, transitions: Transitions) -> Ints:
     )
     tags[rows] = _viterbi_chains(take_rows(np, e, rows), last - first + 1, kinds, _predecessors(transitions))
     return tags
+
+
+@lru_cache(maxsize=8)
+def _largest_gains(transitions: Transitions) -> tuple[float, float]:
+    """What transitions gain beside those from O to O, at most: one inside an entity, and the first and last of one."""
+    t, opening, ending = transitions.params, transitions.opening, transitions.ending
+    entering = np.maximum(t.start - t.start[0], (t.enter - t.enter[:, :1]).max(axis=0))[1:][opening[1:]].max()
+    staying = t.inside.max(initial=-np.inf) - t.enter[0, 0]
+    leaving = max((t.end[ending] - t.end[0]).max(), t.leave[ending].max() + (t.enter[1] - t.enter[0])[opening].max())
+    return staying, entering + leaving
 
 
 def _surely_outside(e: Floats, lengths: Ints, transitions: Transitions) -> Bools:
@@ -155,15 +156,15 @@ def _surely_outside(e: Floats, lengths: Ints, transitions: Transitions) -> Bools
     for every span that covers the token. The smallest sum is the smallest over spans that end at the token, plus the
     smallest over spans that begin at the token, minus the token's own lead, which both contain.
     """
-    predecessors = _predecessors(transitions)
-    lead = np.minimum(e[:, 0].astype("float64") - row_maxima(e[:, 1:]), LARGEST_LEAD) - predecessors.staying
+    staying, at_ends = _largest_gains(transitions)
+    lead = np.minimum(e[:, 0].astype("float64") - row_maxima(e[:, 1:]), LARGEST_LEAD) - staying
     # A jump between sequences makes every span that crosses into the next one too expensive.
     jump = np.repeat(np.arange(len(lengths)) * LARGEST_LEAD, lengths)
     behind = np.cumsum(lead) + jump
     before = behind - lead
     to_left = behind - np.maximum.accumulate(before)
     to_right = np.minimum.accumulate(behind[::-1])[::-1] - before
-    return to_left + to_right - lead > predecessors.bound + SLACK
+    return to_left + to_right - lead > at_ends - staying + SLACK
 
 
 def _viterbi_chains(e: Floats, lengths: Ints, kinds: EndKinds, predecessors: _Predecessors) -> Ints:
@@ -271,13 +272,16 @@ def _forward_pass(e: Floats, packed: Packed, start: Floats, end: Floats, predece
 
 def _trace_back(forward: _ForwardPass, packed: Packed, predecessors: _Predecessors) -> Ints:
     """(P,) The best tags by packed row, from the last step to the first."""
+    if len(forward.last_tags) == 1:
+        return _trace_back_one(forward, predecessors)
     sizes, offsets, T = packed.batch_sizes.tolist(), packed.offsets, len(predecessors.first)
     tags = np.empty(offsets[-1], dtype=np.int64)
     current = forward.last_tags[: sizes[-1]]
     for t in range(len(sizes) - 1, -1, -1):
         b = sizes[t]
-        # Add the blocks whose last row is at this step.
-        current = np.concatenate([current, forward.last_tags[len(current) : b]])
+        if len(current) < b:
+            # Add the blocks whose last row is at this step.
+            current = np.concatenate([current, forward.last_tags[len(current) : b]])
         tags[offsets[t] : offsets[t] + b] = current
         if t:
             takes_second = forward.takes_second[t - 1][current, np.arange(b)]
@@ -287,6 +291,18 @@ def _trace_back(forward: _ForwardPass, packed: Packed, predecessors: _Predecesso
                 ending = forward.totals[t - 1][predecessors.ending[:, None], ended] + predecessors.leave[:, None]
                 current[ended] = predecessors.ending[ending.argmax(axis=0)]
     return tags
+
+
+def _trace_back_one(forward: _ForwardPass, predecessors: _Predecessors) -> Ints:
+    """The same for a single block, with plain numbers, because NumPy's calls would take most of the time."""
+    tag = int(forward.last_tags[0])
+    tags = [tag]
+    for total, takes_second in zip(forward.totals[-2::-1], forward.takes_second[::-1], strict=True):
+        tag = int((predecessors.second if takes_second[tag, 0] else predecessors.first)[tag])
+        if tag == len(predecessors.first):
+            tag = int(predecessors.ending[(total[predecessors.ending, 0] + predecessors.leave).argmax()])
+        tags.append(tag)
+    return np.array(tags[::-1], dtype=np.int64)
 
 
 def n_best(

@@ -20,8 +20,9 @@ from .lexemes import Lexemes
 Compute = Callable[[Lexemes], tuple[Array, ...]]
 
 
-SAMPLE = 512
-"""How many numbers of a parameter are checked for changes, if the model was not trained in this process."""
+SAMPLE, NEIGHBOURS = 512, 8
+"""How many numbers of a parameter are checked for changes, if the model was not trained in this process, and how many
+of them are next to each other."""
 
 WORDS_AT_ONCE = 1024
 """The largest number of words that are computed at once. It bounds the memory if many words of a batch are new."""
@@ -187,7 +188,11 @@ def _flat(array: Array) -> Array:
 
 
 def _sample(flat: Array) -> Array:
-    return flat[:: len(flat) // SAMPLE] if len(flat) > SAMPLE else flat
+    """A view of neighbouring numbers at some places, since reading one place of memory takes the time."""
+    if len(flat) <= SAMPLE:
+        return flat
+    n_places = SAMPLE // NEIGHBOURS
+    return flat[: len(flat) // n_places * n_places].reshape(n_places, -1)[:, :NEIGHBOURS]
 
 
 def _sum(array: Array, whole: bool) -> int:
@@ -202,16 +207,18 @@ def _samples(arrays: Sequence[Array]) -> Optional[list[Array]]:
     found = []
     for array in arrays:
         is_whole = isinstance(array, np.ndarray) and (array.flags.c_contiguous or array.flags.f_contiguous)
-        if not is_whole or array.dtype != np.float32 or not array.size:
+        if not is_whole or array.dtype != np.float32:
             return None
-        found.append(_sample(_flat(array)).view(np.uint32))
+        if array.size:
+            found.append(_sample(_flat(array)).view(np.uint32))
     return found
 
 
 def _sums(samples: Sequence[Array]) -> list[int]:
     """The sums of all samples at once, which is far faster for small ones."""
-    sizes = [len(sample) for sample in samples]
-    sums: Ints = np.add.reduceat(np.concatenate(samples), np.cumsum([0, *sizes[:-1]]), dtype=np.uint64)
+    sizes = [sample.size for sample in samples]
+    numbers = np.concatenate([sample.ravel() for sample in samples])
+    sums: Ints = np.add.reduceat(numbers, np.cumsum([0, *sizes[:-1]]), dtype=np.uint64)
     return sums.tolist()
 
 

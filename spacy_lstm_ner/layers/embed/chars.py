@@ -22,7 +22,7 @@ from thinc.initializers import uniform_init
 from thinc.types import Floats2d, Ragged
 
 from ...arrays import sum_by_row
-from ...threads import on_one_thread
+from ...threads import ONE_THREAD, on_one_thread
 from ...types import Array, Backprop, Ints
 from ..params import declared_shapes
 from ..rnn.stack import LSTM, encode, encode_distinct, project_distinct
@@ -144,12 +144,13 @@ def _cnn_forward(model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: bo
     filtered += b
     Y, which = ops.reduce_max(filtered, lengths)
 
-    @on_one_thread
     def backprop(dY: Floats2d) -> List[Any]:
         d_filtered: Array = ops.backprop_reduce_max(ops.as_contig(dY), which, lengths)
         model.inc_grad("b", d_filtered.sum(axis=0))
-        model.inc_grad("W", d_filtered.T @ windows)
-        dX = backprop_dropout(ops.backprop_seq2col(d_filtered @ W, window, lengths=lengths))
+        with ONE_THREAD:
+            dW, d_windows = d_filtered.T @ windows, d_filtered @ W
+        model.inc_grad("W", dW)
+        dX = backprop_dropout(ops.backprop_seq2col(d_windows, window, lengths=lengths))
         model.inc_grad("E", sum_by_row(ops, dX, rows, len(E)))
         return []
 

@@ -12,7 +12,7 @@ from thinc.api import Model, Ops, get_array_module, glorot_uniform_init
 from thinc.types import Floats2d
 
 from ...arrays import add_rows, take_rows
-from ...threads import on_one_thread
+from ...threads import ONE_THREAD, on_one_thread
 from ...types import Array, Backprop, Floats
 from ..packed import Packed
 from . import cpu, gpu
@@ -186,18 +186,18 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
     run = backend.run_forward(cell, project, packed, weights, is_train)
     Y = cpu.collect(xp, run.h, packed)
 
-    @on_one_thread
     def backprop(dY: Floats2d) -> Floats2d:
-        gradients = LayerGradients(X_rows, dY, W, packed, cell)
-        unscaled = cpu.Weights(cpu.blocks_of(xp, R_dropped), h0, c0, bias)
-        dh0, dc0 = backend.run_backward(cell, run, packed, unscaled, gradients)
-        model.inc_grad("W", gradients.d_W_and_b[:, :-1])
-        model.inc_grad("b", gradients.d_W_and_b[:, -1])
-        model.inc_grad("R", gradients.dR if mask is None else gradients.dR * mask)
-        for name, gradient in (("h0", dh0), ("c0", dc0), ("b_h", gradients.d_bias)):
-            if name in model.param_names:
-                model.inc_grad(name, gradient)
-        return gradients.dX
+        with ONE_THREAD:
+            gradients = LayerGradients(X_rows, dY, W, packed, cell)
+            unscaled = cpu.Weights(cpu.blocks_of(xp, R_dropped), h0, c0, bias)
+            dh0, dc0 = backend.run_backward(cell, run, packed, unscaled, gradients)
+            model.inc_grad("W", gradients.d_W_and_b[:, :-1])
+            model.inc_grad("b", gradients.d_W_and_b[:, -1])
+            model.inc_grad("R", gradients.dR if mask is None else gradients.dR * mask)
+            for name, gradient in (("h0", dh0), ("c0", dc0), ("b_h", gradients.d_bias)):
+                if name in model.param_names:
+                    model.inc_grad(name, gradient)
+            return gradients.dX
 
     return Y, backprop
 
