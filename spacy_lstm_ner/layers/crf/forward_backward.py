@@ -46,6 +46,8 @@ SCALED_EVERY = 4
 SMALLEST_TOTAL = 1e-40
 """If the sum of a mass to be scaled, or the last one, is below this or above 1 / this, every step is scaled."""
 
+TINY = float(np.finfo(float).tiny)
+
 
 class Masses(NamedTuple):
     """The masses by packed row.
@@ -162,7 +164,7 @@ class Lattice:
     def marginals(self) -> Floats:
         """(N, T) γ."""
         gamma = self.alpha * self.beta
-        gamma /= np.maximum(gamma.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+        gamma /= np.maximum(gamma.sum(axis=1, keepdims=True), TINY)
         return gamma
 
     @cached_property
@@ -176,7 +178,7 @@ class Lattice:
         rows = np.flatnonzero(later)
         before, after = self.alpha[rows - 1], self.u[rows]
         mass = np.einsum("nt,nt->n", before, self.beta[rows - 1])
-        after /= np.maximum(mass, np.finfo(float).tiny)[:, None]
+        after /= np.maximum(mass, TINY)[:, None]
         return rows, before, after
 
     @on_one_thread
@@ -321,7 +323,7 @@ def _masses(x: Floats, blocks: Blocks, packed: Packed, transitions: Transitions)
 def _scaled_masses(x: Floats, blocks: Blocks, packed: Packed, transitions: Transitions, every: int) -> Masses:
     """The masses, scaled to sum 1 every `every` steps. Raises _OutOfRange if that is not often enough."""
     mass = take_rows(np, x, blocks.rows[packed.source])
-    tiny, ones = np.finfo(float).tiny, np.ones(mass.shape[2])
+    ones = np.ones(mass.shape[2])
     scale, offsets, sizes = np.ones(mass.shape[1]), packed.offsets, packed.batch_sizes.tolist()
     arriving = np.empty((2, sizes[0] if sizes else 0, mass.shape[2]))
     for t, b in enumerate(sizes):
@@ -337,13 +339,13 @@ def _scaled_masses(x: Floats, blocks: Blocks, packed: Packed, transitions: Trans
             total = here @ ones
             _check_range(total, every)
             # A sum is zero only if emissions of many tokens contradict the allowed tags by hundreds of nats each.
-            np.maximum(total, tiny, out=total)
+            np.maximum(total, TINY, out=total)
             np.divide(here, total[:, :, None], out=here)
             scale[offsets[t] : offsets[t] + b] = total[0]
     total = mass @ ones
     # The steps after the last scaled one count too.
     _check_range(total, every)
-    np.maximum(total, tiny, out=total)
+    np.maximum(total, TINY, out=total)
     log_total = np.log(total[0])
     log_scale = np.log(scale) + log_total
     later = slice(offsets[1] if sizes else 0, None)

@@ -128,7 +128,8 @@ def _viterbi(e: Floats, lengths: Ints, transitions: Transitions) -> Ints:
     starts_run[0] = True
     starts_run[1:] |= rows[1:] - rows[:-1] > 1
     first = np.flatnonzero(starts_run)
-    last = np.append(first[1:], len(rows)) - 1
+    last = np.empty_like(first)
+    last[:-1], last[-1] = first[1:] - 1, len(rows) - 1
     kinds = (
         np.where(boundary[rows[first]], BOUNDARY, BESIDE_O),
         np.where(boundary[rows[last] + 1], BOUNDARY, BESIDE_O),
