@@ -1,12 +1,14 @@
 """Speed of whole pipelines side by side, where the time goes, growth, processes, loading and training.
 
-Usage: python benchmarks/pipeline.py [--parts speed stages growth processes startup training] [--work FOLDER] [--report]
+Usage: python benchmarks/pipeline.py [--parts speed short threads ...] [--work FOLDER] [--report]
 
 speed      words a second on CoNLL-2003's testa, of our configs and of other systems (pipeline_parts/contestants.py),
            each used in its library's own way, from texts and from tokens; `spacy benchmark speed`; F1 of trained ones
 stages     where our time goes, and how the recurrence compares with the machine's matrix products
 growth     time and memory for 1,000 to 1,000,000 tokens, as many docs and as one
 processes  n_process=2 beside n_process=1
+short      one short text a call, and 6,000 short texts with n_process=2, beside spaCy's `ner`
+threads    training and prediction without the environment variables for threads, on idle and on busy cores
 startup    time of `spacy.load`, and size on disk
 training   wall time until the best F1 of spaCy's `ner`
 
@@ -28,11 +30,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import corpora
-from pipeline_parts import growth, processes, report, speed, stages, startup, training
+from pipeline_parts import growth, processes, report, short, speed, stages, startup, threads, training
 from pipeline_parts.common import ENV, ROOT, Record, Work, machine
 from pipeline_parts.contestants import CONTESTANTS
 
-PARTS = ("speed", "stages", "growth", "processes", "startup", "training")
+PARTS = ("speed", "stages", "growth", "processes", "short", "threads", "startup", "training")
 
 
 def corpus(folder: Path, tiny: bool) -> tuple[Path, Path]:
@@ -89,6 +91,8 @@ def main() -> None:
             "stages": lambda: stages.measure(work, args.rounds, args.docs),
             "growth": lambda: growth.measure(work, args.rounds, args.words),
             "processes": lambda: processes.measure(work, args.rounds, args.words),
+            "short": lambda: short.measure(work, args.rounds, *([20] if args.tiny else [])),
+            "threads": lambda: threads.measure(work, args.rounds),
             "startup": lambda: startup.measure(work, args.rounds),
             "training": lambda: training.measure(work),
         }

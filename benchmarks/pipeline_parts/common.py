@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,11 +46,12 @@ class ChildFailed(RuntimeError):
     """A process of the benchmark failed. The message is the end of its output."""
 
 
-def call(function: str, **arguments: Any) -> Any:
-    """Call a function of this package in a new process of one thread.
+def call(function: str, env: Mapping[str, str] = ENV, **arguments: Any) -> Any:
+    """Call a function of this package in a new process, by default of one thread.
 
     Args:
         function (str): `module:function`.
+        env (Mapping[str, str]): The environment of the process.
         **arguments (Any): Its arguments, which become JSON.
 
     Returns:
@@ -60,7 +61,7 @@ def call(function: str, **arguments: Any) -> Any:
         ChildFailed: If the process fails.
     """
     command = [sys.executable, "-m", "pipeline_parts.child", function, json.dumps(arguments, default=str)]
-    done = subprocess.run(command, env=ENV, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith(RESULT)]
     if done.returncode or not lines:
         raise ChildFailed((done.stderr or done.stdout).strip()[-2000:] or f"{function}: no result")

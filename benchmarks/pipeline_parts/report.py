@@ -123,6 +123,34 @@ def processes(result: Record) -> str:
     return table(head, rows)
 
 
+def short(result: Record) -> str:
+    rows = [
+        [
+            str(row["tokens"]),
+            str(row["ratio"]),
+            *(f"{1000 * row['tokens'] / time:,.0f}" if time else "" for time in row["milliseconds"].values()),
+        ]
+        for row in result["calls"]
+    ]
+    head = ["tokens in a call", "time ÷ time of `ner`", f"{NAMES['default']}, words/s", "`ner`, words/s"]
+    seconds, ratios = result["seconds"], result["ratios"]
+    return (
+        f"{table(head, rows)}\n\n`nlp.pipe` over {result['texts']:,} texts of {result['tokens_of_text']} tokens: with "
+        f"n_process=2, {NAMES['default']} takes {ratios['2']} × the time of `ner` ({seconds['default 2']:.1f} s, "
+        f"{seconds['spacy_ner 2']:.1f} s), and in one process {ratios['1']} × ({seconds['default 1']:.1f} s, "
+        f"{seconds['spacy_ner 1']:.1f} s)."
+    )
+
+
+def threads(result: Record) -> str:
+    rows = [
+        [f"{kind}, {place} cores", *(str(value) for value in clocks.values())]
+        for place, kinds in result["ratios"].items()
+        for kind, clocks in kinds.items()
+    ]
+    return table(["variables not set ÷ set to 1", "wall time", "processor time"], rows)
+
+
 def startup(result: Record) -> str:
     rows = [
         [NAMES[name], *(str(value) for value in record["seconds"].values()), str(record["mib"])]
@@ -147,6 +175,8 @@ TABLES: dict[str, Callable[[Record], str]] = {
     "stages": stages,
     "growth": growth,
     "processes": processes,
+    "short": short,
+    "threads": threads,
     "startup": startup,
     "training": training,
 }

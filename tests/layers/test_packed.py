@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_lstm_ner.layers.packed import pack
+from spacy_lstm_ner.layers.packed import SHORT, pack, pack_on_cpu
 
 LENGTHS = st.lists(st.integers(0, 9), max_size=7)
 WINDOWS = st.integers(0, 4)
@@ -116,6 +116,16 @@ def test_nothing_to_pack(lengths, window):
     assert packed.source.shape == packed.target.shape == (2, 0)
     assert packed.batch_sizes.tolist() == [] and packed.offsets == [0]
     assert packed.context_rows is None
+
+
+@given(st.lists(st.one_of(st.integers(0, 9), st.integers(SHORT - 1, SHORT + 1)), max_size=10), WINDOWS, GROUPS)
+def test_kept_orders_are_those_of_a_new_batch(lengths, window, group):
+    settings = {"n_directions": 2, "window": window, "context": 1, "group": group}
+    expected = pack(np.array(lengths, dtype=int), **settings)
+    for _ in range(2):
+        found = pack_on_cpu(np.array(lengths, dtype=int), **settings)
+        for name in ("lengths", "batch_sizes", "source", "target", "group_starts", "previous"):
+            assert np.array_equal(getattr(found, name), getattr(expected, name))
 
 
 def test_an_example_by_hand():

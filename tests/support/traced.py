@@ -7,6 +7,8 @@ from pathlib import Path
 import spacy_lstm_ner
 
 ROOT = Path(spacy_lstm_ner.__file__).parent
+TRANSPARENT = {None, "threads.py"}
+"""Code outside the package, and decorators, call on behalf of their caller."""
 
 
 def _file(code):
@@ -28,7 +30,7 @@ def trace(function):
         if called not in files:
             files.append(called)
         caller = frame.f_back
-        while caller is not None and _file(caller.f_code) is None:
+        while caller is not None and _file(caller.f_code) in TRANSPARENT:
             caller = caller.f_back
         if caller is not None and not frame.f_code.co_flags & inspect.CO_NESTED:
             calls.add((_file(caller.f_code), called))

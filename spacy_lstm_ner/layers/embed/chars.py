@@ -22,7 +22,7 @@ from thinc.initializers import uniform_init
 from thinc.types import Floats2d, Ragged
 
 from ...arrays import sum_by_row
-from ...threads import ONE_THREAD, on_one_thread
+from ...threads import on_one_thread
 from ...types import Array, Backprop, Ints
 from ..params import declared_shapes
 from ..rnn.stack import LSTM, encode, encode_distinct, project_distinct
@@ -147,14 +147,19 @@ def _cnn_forward(model: Model[Lexemes, Floats2d], lexemes: Lexemes, is_train: bo
     def backprop(dY: Floats2d) -> List[Any]:
         d_filtered: Array = ops.backprop_reduce_max(ops.as_contig(dY), which, lengths)
         model.inc_grad("b", d_filtered.sum(axis=0))
-        with ONE_THREAD:
-            dW, d_windows = d_filtered.T @ windows, d_filtered @ W
+        dW, d_windows = _backprop_product(d_filtered, windows, W)
         model.inc_grad("W", dW)
         dX = backprop_dropout(ops.backprop_seq2col(d_windows, window, lengths=lengths))
         model.inc_grad("E", sum_by_row(ops, dX, rows, len(E)))
         return []
 
     return Y, backprop
+
+
+@on_one_thread
+def _backprop_product(dY: Array, X: Array, W: Array) -> tuple[Array, Array]:
+    """The gradients of W and X from that of Y = X·Wᵀ."""
+    return dY.T @ X, dY @ W
 
 
 def _as_ints1d(ops: Ops, numbers: Ints) -> Array:

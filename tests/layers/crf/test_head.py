@@ -10,6 +10,7 @@ from thinc.api import Linear, with_array
 from spacy_lstm_ner.architectures import build_tagger, resize_output
 from spacy_lstm_ner.layers.crf.head import HEADS, crf, head_transitions, log_softmax, set_head_size, tag_layers
 from spacy_lstm_ner.layers.crf.likelihood import Gold, chain_loss, cross_entropy, softmax_loss
+from spacy_lstm_ner.layers.crf.transitions import at_temperature
 from spacy_lstm_ner.tags import MISSING, SCHEMES, Spans
 
 RNG = np.random.default_rng(0)
@@ -143,6 +144,18 @@ def test_the_functions_of_a_head_are_copied_and_not_saved(head, copy):
         assert other.get_ref("head").attrs[name] is model.get_ref("head").attrs[name]
     saved = model.to_dict()["attrs"][list(model.walk()).index(model.get_ref("head"))]
     assert set(saved) == {"scheme", "unseen", "temperature", "label_temperatures"}
+
+
+def test_transitions_that_are_kept_follow_the_parameters():
+    head = crf("biluo")
+    set_head_size(head, 9)
+    head.initialize()
+    first = head_transitions(head, 9)
+    assert head_transitions(head, 9) is first
+    head.get_param("enter")[:] = 1.0
+    changed = head_transitions(head, 9)
+    assert (changed.params.enter == 1.0).all() and not first.params.enter.any()
+    assert at_temperature(changed, 2.0).params.enter.max() == 0.5
 
 
 @pytest.mark.parametrize("head", HEADS)
