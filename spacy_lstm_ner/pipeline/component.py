@@ -230,7 +230,8 @@ class LSTMEntityRecognizer(TrainablePipe):
     ) -> None:
         """Read the labels from the examples (and the vocabulary, if the model has one), and initialize the model.
 
-        Warns once of each kind of problem with the annotation, with counts.
+        Warns once of each kind of problem with the annotation, with counts. Warns if trained weights that were loaded
+        are dropped.
 
         Args:
             get_examples (Callable[[], Iterable[Example]]): Returns the examples, again at each call. They are not kept.
@@ -253,6 +254,13 @@ class LSTMEntityRecognizer(TrainablePipe):
         check_lexeme_norms(self.vocab, "ner")
         origin = self._load_start(start, start_component)
         self._checks = TrainingChecks()
+        if not self._is_fresh and is_trained(self.model):
+            self._checks.warn(
+                self.name,
+                "loaded_weights",
+                "initialize drops the trained weights that were loaded, and training starts anew. To go on with them, "
+                "call nlp.resume_training() in place of nlp.initialize() or nlp.begin_training()",
+            )
         settings = self.tagger.settings
         tables = [node for node in self.model.walk() if "vocabulary" in node.attrs]
         data = survey(get_examples(), bool(tables), settings.incorrect_spans_key)

@@ -89,6 +89,18 @@ def test_used_before_it_is_initialized():
             use()
 
 
+def test_initialize_says_that_it_drops_loaded_weights(nlp):
+    untrained = blank()
+    untrained.initialize()
+    with own_warnings() as said:
+        for trained_or_not in (nlp, untrained):
+            loaded = blank().from_bytes(trained_or_not.to_bytes())
+            train(loaded, examples_for(loaded))
+            train(loaded, examples_for(loaded))
+    assert len(said) == 1 and "initialize drops the trained weights that were loaded" in said[0]
+    assert "nlp.resume_training()" in said[0]
+
+
 @pytest.mark.parametrize("head", ["crf", "softmax"])
 def test_the_loss_is_not_a_number(head):
     nlp = trained(steps=3, model={"head": head})

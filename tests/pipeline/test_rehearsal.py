@@ -93,6 +93,7 @@ def test_without_a_copy_there_is_no_rehearsal(model):
     assert component.model.to_bytes() == before
 
 
+@pytest.mark.filterwarnings("ignore:.*initialize drops the trained weights:UserWarning")
 def test_the_copy_stays_out_of_files_and_can_be_pickled(model):
     nlp, component = loaded(model, weight=1.0)
     size = len(component.to_bytes())
