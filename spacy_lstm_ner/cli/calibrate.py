@@ -26,7 +26,9 @@ def calibrate_cli(
         typer.Option("--output", "-o", help="Folder for the calibrated pipeline; by default, MODEL is changed"),
     ] = None,
     report: Annotated[Optional[Path], typer.Option("--report", "-r", help="JSON file to write the figures to")] = None,
-    pipe: Annotated[str, typer.Option("--pipe", "-p", help="Name of the component")] = "lstm_ner",
+    pipe: Annotated[
+        Optional[str], typer.Option("--pipe", "-p", help="Name of the component; by default, the first lstm_ner")
+    ] = None,
 ) -> None:
     """Calibrate the probabilities of entities on held-out data.
 
@@ -39,14 +41,14 @@ def calibrate_cli(
         component = find_component(nlp.pipeline, pipe)
         before, after = _calibrate(nlp, component, data_path)
         if output is None:
-            component.to_disk(model / pipe, exclude=["vocab"])
+            component.to_disk(model / component.name, exclude=["vocab"])
         else:
             save_pipeline(nlp, output)
     _print(before, after)
     attrs = component.model.get_ref("head").attrs
     by_label = dict(zip(component.labels, attrs["label_temperatures"], strict=True))
     own = ", ".join(f"{label} {value:.2f}" for label, value in by_label.items() if value != 1.0)
-    msg.good(f"Temperature {attrs['temperature']:.2f}" + (f", by label: {own}" if own else ""))
+    msg.good(f"'{component.name}': temperature {attrs['temperature']:.2f}" + (f", by label: {own}" if own else ""))
     if report is not None:
         figures = {"before": before._asdict(), "after": after._asdict(), "temperature": attrs["temperature"]}
         figures["label_temperatures"] = by_label

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 from spacy.util import load_model
@@ -30,7 +30,9 @@ def uncertainty_cli(
     output_path: Annotated[Path, typer.Argument(metavar="OUTPUT", help="JSONL file to write")],
     by: Annotated[str, typer.Option("--by", help=f"Measure: {', '.join(Uncertainty._fields)}")] = "least_confidence",
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Number of texts to write; 0 for all")] = 0,
-    pipe: Annotated[str, typer.Option("--pipe", "-p", help="Name of the component")] = "lstm_ner",
+    pipe: Annotated[
+        Optional[str], typer.Option("--pipe", "-p", help="Name of the component; by default, the first lstm_ner")
+    ] = None,
 ) -> None:
     """Sort texts for annotation, the most uncertain first.
 

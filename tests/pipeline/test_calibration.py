@@ -160,12 +160,25 @@ def test_errors_of_the_commands(model):
     spacy.load(model / "model", disable=["lstm_ner"]).to_disk(model / "disabled")
     for command, given in ("calibrate", "dev.spacy"), ("uncertainty", "in.txt"):
         shown = output(command, str(model / "disabled"), str(model / given), *["out"] * (command == "uncertainty"))
-        assert "no lstm_ner component 'lstm_ner' in the pipeline" in shown
+        assert "no lstm_ner component in the pipeline" in shown
     (model / "bad.jsonl").write_text('{"text": "fine"}\n{"no": 1}\n')
     texts, target = str(model / "bad.jsonl"), str(model / "out.jsonl")
     assert "bad.jsonl:2: expected an object" in output("uncertainty", str(model / "model"), texts, target)
     assert not (model / "out.jsonl").exists()
     assert "must be one of least_confidence" in output("uncertainty", "x", texts, target, "--by", "size")
+
+
+@pytest.mark.filterwarnings("ignore:.*calibrate:UserWarning")
+def test_commands_find_a_component_of_another_name(model, tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("lstm_ner", name="ner", source=spacy.load(model / "model"))
+    nlp.to_disk(tmp_path / "model")
+    before = (tmp_path / "model" / "ner" / "model").read_bytes()
+    (tmp_path / "in.txt").write_text("I like London.\n")
+    for command, *others in ("calibrate", model / "dev.spacy"), ("uncertainty", tmp_path / "in.txt", tmp_path / "out"):
+        result = CliRunner().invoke(app, [command, str(tmp_path / "model"), *map(str, others)])
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "model" / "ner" / "model").read_bytes() != before
 
 
 def test_the_most_uncertain_texts_come_first(model):
