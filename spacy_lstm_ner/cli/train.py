@@ -53,7 +53,14 @@ def train_cli(
         )
     restore_output(output)
     with show_validation_error(config_path):
-        config = load_config(config_path, overrides=overrides, interpolate=False)
+        try:
+            config = load_config(config_path, overrides=overrides, interpolate=False)
+        except UnicodeDecodeError:
+            msg.fail(
+                f"{config_path} is not a config, because it is not text",
+                "Name the data in the config, or by --paths.train and --paths.dev after it",
+                exits=1,
+            )
     with exit_on_error(f"Cannot train with {config_path}"):
         resumption = find_resumption(output, config, msg.warn) if resume else None
         if resume:

@@ -22,6 +22,8 @@ def test_the_config_trains(tmp_path):
     said, code = run_command("train", output, "--output", tmp_path / "out", *steps)
     assert code == 0, said
     assert (tmp_path / "out" / "model-best").exists()
+    said, code = run_command("train", train, "--output", tmp_path / "new")
+    assert code == 1 and "is not a config" in said and "--paths.train" in said
 
 
 def test_annotated_text_has_its_reader(tmp_path):
