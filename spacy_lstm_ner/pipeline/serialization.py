@@ -158,19 +158,31 @@ def from_disk(component: Saved, path: Path, exclude: Exclude, config_may_win: bo
             if name not in exclude and (name != "manifest" or (path / file).exists())
         }
         if "vocab" not in exclude:
+            # spaCy's reader does not say what is missing.
+            (path / "vocab").stat()
             _read_vocab(lambda vocab: vocab.from_disk(path / "vocab", exclude=exclude))
         loaded = _check(component, parts)
         if config_may_win and loaded.cfg is not None:
             loaded.cfg.update(_given_at_load(component, loaded.cfg, folder))
     except FileNotFoundError as error:
+        reason = _why_absent(path, Path(error.filename))
         raise FileNotFoundError(
-            f"'{component.name}': cannot load {path}: there is no {error.filename}. Is the pipeline complete?"
+            f"'{component.name}': cannot load {path}: there is no {error.filename}. {reason}"
         ) from None
     except ValueError as error:
         raise _cannot_load(component, path, error) from None
     if "vocab" not in exclude:
         component.vocab.from_disk(path / "vocab", exclude=exclude)
     _apply(component, loaded)
+
+
+def _why_absent(folder: Path, file: Path) -> str:
+    """What the user may have done, if a file is missing in the folder of a component."""
+    if (folder / "config.cfg").exists():
+        return "The folder is a pipeline. Each of its folders is a component, to load with exclude=['vocab']"
+    if file.name == "vocab":
+        return "The component was saved as a part of a pipeline, which keeps the vocabulary. Pass exclude=['vocab']"
+    return "Is the pipeline complete?"
 
 
 def _parts(component: Saved, exclude: Exclude, folder: Optional[Path] = None) -> Parts:

@@ -211,6 +211,17 @@ def test_absent_file(name, tmp_path):
     assert state(component) == before
 
 
+def test_a_component_of_a_pipeline_is_loaded_alone(tmp_path):
+    SOURCE.to_disk(tmp_path / "lstm_ner", exclude=["vocab"])
+    (tmp_path / "config.cfg").touch()
+    component = make(["A"])
+    with pytest.raises(FileNotFoundError, match=r"no .*vocab\. .*part of a pipeline.*exclude=\['vocab'\]"):
+        component.from_disk(tmp_path / "lstm_ner")
+    with pytest.raises(FileNotFoundError, match=r"no .*/cfg\. The folder is a pipeline"):
+        component.from_disk(tmp_path)
+    assert component.from_disk(tmp_path / "lstm_ner", exclude=["vocab"]).labels == SOURCE.labels
+
+
 def test_damaged_vocabulary():
     found = {**parts(SOURCE), "vocab": b"\x93\x01"}
     component = make(["A"])
