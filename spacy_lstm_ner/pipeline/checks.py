@@ -17,6 +17,7 @@ from thinc.api import Model
 from ..annotation.gold import inspect_gold
 from ..annotation.gold_report import GoldReport
 from ..annotation.label_names import label_problems
+from ..tags import MISSING
 from .settings import Settings
 
 SAMPLE_SIZE = 10
@@ -43,6 +44,7 @@ class Survey:
         report (GoldReport): The gold entities and their problems.
         with_key (int): Reference docs that have the group of spans.
         for_others (int): Reference docs with annotation for components of another kind.
+        missing (int): Tokens without annotation in docs that have annotation.
         is_trial (bool): Whether the caller set the number of tags of the model, as `spacy debug model` does.
     """
 
@@ -51,6 +53,7 @@ class Survey:
     report: GoldReport = field(default_factory=GoldReport)
     with_key: int = 0
     for_others: int = 0
+    missing: int = 0
     is_trial: bool = False
 
     @property
@@ -80,16 +83,26 @@ def survey(examples: Iterable[Example], count_words: bool = False, spans_key: Op
     for example in examples:
         if len(found.sample) < SAMPLE_SIZE:
             found.sample.append(example)
-        inspect_gold(example, found.report)
+        tags = inspect_gold(example, found.report)
+        if example.reference.has_annotation("ENT_IOB"):
+            found.missing += int((tags == MISSING).sum())
         if count_words:
             # spaCy's types call this an array of floats.
             found.words.update(map(int, example.predicted.to_array(ORTH)))
         found.with_key += spans_key is not None and spans_key in example.reference.spans
-        found.for_others += _has_other_annotation(example.reference)
+        found.for_others += has_other_annotation(example.reference)
     return found
 
 
-def _has_other_annotation(doc: Doc) -> bool:
+def has_other_annotation(doc: Doc) -> bool:
+    """Whether a doc has annotation for components of another kind.
+
+    Args:
+        doc (Doc): The doc.
+
+    Returns:
+        bool: Whether it has tags, heads, lemmas or categories.
+    """
     return bool(doc.cats) or any(doc.has_annotation(name) for name in _OTHER_ANNOTATION)
 
 
@@ -174,6 +187,16 @@ class TrainingChecks:
                 "labels_not_given",
                 f"the data has {sum(others.values())} entities with labels that it does not have: {_listed(counts)}. "
                 + _OTHER_LABELS_BECOME[settings.other_labels],
+            )
+        absent = [label for label in labels if label not in data.labels]
+        if data.missing and (absent or not labels):
+            which = f" with the labels {_listed(absent)}" if absent else ""
+            self.warn(
+                name,
+                "offsets",
+                f"the data has no entities{which}, but {data.missing} tokens without annotation in annotated docs. "
+                "spaCy makes such tokens of entities whose character offsets do not fit the tokens (W030). Check them "
+                "with spacy.training.offsets_to_biluo_tags",
             )
         key = settings.incorrect_spans_key
         if key is not None and not data.with_key:

@@ -1,6 +1,7 @@
 """Scores: precision, recall and F1 of entities, as spaCy computes them, and the accuracy of single tokens."""
 
 import pickle
+import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Dict, List
 
@@ -13,6 +14,7 @@ from ..annotation.gold import gold_tags
 from ..annotation.gold_report import GoldReport
 from ..tags import MISSING, OUTSIDE, Spans, spans_to_tags
 from ..types import Ints
+from .checks import has_other_annotation
 
 
 def make_entity_scorer() -> Callable[..., Dict[str, Any]]:
@@ -27,7 +29,8 @@ def make_entity_scorer() -> Callable[..., Dict[str, Any]]:
 def score_entities(examples: Iterable[Example], **settings: Any) -> Dict[str, Any]:
     """Score predicted entities.
 
-    Tokens without annotation do not count. A score is None if there is nothing to count.
+    Tokens without annotation do not count. A score is None if there is nothing to count. Warns if no doc has annotation
+    of any kind.
 
     `ents_p`, `ents_r`, `ents_f` and `ents_per_type` are the scores of spaCy's `ner`. They rate `doc.ents`, whichever
     component set the entities. `ents_token_acc` is the share of the annotated tokens with the right BIO tag, and
@@ -46,6 +49,13 @@ def score_entities(examples: Iterable[Example], **settings: Any) -> Dict[str, An
         Dict[str, Any]: The scores by name, from 0 to 1.
     """
     examples = list(examples)
+    golds = [example.reference for example in examples]
+    if golds and not any(doc.has_annotation("ENT_IOB") or has_other_annotation(doc) for doc in golds):
+        warnings.warn(
+            f"lstm_ner: none of the {len(golds)} docs to score has entity annotation, so the entity scores are None, "
+            "and 0.0 in the table of spacy train. Set their entities, with doc.set_ents([]) where there are none",
+            stacklevel=2,
+        )
     scores: Dict[str, Any] = {}
     annotate, key = settings.get("annotate", "ents"), settings.get("spans_key")
     if annotate != "spans":

@@ -178,6 +178,21 @@ def test_offsets_that_do_not_fit_the_text(offsets):
     train(nlp, [example, *examples_for(nlp)])
 
 
+@pytest.mark.filterwarnings("ignore:.*W030:UserWarning")
+@pytest.mark.parametrize("labels", [[], ["per", "geo"]])
+def test_offsets_that_lose_all_entities_of_a_label(labels):
+    nlp = blank()
+    for label in labels:
+        nlp.get_pipe("lstm_ner").add_label(label)
+    names = [(0, 6, "per")] if labels else []
+    examples = examples_for(nlp, [("Sharon flew to Miami.", [*names, (14, 19, "geo")])] * 2)
+    with own_warnings() as said:
+        nlp.initialize(lambda: examples)
+    which = " with the labels geo" if labels else ""
+    assert f"the data has no entities{which}, but 2 tokens without annotation" in said[0]
+    assert "W030" in said[0] and "offsets_to_biluo_tags" in said[0]
+
+
 @pytest.fixture(scope="module")
 def overfitted():
     nlp = trained(steps=60)

@@ -1,6 +1,7 @@
 """The command `evaluate`."""
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,23 @@ def test_failures(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="W090"):
         said, code = run_command("evaluate", tmp_path / "model", text)
     assert code == 1 and "expected docs in .spacy files, found none" in said
+
+
+def test_data_without_annotation_has_no_scores_with_a_warning(tmp_path: Path) -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("lstm_ner")
+    nlp.initialize()
+    nlp.to_disk(tmp_path / "model")
+    docs = [nlp.make_doc("Sharon flew."), nlp.make_doc("Nothing happened.")]
+    write_docs(tmp_path / "out.spacy", docs)
+    with pytest.warns(UserWarning, match=r"none of the 2 docs to score has entity annotation.*doc\.set_ents"):
+        said, code = run_command("evaluate", tmp_path / "model", tmp_path / "out.spacy")
+    assert code == 0 and "Entity F -" in said
+    docs[0].cats = {"travel": 1.0}
+    write_docs(tmp_path / "out.spacy", docs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run_command("evaluate", tmp_path / "model", tmp_path / "out.spacy")
 
 
 def test_scores_that_are_absent_or_none_are_dashes() -> None:
