@@ -94,14 +94,7 @@ def test_commands_take_the_language_xx(tmp_path, root):
     corpus, model = tmp_path / "corpus.spacy", tmp_path / "out" / "model-best"
     data = ("--nlp.lang", "xx", "--paths.train", corpus, "--paths.dev", corpus)
     config = root / "configs" / "default.cfg"
-    short = (
-        "--training.max_steps",
-        2,
-        "--training.eval_frequency",
-        1,
-        "--training.optimizer.learn_rate.warmup_steps",
-        1,
-    )
+    short = ("--training.max_steps", 2, "--training.eval_frequency", 1)
     for command in (
         ("convert", tmp_path / "in.txt", corpus, "--lang", "xx"),
         ("debug-data", config, *data),
