@@ -4,7 +4,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Optional
 
-import spacy
 import typer
 from wasabi import msg
 
@@ -13,6 +12,8 @@ from ..data.facts import DataFacts, count_facts
 from ..data.languages import blank_pipeline
 from ..data.reader import AnnotatedText
 from ..files import write_atomically
+from ..pipeline.component import find_component
+from ..pipeline.start import explained_start, load_start, uses_vectors
 from ..training.recipe import choose, choose_from_start, make_config, render
 from .app import app, exit_on_error
 
@@ -29,7 +30,9 @@ def init_config_cli(
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Config to write")],
     train: Annotated[Path, typer.Option("--train", "-t", help="Training data: a file or a folder")],
     dev: Annotated[Optional[Path], typer.Option("--dev", "-d", help="Dev data: a file or a folder")] = None,
-    lang: Annotated[str, typer.Option("--lang", "-l", help="Language of the data")] = "en",
+    lang: Annotated[
+        Optional[str], typer.Option("--lang", "-l", help="Language of the data; by default that of --start, or en")
+    ] = None,
     vectors: Annotated[
         Optional[str], typer.Option("--vectors", "-v", help="Folder or package of a pipeline with word vectors")
     ] = None,
@@ -50,17 +53,23 @@ def init_config_cli(
     if output.exists() and not force:
         msg.fail(f"{output} exists", "Use --force to replace it, or choose another name", exits=1)
     with exit_on_error("Cannot write a config", not_found="Cannot find the data"):
-        corpora = {name: open_corpus(path) for name, path in (("train", train), ("dev", dev)) if path is not None}
-        facts = count_facts(example.reference for example in corpora["train"](blank_pipeline(lang)))
+        # Dev data that is named later is most likely of the same kind.
+        corpora = {"train": open_corpus(train), "dev": open_corpus(dev or train)}
+        with explained_start("lstm_ner", start):
+            origin = None if start is None else load_start(start)
+        language = lang or (origin.lang if origin is not None else None) or "en"
+        facts = count_facts(example.reference for example in corpora["train"](blank_pipeline(language)))
         if not facts.entities:
             raise ValueError(f"{train}: there are no entities in {facts.docs} docs. Check the data with debug-data")
-        if start is None:
+        if origin is None or start is None:
             choices = choose(facts, vectors is not None, optimize.value)
         else:
-            # Its model may need its vectors.
-            choices, vectors = choose_from_start(facts, spacy.load(start), start), vectors or start
+            with explained_start("lstm_ner", start):
+                choices = choose_from_start(facts, origin, start)
+            if vectors is None and uses_vectors(find_component(origin.components).model):
+                vectors = start
         paths = {"train": str(train), "dev": None if dev is None else str(dev), "vectors": vectors}
-        config = make_config(choices, lang, paths)
+        config = make_config(choices, language, paths)
         for name, reader in corpora.items():
             if isinstance(reader, AnnotatedText):
                 config["corpora"][name]["@readers"] = "spacy-lstm-ner.AnnotatedText.v1"

@@ -72,20 +72,36 @@ def check_start(model: Model[Any, Any], vectors: Vectors, other: Model[Any, Any]
             "the component listens to another one, which has the embedding and the encoder. Take that one from the "
             "pipeline, with source in its block in [components], and remove start"
         )
+    require_no_listener(other)
+    if not is_trained(other):
+        raise ValueError("its lstm_ner is not trained. Train it first, or name another pipeline")
+    if uses_vectors(model) and not _same_vectors(vectors, other_vectors):
+        raise ValueError(
+            f"it has other vectors: {_described(other_vectors)}, and here {_described(vectors)}. Train with the same "
+            "ones: set vectors in [initialize] to the vectors of that pipeline, or to the pipeline itself"
+        )
+
+
+def require_no_listener(other: Model[Any, Any]) -> None:
+    """Check that a tagger has an embedding and an encoder to start from.
+
+    Args:
+        other (Model): The tagger to start from.
+
+    Raises:
+        ValueError: If it listens to another component.
+    """
     if listeners(other):
         raise ValueError(
             "its lstm_ner listens to another component, which has the embedding and the encoder. Give it a copy, by "
             "nlp.replace_listeners(..., ['model.tok2vec']), and save the pipeline"
         )
-    if not is_trained(other):
-        raise ValueError("its lstm_ner is not trained. Train it first, or name another pipeline")
+
+
+def uses_vectors(model: Model[Any, Any]) -> bool:
+    """Whether the embedding of a tagger has static vectors."""
     # Layers with static vectors, spaCy's included, know the width of the table.
-    uses_vectors = any("nM" in node.dim_names for node in model.get_ref("tok2vec").walk())
-    if uses_vectors and not _same_vectors(vectors, other_vectors):
-        raise ValueError(
-            f"it has other vectors: {_described(other_vectors)}, and here {_described(vectors)}. Train with the same "
-            "ones: set vectors in [initialize] to the vectors of that pipeline, or to the pipeline itself"
-        )
+    return any("nM" in node.dim_names for node in model.get_ref("tok2vec").walk())
 
 
 def _same_vectors(one: Vectors, other: Vectors) -> bool:

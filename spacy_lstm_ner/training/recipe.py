@@ -13,6 +13,7 @@ from thinc.api import Config
 
 from ..data.facts import FEW_SENTENCES, DataFacts
 from ..pipeline.component import DEFAULT_MODEL, find_component
+from ..pipeline.start import require_no_listener
 
 _FRAME = """
 [paths]
@@ -150,15 +151,19 @@ def choose_from_start(facts: DataFacts, start: Language, path: str) -> list[Choi
         list[Choice]: The settings.
 
     Raises:
-        ValueError: If the pipeline has no lstm_ner component.
+        ValueError: If the pipeline has no lstm_ner component, or this listens to another component.
     """
-    name = find_component(start.pipeline, None).name
+    component = find_component(start.components)
+    require_no_listener(component.model)
+    name = component.name
     model = deepcopy(start.get_pipe_config(name)["model"])
     steps = int(round(n_steps(facts.tokens) / 3, -2))
     settings = {"start": path, "start_component": name}
+    hidden = Choice(f"{_EMBED}.word_dropout", 0.8, "Most words are hidden, as new names are new to the start too.")
     return [
         Choice(_TAGGER, model, "The architecture of the pipeline to start from."),
-        Choice(f"{_EMBED}.word_dropout", 0.8, "Most words are hidden, as new names are new to the start too."),
+        # Other embeddings do not hide words.
+        *([hidden] if "word_dropout" in model["tok2vec"].get("embed", {}) else []),
         Choice("initialize.components", {"lstm_ner": settings}, ""),
         Choice(f"{_AUGMENTER}.lower", 0.0, "The start has seen other casings, if its own training varied them."),
         Choice("training.max_steps", steps, f"For {facts.tokens:,} tokens, after a start. The learning rate follows."),

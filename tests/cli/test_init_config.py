@@ -1,10 +1,14 @@
 """The command `init-config`."""
 
+import numpy as np
 import pytest
 import spacy
 from spacy.util import load_config
 from support.commands import run_command
 from support.data_files import write_good_data
+from support.shared_tok2vec import LISTENER
+from support.shared_tok2vec import SMALL as SHARED
+from support.small import SMALL, examples_for
 
 
 def init_config(*arguments):
@@ -82,3 +86,66 @@ def test_a_start_without_the_component(tmp_path):
     assert code == 1 and "lstm_ner" in said and not (tmp_path / "my.cfg").exists()
     said, code = init_config(tmp_path / "my.cfg", "--train", train, "--start", tmp_path / "nothing")
     assert code == 1 and "nothing" in said
+
+
+def trained_start(models, lang="en", vectors=False):
+    """A pipeline with these components, for a start."""
+    nlp = spacy.blank(lang)
+    if vectors:
+        nlp.vocab.reset_vectors(width=4)
+        nlp.vocab.set_vector("london", np.ones(4, "f"))
+    for name, config in models.items():
+        nlp.add_pipe(name, config=config)
+    examples = examples_for(nlp)
+    optimizer = nlp.initialize(lambda: examples)
+    for _ in range(3):
+        nlp.update(examples, sgd=optimizer)
+    return nlp
+
+
+@pytest.mark.parametrize("model, lang", [("classic", "en"), ("crf", "de")])
+def test_a_start_without_static_vectors(tmp_path, model, lang):
+    """Its component is disabled, and that of textbooks does not hide words."""
+    train, dev = write_good_data(tmp_path)
+    nlp = trained_start({"lstm_ner": SMALL[model]}, lang)
+    nlp.disable_pipe("lstm_ner")
+    nlp.to_disk(tmp_path / "start")
+    said, code = init_config(tmp_path / "my.cfg", "--train", train, "--dev", dev, "--start", tmp_path / "start")
+    assert code == 0, said
+    config = load_config(tmp_path / "my.cfg")
+    assert (config["nlp"]["lang"], config["paths"]["vectors"]) == (lang, None)
+    steps = ("--training.max_steps", "2", "--training.eval_frequency", "1")
+    said, code = run_command("train", tmp_path / "my.cfg", "--output", tmp_path / "out", *steps)
+    assert code == 0, said
+
+
+def test_a_start_that_listens(tmp_path):
+    train, _ = write_good_data(tmp_path)
+    trained_start({"tok2vec": SHARED, "lstm_ner": LISTENER}).to_disk(tmp_path / "start")
+    said, code = init_config(tmp_path / "my.cfg", "--train", train, "--start", tmp_path / "start")
+    assert code == 1 and "its lstm_ner listens to another component" in said and not (tmp_path / "my.cfg").exists()
+
+
+def test_a_start_with_vectors_gives_them(tmp_path):
+    train, _ = write_good_data(tmp_path)
+    config = SMALL["crf"].copy()
+    config["model"]["tok2vec"]["embed"]["include_static_vectors"] = True
+    trained_start({"lstm_ner": config}, vectors=True).to_disk(tmp_path / "start")
+    start = ("--train", train, "--start", tmp_path / "start")
+    assert init_config(tmp_path / "my.cfg", *start)[1] == 0
+    assert load_config(tmp_path / "my.cfg")["paths"]["vectors"] == str(tmp_path / "start")
+    assert init_config(tmp_path / "my.cfg", *start, "--vectors", "mine", "--lang", "de", "--force")[1] == 0
+    config = load_config(tmp_path / "my.cfg")
+    assert (config["nlp"]["lang"], config["paths"]["vectors"]) == ("de", "mine")
+
+
+def test_dev_data_that_is_named_later(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("[Ann](per) left.\n", "utf8")
+    assert init_config(tmp_path / "my.cfg", "--train", path)[1] == 0
+    dev = ("--paths.dev", path, "--training.max_steps", "2", "--training.eval_frequency", "1")
+    said, code = run_command("train", tmp_path / "my.cfg", "--output", tmp_path / "out", *dev)
+    assert code == 0, said
+    # There are tokens to score.
+    assert load_config(tmp_path / "my.cfg")["corpora"]["dev"]["@readers"] == "spacy-lstm-ner.AnnotatedText.v1"
+    assert spacy.load(tmp_path / "out" / "model-best").meta["performance"]["ents_token_acc"] > 0
