@@ -4,8 +4,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from spacy.attrs import ENT_IOB, IS_LOWER, IS_TITLE, IS_UPPER, LENGTH, SENT_START
+import numpy as np
+from spacy.attrs import ENT_IOB, LENGTH
 from spacy.tokens import Doc
+
+from .variation import sentence_starts
 
 _OUTSIDE, _BEGIN = 2, 3
 """Codes in `token.ent_iob`."""
@@ -20,7 +23,7 @@ class DataFacts:
     Attributes:
         docs (int): Docs with tokens.
         tokens (int): Tokens.
-        sentences (int): Annotated starts of sentences. A doc without any counts as one.
+        sentences (int): Sentences, see `variation.sentence_starts`.
         characters (int): Characters of all tokens.
         labels (Counter[str]): Entities by label.
         names (Counter[bool]): Entities by whether they begin with a capital. Others begin in lower case; entities that
@@ -75,18 +78,18 @@ class DataFacts:
         """Count an annotated doc."""
         if not len(doc):
             return
-        columns = doc.to_array([LENGTH, ENT_IOB, SENT_START, IS_LOWER, IS_UPPER, IS_TITLE]).astype("int64").T
-        length, iob, starts, small, upper, title = columns
-        starts[0] = 1
-        capital = (upper | title) == 1
-        has_case = capital | (small == 1)
+        length, iob = doc.to_array([LENGTH, ENT_IOB]).astype("int64").T
+        starts = sentence_starts(doc)
+        first = np.array([token.text[:1] for token in doc])
+        capital = np.char.isupper(first)
+        has_case = capital | np.char.islower(first)
         self.docs += 1
         self.tokens += len(doc)
-        self.sentences += int((starts == 1).sum())
+        self.sentences += int(starts.sum())
         self.characters += int(length.sum())
         self.labels.update(ent.label_ for ent in doc.ents)
         self.names.update(capital[has_case & (iob == _BEGIN)].tolist())
-        self.words.update(capital[has_case & (iob == _OUTSIDE) & (starts != 1)].tolist())
+        self.words.update(capital[has_case & (iob == _OUTSIDE) & ~starts].tolist())
 
 
 def count_facts(docs: Iterable[Doc]) -> DataFacts:

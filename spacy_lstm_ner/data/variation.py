@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 from spacy.attrs import ENT_ID, ENT_IOB, ENT_KB_ID, ENT_TYPE, LEMMA, MORPH, POS, SENT_START, TAG
 from spacy.language import Language
 from spacy.pipeline import Sentencizer
@@ -119,7 +120,7 @@ class TextVariation:
         reference = example.reference
         parts = [(0, len(reference))]
         if len(reference) and random.random() < self.pieces:
-            parts = list(_pieces(_sentence_starts(reference), len(reference)))
+            parts = list(_pieces(_places_to_cut(reference), len(reference)))
         for start, end in parts:
             recase = self.casing.draw()
             if recase is None and len(parts) == 1:
@@ -130,18 +131,31 @@ class TextVariation:
                 yield Example(nlp.make_doc(doc.text) if words is None else Doc(nlp.vocab, words), doc)
 
 
-def _sentence_starts(doc: Doc) -> list[int]:
-    """The tokens at which a doc may be cut: starts of sentences that are not inside an entity, the first one included.
+def sentence_starts(doc: Doc) -> NDArray[np.bool_]:
+    """Find the tokens that start a sentence: as annotated or, if no starts are, after punctuation and line breaks.
 
-    Spans of other groups may be cut, and are then left out.
+    Args:
+        doc (Doc): The doc, with tokens.
+
+    Returns:
+        NDArray[np.bool_]: (number of tokens,) Whether a sentence starts there. One starts at the first token.
     """
     if doc.has_annotation("SENT_START"):
         starts = doc.to_array(SENT_START) == 1
     else:
         ends = np.array([token.text in _ENDS or "\n" in token.text for token in doc], dtype=bool)
         starts = np.append(False, ends[:-1] & ~ends[1:])
-    starts &= doc.to_array(ENT_IOB) != _INSIDE
     starts[0] = True
+    return starts
+
+
+def _places_to_cut(doc: Doc) -> list[int]:
+    """The tokens at which a doc may be cut: starts of sentences that are not inside an entity.
+
+    Spans of other groups may be cut, and are then left out.
+    """
+    starts = sentence_starts(doc)
+    starts[1:] &= doc.to_array(ENT_IOB)[1:] != _INSIDE
     return list(np.flatnonzero(starts).tolist())
 
 

@@ -28,6 +28,17 @@ def test_counts():
     assert facts.cased == 0.6
 
 
+def test_only_the_first_letter_counts():
+    spans = [(0, 1, "ORG"), (2, 3, "ORG"), (4, 5, "ORG"), (6, 7, "ORG")]
+    facts = count_facts([make_doc("McDonald and iPhone or 3M or USA-based 's 1st", spans=spans)])
+    assert facts.names == {True: 2, False: 1} and facts.words == {False: 3} and facts.cased == 6 / 9
+
+
+def test_sentences_that_are_not_annotated_are_those_that_the_augmenter_finds():
+    facts = count_facts([make_doc("Yes . Then Bo came ! ? No 。 So"), make_doc("Ann left .")])
+    assert facts.sentences == 5 and facts.words == {True: 1, False: 2}
+
+
 def test_a_script_without_case():
     facts = count_facts([make_doc("彼 は 東 京 に 12", spans=[(2, 4, "LOC")])])
     assert facts.cased == facts.capital_names == facts.capital_words == 0.0 and facts.entities == 1
