@@ -189,7 +189,7 @@ class TrainingChecks:
                 + _OTHER_LABELS_BECOME[settings.other_labels],
             )
         absent = [label for label in labels if label not in data.labels]
-        if data.missing and (absent or not labels):
+        if data.missing and not data.with_key and (absent or not labels):
             which = f" with the labels {_listed(absent)}" if absent else ""
             self.warn(
                 name,

@@ -30,7 +30,7 @@ def score_entities(examples: Iterable[Example], **settings: Any) -> Dict[str, An
     """Score predicted entities.
 
     Tokens without annotation do not count. A score is None if there is nothing to count. Warns if no doc has annotation
-    of any kind.
+    of any kind, unless entities are in groups of spans only.
 
     `ents_p`, `ents_r`, `ents_f` and `ents_per_type` are the scores of spaCy's `ner`. They rate `doc.ents`, whichever
     component set the entities. `ents_token_acc` is the share of the annotated tokens with the right BIO tag, and
@@ -49,21 +49,25 @@ def score_entities(examples: Iterable[Example], **settings: Any) -> Dict[str, An
         Dict[str, Any]: The scores by name, from 0 to 1.
     """
     examples = list(examples)
-    golds = [example.reference for example in examples]
-    if golds and not any(doc.has_annotation("ENT_IOB") or has_other_annotation(doc) for doc in golds):
-        warnings.warn(
-            f"lstm_ner: none of the {len(golds)} docs to score has entity annotation, so the entity scores are None, "
-            "and 0.0 in the table of spacy train. Set their entities, with doc.set_ents([]) where there are none",
-            stacklevel=2,
-        )
     scores: Dict[str, Any] = {}
     annotate, key = settings.get("annotate", "ents"), settings.get("spans_key")
     if annotate != "spans":
+        _warn_if_nothing_to_score(examples)
         scores.update(get_ner_prf(examples, **settings))
         scores.update(_token_accuracy(examples))
     if key and (annotate == "spans" or (annotate == "both" and settings.get("other_labels", "add") != "add")):
         scores.update(score_own(examples, key, settings.get("labels", ())))
     return scores
+
+
+def _warn_if_nothing_to_score(examples: Sequence[Example]) -> None:
+    golds = [example.reference for example in examples]
+    if golds and not any(doc.has_annotation("ENT_IOB") or has_other_annotation(doc) for doc in golds):
+        warnings.warn(
+            f"lstm_ner: none of the {len(golds)} docs to score has entity annotation, so the entity scores are None, "
+            "and 0.0 in the table of spacy train. Set their entities, with doc.set_ents([]) where there are none",
+            stacklevel=3,
+        )
 
 
 def score_own(examples: Sequence[Example], key: str, labels: Collection[str]) -> Dict[str, Any]:

@@ -319,7 +319,8 @@ def test_scores_count_annotated_tokens_only():
     scores = component.scorer([Example(predicted, reference)])
     assert scores["ents_token_acc"] == pytest.approx(2 / 3)
     assert scores["ents_token_acc_in_entities"] == pytest.approx(1 / 2)
-    nothing = component.scorer([Example(nlp.make_doc("a"), nlp.make_doc("a"))])
+    with pytest.warns(UserWarning, match="none of the 1 docs to score has entity annotation"):
+        nothing = component.scorer([Example(nlp.make_doc("a"), nlp.make_doc("a"))])
     assert nothing["ents_token_acc"] is None and nothing["ents_f"] is None
 
 
