@@ -130,7 +130,8 @@ def evaluate(model: Path, data: Path, output: Path) -> dict[str, Any]:
     return {name: scores[name] for name in SCORES if name in scores}
 
 
-def write_spacy_config(target: Path) -> None:
-    """Write the config of spaCy's `ner` by `spacy init config -p ner -o efficiency`."""
+def write_spacy_config(target: Path, *options: str) -> None:
+    """Write the config of spaCy's `ner` by `spacy init config -p ner -o efficiency`, with more options if given."""
     command = [sys.executable, "-m", "spacy", "init", "config", str(target), "-p", "ner", "-o", "efficiency", "-F"]
+    command += options
     subprocess.run(command, check=True, env=ENV, stdout=subprocess.DEVNULL)

@@ -1,6 +1,7 @@
 """The trainable pipeline component that the factory "lstm_ner" creates."""
 
 from copy import deepcopy
+from functools import partial
 from multiprocessing.context import get_spawning_popen
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union, cast
@@ -436,10 +437,11 @@ class LSTMEntityRecognizer(TrainablePipe):
         """Change the weights by the gradients since the last call. Warns once if the learning rate stays 0.
 
         Args:
-            sgd (Optimizer): The optimizer.
+            sgd (Optimizer): The optimizer. Its rate is multiplied by the setting `learn_rate_factor`.
         """
         self._checks.check_rate(self.name, getattr(sgd, "learn_rate", None))
-        super().finish_update(sgd)
+        factor = self.cfg["learn_rate_factor"]
+        super().finish_update(sgd if factor == 1.0 else cast(Optimizer, partial(sgd, lr_scale=factor)))
 
     def rehearse(
         self,

@@ -46,6 +46,8 @@ class Settings:
             (no entity), or as `"missing"` (no annotation).
         rehearse_weight (float): The weight of rehearsal in `update`. It is added to the loss for each nat of divergence
             from the teacher, a copy of the model from before this training.
+        learn_rate_factor (float): What the learning rate of the optimizer is multiplied by for the weights of this
+            component. An LSTM needs a much higher rate than the transformer below it.
     """
 
     threshold: float = 0.0
@@ -60,6 +62,7 @@ class Settings:
     label_smoothing: float = 0.0
     other_labels: str = "add"
     rehearse_weight: float = 0.0
+    learn_rate_factor: float = 1.0
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any]) -> "Settings":
@@ -86,6 +89,8 @@ class Settings:
             raise ValueError(f"label_smoothing is {self.label_smoothing}, but must be at least 0 and less than 1")
         if not 0.0 <= self.rehearse_weight < float("inf"):
             raise ValueError(f"rehearse_weight is {self.rehearse_weight}, but must be at least 0 (0: off)")
+        if not 0.0 < self.learn_rate_factor < float("inf"):
+            raise ValueError(f"learn_rate_factor is {self.learn_rate_factor}, but must be greater than 0")
 
     @property
     def writes_spans(self) -> bool:

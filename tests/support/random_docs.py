@@ -55,6 +55,7 @@ SETTINGS = st.fixed_dictionaries(
         "label_smoothing": st.just(0.1),
         "other_labels": st.sampled_from(["add", "outside", "missing"]),
         "rehearse_weight": st.just(1.0),
+        "learn_rate_factor": st.just(10.0),
     },
 )
 
