@@ -73,6 +73,35 @@ def test_every_config_trains_some_steps_and_reloads(name, corpus, root, tmp_path
         np.testing.assert_allclose(ours, theirs, atol=1e-6 if name == "transformer" else 0)
 
 
+def weights(transformer):
+    state = transformer.model.transformer.state_dict()
+    return {name: values.numpy().copy() for name, values in state.items()}
+
+
+def test_a_frozen_transformer_stays_as_it_is(corpus, root):
+    overrides = {
+        "paths.train": str(corpus),
+        "paths.dev": str(corpus),
+        "paths.transformer": small_transformer(),
+        "training.frozen_components": ["transformer"],
+        "training.annotating_components": ["transformer"],
+    }
+    nlp = init_nlp(load_config(root / "configs" / "transformer.cfg", overrides=overrides))
+    transformer, ner = nlp.get_pipe("transformer"), nlp.get_pipe("lstm_ner")
+    before, own = weights(transformer), ner.model.to_bytes()
+    optimizer = nlp.create_optimizer()
+    examples = list(Corpus(corpus)(nlp))[:5]
+    for _ in range(2):
+        nlp.update(examples, sgd=optimizer, exclude=["transformer"], annotates=["transformer"])
+        optimizer.step_schedules()
+    assert ner.model.to_bytes() != own
+    assert all(values.grad is None for values in transformer.model.transformer.parameters())
+    # Not even when it is initialized again.
+    nlp.initialize(lambda: examples)
+    for name, values in weights(transformer).items():
+        np.testing.assert_array_equal(values, before[name])
+
+
 def test_there_is_no_config_that_is_not_tested(root):
     assert sorted(path.stem for path in (root / "configs").glob("*.cfg")) == sorted(CONFIGS)
 

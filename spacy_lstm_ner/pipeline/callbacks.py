@@ -3,7 +3,6 @@
 from typing import Any, Callable, Dict
 
 from spacy.language import Language
-from spacy.util import get_sourced_components
 
 from .component import find_component
 from .settings import check_settings
@@ -34,21 +33,21 @@ def create_settings_callback(component: str, settings: Dict[str, Any]) -> Callab
 
 
 def create_frozen_callback() -> Callable[[Language], Language]:
-    """Create the callback "spacy-lstm-ner.InitializeFrozen.v1", which initializes frozen tok2vecs and transformers.
+    """Create the callback "spacy-lstm-ner.InitializeFrozen.v1", which loads the weights of a frozen transformer.
 
     spaCy initializes no frozen component, since it expects that they come from other pipelines. So a frozen transformer
-    would have no weights, although the config names them.
+    would have no weights, although the config names its folder.
 
     Returns:
-        Callable[[Language], Language]: The callback, for `[initialize.before_init]`. It leaves out components that come
-            from other pipelines.
+        Callable[[Language], Language]: The callback, for `[initialize.before_init]`. A transformer that has weights
+            stays as it is.
     """
 
     def initialize(nlp: Language) -> Language:
-        sourced = get_sourced_components(nlp.config)
         for name in nlp.config["training"]["frozen_components"]:
             component = nlp.get_pipe(name)
-            if name not in sourced and hasattr(component, "find_listeners"):
+            # Only a transformer does not know its width before.
+            if hasattr(component, "find_listeners") and component.model.has_dim("nO") is None:
                 component.initialize(list, nlp=nlp)
                 for _, listening in nlp.components:
                     component.find_listeners(listening)
