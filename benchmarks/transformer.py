@@ -1,4 +1,4 @@
-"""How fast configs/transformer.cfg learns beside spaCy's `transformer` and `ner`, with the same transformer and batches.
+"""How fast configs/transformer.cfg learns beside spaCy's `transformer` and `ner` with the same transformer and batches.
 
 Usage: python benchmarks/transformer.py --transformer FOLDER [--steps 300] [--every 50] [--words 500] [--dev 4]
 

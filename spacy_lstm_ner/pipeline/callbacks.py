@@ -45,7 +45,7 @@ def create_frozen_callback() -> Callable[[Language], Language]:
 
     def initialize(nlp: Language) -> Language:
         for name in nlp.config["training"]["frozen_components"]:
-            component = nlp.get_pipe(name)
+            component: Any = nlp.get_pipe(name)
             # Only a transformer does not know its width before.
             if hasattr(component, "find_listeners") and component.model.has_dim("nO") is None:
                 component.initialize(list, nlp=nlp)

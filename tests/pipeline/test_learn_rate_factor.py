@@ -55,5 +55,5 @@ def test_the_factor_is_as_good_as_another_rate():
 def test_a_factor_out_of_range_is_an_error(factor):
     nlp = spacy.blank("en")
     model = nlp.add_pipe("lstm_ner").model
-    with pytest.raises(ValueError, match="learn_rate_factor is .*, but must be greater than 0"):
+    with pytest.raises(ValueError, match=r"learn_rate_factor is .*, but must be greater than 0"):
         LSTMEntityRecognizer(nlp.vocab, model, learn_rate_factor=factor)
