@@ -83,7 +83,7 @@ def test_a_frozen_transformer_stays_as_it_is(corpus, root):
         "paths.train": str(corpus),
         "paths.dev": str(corpus),
         "paths.transformer": small_transformer(),
-        "training.frozen_components": ["transformer"],
+        "training.frozen_components": "${training.annotating_components}",
         "training.annotating_components": ["transformer"],
     }
     nlp = init_nlp(load_config(root / "configs" / "transformer.cfg", overrides=overrides))

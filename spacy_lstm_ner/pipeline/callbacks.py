@@ -44,7 +44,7 @@ def create_frozen_callback() -> Callable[[Language], Language]:
     """
 
     def initialize(nlp: Language) -> Language:
-        for name in nlp.config["training"]["frozen_components"]:
+        for name in nlp.config.interpolate()["training"]["frozen_components"]:
             component: Any = nlp.get_pipe(name)
             # Only a transformer does not know its width before.
             if hasattr(component, "find_listeners") and component.model.has_dim("nO") is None:
