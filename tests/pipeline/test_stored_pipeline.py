@@ -7,6 +7,8 @@ import pytest
 import spacy
 from spacy.tokens import Doc
 
+from spacy_lstm_ner.pipeline.settings import default_settings
+
 
 @pytest.fixture(scope="module")
 def fixtures(root):
@@ -42,8 +44,12 @@ def test_the_same_entities_and_scores(nlp, expected):
             np.testing.assert_allclose(doc.spans[key].attrs["scores"], [span[3] for span in spans], rtol=1e-5)
 
 
-def test_saved_again_it_has_the_same_bytes(nlp, fixtures, tmp_path):
+def test_saved_again_only_new_settings_are_added(nlp, fixtures, tmp_path):
     nlp.to_disk(tmp_path)
     for name in nlp.pipe_names:
-        for part in ("cfg", "model"):
-            assert (tmp_path / name / part).read_bytes() == (fixtures / "pipeline_0.1" / name / part).read_bytes()
+        saved, stored = tmp_path / name, fixtures / "pipeline_0.1" / name
+        assert (saved / "model").read_bytes() == (stored / "model").read_bytes()
+        before = json.loads((stored / "cfg").read_text("utf8"))
+        added = {setting: value for setting, value in default_settings().items() if setting not in before}
+        assert set(added) == {"learn_rate_factor"}
+        assert (saved / "cfg").read_text("utf8") == json.dumps({**before, **added}, indent=2)
