@@ -1,9 +1,10 @@
 """The registered functions that build models from a config. They combine layers, and compute nothing themselves."""
 
-from typing import Any, List, Optional, cast
+from functools import partial
+from typing import Any, Callable, List, Optional, cast
 
 from spacy.tokens import Doc
-from thinc.api import Maxout, Model, chain, concatenate
+from thinc.api import Maxout, Model, chain, concatenate, uniform_init
 from thinc.layers import HashEmbed
 from thinc.types import Floats2d, Ints2d
 
@@ -190,7 +191,9 @@ def build_lexeme_embed(
         raise ValueError(f"LexemeEmbed: maxout_pieces is {maxout_pieces}, but must be at least 1")
     if min_count < 0:
         raise ValueError(f"LexemeEmbed: min_count is {min_count}, but must be at least 0 (0: no vocabulary)")
-    hashed = _hash_tables(width, rows)
+    # Small vectors: a few updates with Adam give a feature its meaning, and a feature that training has not shown adds
+    # little noise. The mix is normalized, so that its output does not depend on this scale.
+    hashed = _hash_tables(width, rows, partial(uniform_init, lo=-0.01, hi=0.01))
     branches: List[Model[Any, Any]] = [chain(lexeme_features(attrs, word_dropout, affix_dropout, graphemes), hashed)]
     if include_static_vectors:
         branches.append(lexeme_vectors(width if map_vectors else None, tuned=tune_vectors))
@@ -330,10 +333,12 @@ def build_token_features(
     return with_token_features(embed, attrs, _hash_tables(width, rows))
 
 
-def _hash_tables(width: int, rows: List[int]) -> Model[Ints2d, Floats2d]:
+def _hash_tables(
+    width: int, rows: List[int], initializer: Optional[Callable[..., Any]] = None
+) -> Model[Ints2d, Floats2d]:
     """One hash table for each column of the keys, with the given numbers of rows. Their vectors are concatenated."""
     tables: List[Model[Ints2d, Floats2d]] = [
-        HashEmbed(width, number, column=k, seed=k + 8) for k, number in enumerate(rows)
+        HashEmbed(width, number, column=k, seed=k + 8, initializer=initializer) for k, number in enumerate(rows)
     ]
     return tables[0] if len(tables) == 1 else concatenate(*tables)
 
