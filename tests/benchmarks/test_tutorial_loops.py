@@ -7,9 +7,9 @@ import pytest
 from tutorial_loops import ROUNDS, below, run, table
 
 
-@pytest.mark.parametrize(("n_texts", "rounds", "bound"), [(5, 30, 0.4), (20, 10, 0.32)])
+@pytest.mark.parametrize(("n_texts", "rounds", "bound"), [(5, 50, 0.62), (20, 10, 0.32)])
 def test_few_updates_on_few_texts_find_other_names(n_texts, rounds, bound):
-    """Before the weights started from a prior and small vectors, the means were 0.19 and 0.18; `ner` has 0.47, 0.18."""
+    """Before the weights started from a prior and small vectors, the means were 0.48 and 0.18; `ner` has 0.70, 0.18."""
     scores = [run("lstm_ner", "templates", n_texts, 0.2, "size 8", seed, [rounds])["other names"] for seed in range(3)]
     assert statistics.mean(f for (f,) in scores) > bound
 
