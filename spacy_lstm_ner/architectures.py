@@ -193,7 +193,7 @@ def build_lexeme_embed(
         raise ValueError(f"LexemeEmbed: min_count is {min_count}, but must be at least 0 (0: no vocabulary)")
     # Small vectors: a few updates with Adam give a feature its meaning, and a feature that training has not shown adds
     # little noise. The mix is normalized, so that its output does not depend on this scale.
-    hashed = _hash_tables(width, rows, partial(uniform_init, lo=-0.03, hi=0.03))
+    hashed = _hash_tables(width, rows, partial(uniform_init, lo=-0.02, hi=0.02))
     branches: List[Model[Any, Any]] = [chain(lexeme_features(attrs, word_dropout, affix_dropout, graphemes), hashed)]
     if include_static_vectors:
         branches.append(lexeme_vectors(width if map_vectors else None, tuned=tune_vectors))
