@@ -36,6 +36,7 @@ from .likelihood import chain_loss, softmax_loss
 from .transitions import TransitionParams, Transitions, transition_shapes, zero_transitions
 
 OUTSIDE_SCORE = 2.0
+"""The first score of the tag O. The other tags start at 0."""
 
 
 def dense(nO: Optional[int] = None, nI: Optional[int] = None) -> Model[Floats2d, Floats2d]:
