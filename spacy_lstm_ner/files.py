@@ -22,12 +22,26 @@ def write_atomically(path: Path, data: bytes) -> None:
         path (Path): The file. Its folder is created if necessary.
         data (bytes): The content.
     """
+    with replaced_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replaced_file(path: Path) -> Iterator[Path]:
+    """Replace a file with a new one, which the block writes. If the block raises an error, the old file stays.
+
+    Args:
+        path (Path): The file to replace. It need not exist; its folder is created if necessary.
+
+    Yields:
+        Path: The name to write to.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)
     # In the same folder, since a rename replaces a file in one step only within a file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(data)
+        yield temporary
         _sync(temporary)
         os.replace(temporary, path)
         _sync(path.parent)

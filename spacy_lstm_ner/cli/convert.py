@@ -1,30 +1,38 @@
 """The command `python -m spacy lstm-ner convert`."""
 
+import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from spacy.training import Example
+from spacy.util import load_model
 from wasabi import msg
 
-from ..data.corpora import write_docs
-from ..data.formats import FORMATS
+from ..data.annotated_file import ReadOptions, Record
+from ..data.formats import FORMATS, WRITTEN
+from ..data.formats.spacy_binary import record_of
 from ..data.languages import blank_pipeline
-from ..data.reader import ReadReport, read_docs
+from ..data.reader import ReadReport, read_records
+from ..data.span_policy import CHANGED, LOST, MISALIGNED, OVERLAP, SpanPolicy
+from ..data.texts import read_texts
 from ..data.tokenization import count_retokenized
+from ..data.writers import output_format, write_annotated
+from ..files import write_atomically
+from ..pipeline.component import find_component
 from .app import app, exit_on_error
 
 
 @app.command("convert")
 def convert_cli(
     input_path: Annotated[Path, typer.Argument(metavar="INPUT", help="Annotated file, or a folder of annotated files")],
-    output_path: Annotated[Path, typer.Argument(metavar="OUTPUT", help="File to write; must end in .spacy")],
+    output_path: Annotated[Path, typer.Argument(metavar="OUTPUT", help="File to write; a folder for brat")],
     format: Annotated[
-        str, typer.Option("--format", "-f", help=f"Format of the input: {', '.join(FORMATS)}, or auto to detect it")
+        str, typer.Option("--format", "-f", help=f"Format of the input: {', '.join(FORMATS)}, or auto to recognize it")
     ] = "auto",
     n_sents: Annotated[
         int,
@@ -41,23 +49,127 @@ def convert_cli(
     stop: Annotated[
         float, typer.Option("--to", help="Stop at this fraction of each file's sentences, from 0 to 1")
     ] = 1.0,
+    encoding: Annotated[str, typer.Option("--encoding", "-e", help="Encoding of the input; by default, found")] = "",
+    columns: Annotated[
+        str,
+        typer.Option(
+            "--columns", "-c", help="Columns or fields by their meaning, such as word=2,tag=3 or text=body,spans=marks"
+        ),
+    ] = "",
+    names: Annotated[
+        str, typer.Option("--names", help="The tags in order, such as O,B-PER,I-PER, if the data has numbers")
+    ] = "",
+    overlap: Annotated[
+        str, typer.Option("--overlap", help=f"What to do with entities that overlap: {', '.join(OVERLAP)}")
+    ] = "longest",
+    misaligned: Annotated[
+        str,
+        typer.Option("--misaligned", help=f"What to do with entities that are not tokens: {', '.join(MISALIGNED)}"),
+    ] = "missing",
+    incorrect_spans_key: Annotated[
+        str, typer.Option("--incorrect-spans-key", help="Group of doc.spans for spans that are known to be wrong")
+    ] = "incorrect_spans",
+    out_format: Annotated[
+        Optional[str],
+        typer.Option("--output-format", "-o", help=f"Format to write: {', '.join(WRITTEN)}; by default by the suffix"),
+    ] = None,
+    model: Annotated[
+        Optional[str],
+        typer.Option("--model", "-m", help="Pipeline that annotates the texts of INPUT: a folder or a package"),
+    ] = None,
+    pipe: Annotated[str, typer.Option("--pipe", "-p", help="Name of the component of --model")] = "lstm_ner",
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Exit code 0 also if there are no entities, or some are lost")
+    ] = False,
 ) -> None:
-    """Convert annotated text to spaCy's binary format.
+    """Convert annotated text from any format to any other, by default to spaCy's binary format.
 
-    Reads CoNLL columns (IOB1, IOB2, BILUO or IOBES tags), CSV files like ner_dataset.csv, and text with inline
-    annotation. Prints what was read: the formats and tag schemes, the entities by label, repaired tags, entities that
-    do not fit the tokens, and entities with other tokens than the tokenizer makes of the text. An existing output file
-    is replaced only when the new one is complete.
+    Recognizes the format and prints what was read: tag schemes, entities by label, repaired tags, entities that do not
+    fit the tokens, and entities with other tokens than the tokenizer makes of the text. Entities that are lost or
+    changed are listed in OUTPUT.problems.jsonl. If some are lost, or there are none, the exit code is 1. An existing
+    output file is replaced only when the new one is complete.
     """
-    if output_path.suffix != ".spacy":
-        msg.fail(f"Expected an output file that ends in .spacy, found {output_path}", exits=1)
+    listed: list[str] = []
     report = ReadReport()
+    report.problems.listing = lambda problem: listed.append(json.dumps(problem, ensure_ascii=False) + "\n")
+    listing = output_path.with_name(output_path.name + ".problems.jsonl")
     with exit_on_error("Cannot convert", not_found="Cannot find the input"):
-        nlp = blank_pipeline(lang)
-        docs = read_docs(input_path, nlp, format, n_sents, (start, stop), report)
-        write_docs(_with_progress(_checked(docs, nlp, report)), output_path)
-    msg.good(f"{report.docs} docs written to {output_path}")
+        written = output_format(output_path, out_format)
+        policy = SpanPolicy(overlap, misaligned, incorrect_spans_key)
+        policy.check()
+        if model is None:
+            nlp, version = blank_pipeline(lang), ""
+            options = ReadOptions(encoding, _columns(columns), [name for name in names.split(",") if name])
+            records = read_records(input_path, format, n_sents, (start, stop), report, options)
+            records = _with_progress(records, input_path, report)
+        else:
+            nlp = load_model(model)
+            version = f"{nlp.meta['lang']}_{nlp.meta['name']} {nlp.meta['version']}"
+            records = _predicted(nlp, pipe, input_path, report)
+
+        def check(doc: Doc) -> None:
+            count_retokenized(Example(doc, doc), nlp.tokenizer, report.retokenized)
+
+        empty = allow_empty or model is not None
+        write_annotated(records, output_path, written, nlp, policy, report, version, check, empty)
+        if listed:
+            write_atomically(listing, "".join(listed).encode("utf-8", "surrogatepass"))
+        else:
+            listing.unlink(missing_ok=True)
+    _print(report, input_path, output_path, listing if listed else None)
+    if report.problems.lost and not allow_empty:
+        msg.fail(
+            f"{report.problems.lost} entities were lost",
+            f"They are listed in {listing}. Choose a policy with --overlap or --misaligned, or accept this with "
+            "--allow-empty",
+            exits=1,
+        )
+
+
+def _columns(given: str) -> dict[str, str]:
+    """The columns of the option, as word=2,tag=3."""
+    pairs = [part.partition("=") for part in given.split(",") if part]
+    for name, equals, value in pairs:
+        if not name.strip() or not equals or not value.strip():
+            raise ValueError(f"expected --columns such as word=2,tag=3, found {given!r}")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _predicted(nlp: Language, pipe: str, path: Path, report: ReadReport) -> Iterator[Record]:
+    """The texts of a file with the entities that a pipeline predicts, and their probabilities."""
+    attr = find_component(nlp.pipeline, pipe).cfg["score_attr"]
+
+    def score(ent: Span) -> Optional[float]:
+        return getattr(ent._, attr) if attr else None
+
+    for number, doc in enumerate(nlp.pipe(_texts(path)), 1):
+        report.sentences += 1
+        report.documents += 1
+        yield record_of(doc, f"{path}:{number}", score)
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """The texts of a file without annotation, or of an annotated one."""
+    if path.suffix in (".jsonl", ".csv", ".tsv", ".txt"):
+        return read_texts(path)
+    return (record.text for record in read_records(path))
+
+
+def _print(report: ReadReport, input_path: Path, output_path: Path, listing: Optional[Path]) -> None:
+    message = f"{report.docs} docs written to {output_path}"
+    msg.warn(message) if report.problems.lost else msg.good(message)
     msg.table(report_rows(report), divider=True, header=("Read", str(input_path)))
+    for kind, found in report.problems.found.items():
+        if found.count and kind != "misaligned":
+            msg.warn(f"{found.count} {LOST.get(kind) or CHANGED.get(kind) or 'could not be written: ' + kind}: {found}")
+    if listing is not None:
+        msg.info(f"All of these are listed in {listing}")
+    if report.skipped_files.count:
+        msg.warn(f"{report.skipped_files.count} files were not read: {report.skipped_files}")
+    if report.odd_labels.count:
+        msg.warn(f"{report.odd_labels.count} entities have a label that looks like a link: {report.odd_labels}")
+    if "latin-1" in report.encodings:
+        msg.warn("The text is not UTF-8 and was read as Latin-1. If it has another encoding, give it with --encoding")
 
 
 def report_rows(report: ReadReport) -> list[tuple[str, str]]:
@@ -82,6 +194,7 @@ def report_rows(report: ReadReport) -> list[tuple[str, str]]:
         *((f"  {label}", str(count)) for label, count in entities),
         ("Docs without entities", str(report.docs_without_entities)),
         ("Comment lines", str(report.comments)),
+        *((f"Skipped: {kind}", str(count)) for kind, count in report.skipped.items()),
         ("Repaired tags", str(report.repaired.count)),
         *(("", place) for place in report.repaired.examples),
         ("Misaligned entities", str(report.misaligned.count)),
@@ -95,14 +208,15 @@ def _names(counts: Mapping[str, int]) -> str:
     return ", ".join(sorted(counts))
 
 
-def _checked(docs: Iterable[Doc], nlp: Language, report: ReadReport) -> Iterator[Doc]:
-    """Pass docs on, and count entities whose tokens are not those of the tokenizer."""
-    for doc in docs:
-        count_retokenized(Example(doc, doc), nlp.tokenizer, report.retokenized)
-        yield doc
-
-
-def _with_progress(docs: Iterable[Doc]) -> Iterator[Doc]:
-    """Pass docs on and count them on standard error, so that the report can be piped."""
-    with typer.progressbar(docs, label="Reading", show_pos=True, file=sys.stderr) as passing:
-        yield from passing
+def _with_progress(records: Iterable[Record], path: Path, report: ReadReport) -> Iterator[Record]:
+    """Pass records on and show the progress on standard error, so that the report can be piped."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    total = sum(file.stat().st_size for file in files if file.is_file())
+    shown = 0
+    with typer.progressbar(length=total, label="Reading", file=sys.stderr) as bar:
+        for record in records:
+            if report.position - shown > total // 100:
+                bar.update(report.position - shown)
+                shown = report.position
+            yield record
+        bar.update(total - shown)

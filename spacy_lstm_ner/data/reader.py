@@ -3,21 +3,25 @@
 Nothing is dropped silently: a `ReadReport` counts tags that break their scheme and entities that do not fit the tokens.
 """
 
+import re
 import warnings
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Dict, List, Optional
 
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
 from ..annotation.gold_report import Finding
-from .annotated_file import AnnotatedFile, Sentence
-from .formats import read_file
+from .annotated_file import NO_OPTIONS, AnnotatedFile, ReadOptions, Record, join
+from .formats import open_file
+from .sources import find_files
+from .span_policy import DEFAULT_POLICY, Problems, SpanPolicy, make_doc, warn_of
+
+_LINK = re.compile(r"^(mailto|https?|ftp):|://|^www\.|^#|^\.{0,2}/")
 
 
 @dataclass
@@ -36,9 +40,13 @@ class ReadReport:
         formats (Counter[str]): Files by format.
         comments (int): Comment lines, which are skipped.
         repaired (Finding): Tags that broke their scheme.
-        misaligned (Finding): Entities that do not start and end where tokens do, and so became missing annotation.
         retokenized (Finding): Entities with other tokens than the tokenizer makes of the text, if they were counted.
         docs_without_entities (int): `Doc` objects without any entity.
+        problems (Problems): Entities that could not be read as they are.
+        skipped (Counter[str]): Things in files that were skipped, by kind.
+        skipped_files (Finding): Files of a folder that were not read.
+        odd_labels (Finding): Labels that look like a link.
+        position (int): The bytes read so far.
     """
 
     files: int = 0
@@ -52,27 +60,35 @@ class ReadReport:
     formats: Counter[str] = field(default_factory=Counter)
     comments: int = 0
     repaired: Finding = field(default_factory=Finding)
-    misaligned: Finding = field(default_factory=Finding)
     retokenized: Finding = field(default_factory=Finding)
     docs_without_entities: int = 0
+    problems: Problems = field(default_factory=Problems)
+    skipped: Counter[str] = field(default_factory=Counter)
+    skipped_files: Finding = field(default_factory=Finding)
+    odd_labels: Finding = field(default_factory=Finding)
+    position: int = 0
 
-    def add_file(self, file: AnnotatedFile, sentences: Sequence[Sentence]) -> None:
-        """Count a file.
+    @property
+    def misaligned(self) -> Finding:
+        """Entities that do not start and end where tokens do, and so became missing annotation."""
+        return self.problems.found.get("misaligned", Finding())
+
+    def skip_file(self, path: Path, reason: str) -> None:
+        """Count a file of a folder that is not read."""
+        self.skipped_files.add(f"{path}: {reason}")
+
+    def add_file(self, file: AnnotatedFile) -> None:
+        """Count a file whose records were read.
 
         Args:
             file (AnnotatedFile): The file.
-            sentences (Sequence[Sentence]): Those of its sentences that are used.
         """
         self.files += 1
         self.formats[file.format] += 1
         self.encodings[file.encoding] += 1
         self.schemes[file.scheme or "none"] += 1
         self.comments += file.comments
-        self.sentences += len(sentences)
-        self.documents += len(_documents(file, sentences))
-        for sentence in sentences:
-            for place in sentence.repairs:
-                self.repaired.add(place)
+        self.skipped.update({kind: count for kind, count in file.skipped.items() if count})
 
     def add_doc(self, doc: Doc) -> None:
         """Count a `Doc` with its tokens and entities.
@@ -84,29 +100,43 @@ class ReadReport:
         self.tokens += len(doc)
         self.entities.update(entity.label_ for entity in doc.ents)
         self.docs_without_entities += not doc.ents
+        for entity in doc.ents:
+            if _LINK.search(entity.label_):
+                self.odd_labels.add(f"{entity.label_!r} of {entity.text!r}")
+
+    def add_record(self, record: Record) -> None:
+        """Count a record that is written as it is.
+
+        Args:
+            record (Record): The record.
+        """
+        self.docs += 1
+        self.tokens += len(record.words or ())
+        self.entities.update(span.label for span in record.spans)
+        self.docs_without_entities += not record.spans
 
 
-def read_docs(
+def read_records(
     path: Path,
-    nlp: Language,
     format: str = "auto",
     n_sents: int = 0,
     part: tuple[float, float] = (0.0, 1.0),
     report: Optional[ReadReport] = None,
-) -> Iterator[Doc]:
-    """Read the docs of an annotated file, or of every file of a folder in the order of their names.
+    options: ReadOptions = NO_OPTIONS,
+) -> Iterator[Record]:
+    """Read the records of an annotated file, or of every file of a folder in the order of their names.
 
     Args:
-        path (Path): The file or the folder. Hidden files of a folder are skipped.
-        nlp (Language): The pipeline, for its vocabulary, and for its tokenizer if a file does not give tokens.
+        path (Path): The file or the folder. Hidden files of a folder are skipped, and those without annotation.
         format (str): One of `formats.FORMATS`, or "auto".
-        n_sents (int): Sentences per doc. A doc never crosses the end of a document that the file marks. 0 makes one doc
-            of each document, or of each sentence if the file marks no documents.
+        n_sents (int): Sentences per record. It never crosses the end of a document that the file marks. 0 makes one
+            record of each document, or of each sentence if the file marks no documents.
         part (tuple[float, float]): Where to start and stop in each file, as fractions of its sentences.
-        report (Optional[ReadReport]): Counts what is read while the docs are consumed.
+        report (Optional[ReadReport]): Counts what is read while the records are consumed.
+        options (ReadOptions): What the files do not say of themselves.
 
     Yields:
-        Doc: The next doc, with sentence starts and entities.
+        Record: The next record.
 
     Raises:
         CorpusError: If a file breaks its format.
@@ -119,21 +149,81 @@ def read_docs(
         raise ValueError(f"expected fractions with 0 <= from < to <= 1, found from {part[0]} to {part[1]}")
     report = ReadReport() if report is None else report
     is_empty = True
-    for name in _files(path):
-        file = read_file(name, format)
-        first, last = (round(fraction * len(file.sentences)) for fraction in part)
-        sentences = file.sentences[first:last]
-        report.add_file(file, sentences)
-        one_stream = n_sents > 0 and not file.marks_documents
-        for document in [sentences] if one_stream else _documents(file, sentences):
-            size = n_sents or len(document)
-            for start in range(0, len(document), size):
-                doc = _make_doc(nlp, file, document[start : start + size], report)
-                report.add_doc(doc)
-                is_empty = False
-                yield doc
+    done = 0
+    for name, kind in find_files(path, format, options, report.skip_file):
+        file = open_file(name, kind, options)
+        sentences = iter(file.sentences)
+        if part != (0.0, 1.0):
+            everything = list(sentences)
+            first, last = (round(fraction * len(everything)) for fraction in part)
+            sentences = iter(everything[first:last])
+        for group in _groups(file, sentences, n_sents, report):
+            is_empty = False
+            report.position = done + file.position
+            yield join(group)
+        done += name.stat().st_size
+        report.add_file(file)
     if is_empty:
         raise ValueError(f"{path}: expected sentences from {part[0]} to {part[1]}, found none")
+
+
+def _groups(
+    file: AnnotatedFile, sentences: Iterable[Record], n_sents: int, report: ReadReport
+) -> Iterator[list[Record]]:
+    """Group sentences: documents, or as many as wanted. A part of a file may start in the middle of a document."""
+    group: list[Record] = []
+    for sentence in sentences:
+        begins = sentence.starts_doc or not file.marks_documents or not report.sentences
+        report.sentences += 1
+        report.documents += begins
+        for place in sentence.repairs:
+            report.repaired.add(place)
+        full = len(group) == n_sents if n_sents else not file.marks_documents
+        if group and (full or (file.marks_documents and sentence.starts_doc)):
+            yield group
+            group = []
+        group.append(sentence)
+    if group:
+        yield group
+
+
+def read_docs(
+    path: Path,
+    nlp: Language,
+    format: str = "auto",
+    n_sents: int = 0,
+    part: tuple[float, float] = (0.0, 1.0),
+    report: Optional[ReadReport] = None,
+    options: ReadOptions = NO_OPTIONS,
+    policy: SpanPolicy = DEFAULT_POLICY,
+) -> Iterator[Doc]:
+    """Read the docs of an annotated file, or of every file of a folder in the order of their names.
+
+    Args:
+        path (Path): The file or the folder. Hidden files of a folder are skipped, and those without annotation.
+        nlp (Language): The pipeline, for its vocabulary, and for its tokenizer if a file does not give tokens.
+        format (str): One of `formats.FORMATS`, or "auto".
+        n_sents (int): Sentences per doc. A doc never crosses the end of a document that the file marks. 0 makes one doc
+            of each document, or of each sentence if the file marks no documents.
+        part (tuple[float, float]): Where to start and stop in each file, as fractions of its sentences.
+        report (Optional[ReadReport]): Counts what is read while the docs are consumed.
+        options (ReadOptions): What the files do not say of themselves.
+        policy (SpanPolicy): What to do with spans that cannot be entities.
+
+    Yields:
+        Doc: The next doc, with entities, and with sentence starts if the file has sentences.
+
+    Raises:
+        CorpusError: If a file breaks its format.
+        FileNotFoundError: If the file is missing or the folder is empty.
+        ValueError: If an argument is out of range, the part has no sentences, or the policy is to raise an error.
+    """
+    policy.check()
+    report = ReadReport() if report is None else report
+    for record in read_records(path, format, n_sents, part, report, options):
+        doc = make_doc(nlp, record, policy, report.problems)
+        report.add_doc(doc)
+        yield doc
 
 
 def create_annotated_text_reader(
@@ -141,6 +231,12 @@ def create_annotated_text_reader(
     format: str = "auto",
     n_sents: int = 0,
     augmenter: Optional[Callable[[Language, Example], Iterator[Example]]] = None,
+    encoding: str = "",
+    columns: Optional[Dict[str, str]] = None,
+    names: Optional[List[str]] = None,
+    overlap: str = "longest",
+    misaligned: str = "missing",
+    incorrect_spans_key: str = "incorrect_spans",
 ) -> "AnnotatedText":
     """Create the reader `spacy-lstm-ner.AnnotatedText.v1`, which trains on annotated text without converting it.
 
@@ -149,6 +245,12 @@ def create_annotated_text_reader(
         format (str): One of `formats.FORMATS`, or "auto".
         n_sents (int): Sentences per doc; 0 for whole documents, see `read_docs`.
         augmenter (Optional[Callable]): Makes one or more examples of each one; None to take them as they are.
+        encoding (str): The encoding; empty to find it.
+        columns (Optional[Dict[str, str]]): Columns or fields by their meaning, see `ReadOptions`.
+        names (Optional[List[str]]): The tags by number, for files that have numbers in place of tags.
+        overlap (str): Which of entities that overlap is kept, see `SpanPolicy`.
+        misaligned (str): What entities become that do not consist of whole tokens, see `SpanPolicy`.
+        incorrect_spans_key (str): The group of `doc.spans` for spans that are known to be wrong.
 
     Returns:
         AnnotatedText: The reader.
@@ -158,7 +260,10 @@ def create_annotated_text_reader(
     """
     if path is None:
         raise ValueError("spacy-lstm-ner.AnnotatedText.v1: expected the path of annotated text, found none")
-    return AnnotatedText(Path(path), format, n_sents, augmenter)
+    options = ReadOptions(encoding, columns or {}, names or ())
+    policy = SpanPolicy(overlap, misaligned, incorrect_spans_key)
+    policy.check()
+    return AnnotatedText(Path(path), format, n_sents, augmenter, options, policy)
 
 
 class AnnotatedText:
@@ -170,6 +275,8 @@ class AnnotatedText:
         format: str,
         n_sents: int,
         augmenter: Optional[Callable[[Language, Example], Iterator[Example]]] = None,
+        options: ReadOptions = NO_OPTIONS,
+        policy: SpanPolicy = DEFAULT_POLICY,
     ) -> None:
         """Keep where and how to read; nothing is read yet.
 
@@ -178,8 +285,11 @@ class AnnotatedText:
             format (str): One of `formats.FORMATS`, or "auto".
             n_sents (int): Sentences per doc; 0 for whole documents.
             augmenter (Optional[Callable]): Makes one or more examples of each one; None to take them as they are.
+            options (ReadOptions): What the files do not say of themselves.
+            policy (SpanPolicy): What to do with spans that cannot be entities.
         """
         self.path, self.format, self.n_sents, self.augmenter = path, format, n_sents, augmenter
+        self.options, self.policy = options, policy
 
     def __call__(self, nlp: Language) -> Iterator[Example]:
         """Read the examples. Like spaCy's own reader, it tokenizes the predicted side with `nlp`.
@@ -193,7 +303,7 @@ class AnnotatedText:
             Example: The next example.
         """
         report = ReadReport()
-        for reference in read_docs(self.path, nlp, self.format, self.n_sents, report=report):
+        for reference in self._docs(nlp, report):
             unknown_spaces = reference.has_unknown_spaces
             words = [token.text for token in reference]
             predicted = Doc(nlp.vocab, words=words) if unknown_spaces else nlp.make_doc(reference.text)
@@ -208,66 +318,12 @@ class AnnotatedText:
                 f"{report.repaired.examples[0]}",
                 stacklevel=2,
             )
-        if report.misaligned.count:
-            warnings.warn(
-                f"{self.path}: {report.misaligned.count} entities do not end where tokens end and are missing, "
-                f"the first at {report.misaligned.examples[0]}",
-                stacklevel=2,
-            )
+        warn_of(self.path, report.problems)
+        if report.skipped_files.count:
+            found = report.skipped_files
+            warnings.warn(f"{self.path}: {found.count} files were not read: {found}", stacklevel=2)
 
-
-def _files(path: Path) -> list[Path]:
-    """The files to read."""
-    if not path.is_dir():
-        return [path]
-    files = sorted(name for name in path.iterdir() if name.is_file() and not name.name.startswith("."))
-    if not files:
-        raise FileNotFoundError(f"{path}: expected annotated files in this folder, found none")
-    return files
-
-
-def _documents(file: AnnotatedFile, sentences: Sequence[Sentence]) -> list[list[Sentence]]:
-    """Group sentences by document; one sentence each if the file marks no documents."""
-    documents: list[list[Sentence]] = []
-    for sentence in sentences:
-        # A part of a file may start in the middle of a document.
-        if sentence.starts_doc or not file.marks_documents or not documents:
-            documents.append([])
-        documents[-1].append(sentence)
-    return documents
-
-
-def _make_doc(nlp: Language, file: AnnotatedFile, sentences: Sequence[Sentence], report: ReadReport) -> Doc:
-    """Make a doc of sentences, with their starts and entities. Tokens outside of entities are annotated as O."""
-    offsets = [0]
-    for sentence in sentences:
-        offsets.append(offsets[-1] + len(sentence.text) + 1)
-    if sentences[0].words is None:
-        doc = nlp.tokenizer(" ".join(sentence.text for sentence in sentences))
-    else:
-        words = [word for sentence in sentences for word in sentence.words or ()]
-        # The file does not say where the spaces were. A doc without known spaces keeps its words when spacy.Corpus
-        # reads it, as after `spacy convert`, instead of being tokenized again.
-        doc = Doc(nlp.vocab, words=words)
-    token_offsets = [token.idx for token in doc]
-    starts = {bisect_left(token_offsets, offset) for offset in offsets[:-1]}
-    for token in doc:
-        token.is_sent_start = token.i in starts
-
-    entities = []
-    missing: set[int] = set()
-    for sentence, offset in zip(sentences, offsets[:-1], strict=True):
-        for start, end, label in sentence.spans:
-            entity = doc.char_span(offset + start, offset + end, label=label)
-            if entity is None:
-                missing.update(_overlapped(doc, offset + start, offset + end))
-                report.misaligned.add(f"{file.path}:{sentence.line}: {label} {sentence.text[start:end]!r}")
-            else:
-                entities.append(entity)
-    doc.set_ents(entities, missing=[doc[i : i + 1] for i in sorted(missing)], default="outside")
-    return doc
-
-
-def _overlapped(doc: Doc, start: int, end: int) -> Iterable[int]:
-    """The tokens that share a character with the text from `start` to `end`."""
-    return (token.i for token in doc if token.idx < end and token.idx + len(token) > start)
+    def _docs(self, nlp: Language, report: ReadReport) -> Iterator[Doc]:
+        return read_docs(
+            self.path, nlp, self.format, self.n_sents, report=report, options=self.options, policy=self.policy
+        )

@@ -1,5 +1,6 @@
 """The command `convert`: its output and its messages. A failure leaves no trace."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -42,7 +43,8 @@ def no_sudachi(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_convert_writes_docs_and_reports(tmp_path: Path, source: Path) -> None:
     target = tmp_path / "new" / "folder" / "out.spacy"
     said, code = convert(source, target)
-    assert code == 0
+    assert code == 1 and "1 entities were lost" in said
+    assert convert(source, target, "--allow-empty")[1] == 0
     first, second = load(target)
     assert [(entity.text, entity.label_) for entity in first.ents] == [("Sharon", "per"), ("Miami", "geo")]
     assert [sentence.text for sentence in first.sents] == ["Sharon flew to Miami.", "She waved."]
@@ -52,12 +54,22 @@ def test_convert_writes_docs_and_reports(tmp_path: Path, source: Path) -> None:
         assert row in said
     assert "Misaligned entities 1" in said
     assert "in.txt:5: x 'hap'" in said
-    assert [path.name for path in target.parent.iterdir()] == ["out.spacy"]
+    listing = target.parent / "out.spacy.problems.jsonl"
+    assert sorted(target.parent.iterdir()) == [target, listing]
+    (problem,) = map(json.loads, listing.read_text("utf-8").splitlines())
+    assert problem == {
+        "kind": "misaligned",
+        "place": f"{source}:5",
+        "label": "x",
+        "start": 8,
+        "end": 11,
+        "text": "hap",
+    }
 
 
 def test_convert_is_mounted_in_spacy(tmp_path: Path, source: Path) -> None:
     target = tmp_path / "out.spacy"
-    result = CliRunner().invoke(spacy_app, ["lstm-ner", "convert", str(source), str(target)])
+    result = CliRunner().invoke(spacy_app, ["lstm-ner", "convert", str(source), str(target), "--allow-empty"])
     assert result.exit_code == 0
     assert len(load(target)) == 2
 
@@ -70,8 +82,8 @@ def test_convert_takes_a_part_of_a_file(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     rows = "".join(f"{i},w{i},X,O\n" for i in range(20))
     source.write_text("Sentence #,Word,POS,Tag\n" + rows, "utf-8")
-    assert convert(source, tmp_path / "train.spacy", "--to", 0.9)[1] == 0
-    assert convert(source, tmp_path / "dev.spacy", "--from", 0.9, "--n-sents", 2)[1] == 0
+    assert convert(source, tmp_path / "train.spacy", "--to", 0.9, "--allow-empty")[1] == 0
+    assert convert(source, tmp_path / "dev.spacy", "--from", 0.9, "--n-sents", 2, "--allow-empty")[1] == 0
     assert len(load(tmp_path / "train.spacy")) == 18
     assert [doc.text for doc in load(tmp_path / "dev.spacy")] == ["w18 w19 "]
 
@@ -132,12 +144,12 @@ def test_tokens_of_the_file_need_no_tokenizer(tmp_path: Path, no_sudachi: None) 
         assert ("are not counted" in said) == (command == ["debug-data"])
 
 
-@pytest.mark.parametrize("suffix", ["json", "jsonl"])
-def test_json_is_no_annotated_text(tmp_path: Path, suffix: str) -> None:
-    source = tmp_path / f"in.{suffix}"
-    source.write_text('{"text": "Ann left", "label": [[0, 3, "per"]]}\n', "utf-8")
-    said, code = convert(source, tmp_path / "out.spacy")
-    assert code == 1 and f"expected annotated text, found a .{suffix} file" in said
+def test_no_entity_is_an_error(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.conll", tmp_path / "out.spacy"
+    source.write_text("Ann O\nleft O\n", "utf-8")
+    said, code = convert(source, target)
+    assert code == 1 and "expected entities, found none in 1 texts" in said and not target.exists()
+    assert convert(source, target, "--allow-empty")[1] == 0
 
 
 def test_missing_input(tmp_path: Path) -> None:

@@ -5,17 +5,19 @@ import io
 import random
 import tempfile
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import spacy
 import srsly
-from spacy.tokens import Doc
+from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from spacy.util import registry
 from spacy.vocab import Vocab
 from thinc.api import Config
 
+from spacy_lstm_ner.data.formats import FORMATS
 from spacy_lstm_ner.data.reader import read_docs
 from spacy_lstm_ner.data.vector_files import VectorFileError, read_vectors
 from spacy_lstm_ner.pipeline.component import LSTMEntityRecognizer
@@ -37,7 +39,7 @@ graphemes = true
 @architectures = "spacy-lstm-ner.LSTMEncoder.v1"
 width = 2
 """
-FORMATS = ("auto", "conll", "csv", "inline")
+CHOICES = ("auto", *(name for name in FORMATS if name != "parquet" or find_spec("pyarrow")))
 SUFFIXES = (".txt", ".gz", ".zip", ".npy", ".index")
 
 
@@ -128,32 +130,59 @@ class Loader:
 
 
 class Annotated:
-    """The reader of annotated text. The first byte chooses the format."""
+    """The readers of annotated text. The first byte chooses the format, or lets it be recognized."""
 
     def __init__(self):
         self.nlp = spacy.blank("en")
-        self.path = Path(tempfile.mkdtemp()) / "file"
+        self.folder = Path(tempfile.mkdtemp())
+        (self.folder / "file.txt").write_text("Ann met Bob in Oslo.")
         self.loaded = 0
 
     def seeds(self):
-        texts = {
-            1: "-DOCSTART- -X- O\n\nEU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\nB NNP I-PER\n",
-            5: "a\tU-X\nb\tB-Y\nc\tL-Y\n\nd\tS-X\n",
-            2: 'Sentence #,Word,POS,Tag\nSentence: 1,"a, ""b""",NN,B-geo\n,c,NN,I-geo\nSentence: 2,d,NN,O\n',
-            3: "# a comment\n[Sharon](per) flew to [Miami](geo). \\[x\\]\n\nMore.\n",
-            0: "I live in [New York](geo) .\n",
-        }
-        return [bytes([kind]) + text.encode() for kind, text in texts.items()]
+        value = '{"value": {"start": 0, "end": 3, "labels": ["P"]}}'
+        header = "#FORMAT=WebAnno TSV 3.2\n#T_SP=x.NamedEntity|value\n\n#Text=Ann left\n"
+        word = '{"text": "Ann left.", "%s": [%s]}'
+        texts = [
+            ("conll", "-DOCSTART- -X- O\n\nEU NNP B-ORG\nrejects VBZ O\n\nPeter NNP B-PER\nB NNP I-PER\n"),
+            ("conll", "a\tU-X\nb\tB-Y\nc\tL-Y\n\nd\tS-X\n"),
+            ("csv", 'Sentence #,Word,POS,Tag\nSentence: 1,"a, ""b""",NN,B-geo\n,c,NN,I-geo\nSentence: 2,d,NN,O\n'),
+            ("inline", "# a comment\n[Sharon](per) flew to [Miami](geo). \\[x\\]\n\nMore.\n"),
+            ("auto", "I live in [New York](geo) .\n"),
+            ("auto", word % ("label", '[0, 3, "PER"]') + "\n" + word % ("label", "")),
+            ("conllu", "1\tAnn\t_\t_\t_\t_\t0\t_\t_\tname=B-PER|SpaceAfter=No\n2\t.\t_\t_\t_\t_\t1\t_\t_\tname=O\n"),
+            ("conll2012", "#begin document (x); part 0\nx 0 0 Ann N * - - - - (PER) -\n\n"),
+            ("word-tag", "Ann|B-PER left|O\n"),
+            ("csv-offsets", "text,start,end,label\nAnn left.,0,3,PER\n"),
+            ("doccano", word % ("entities", '{"start_offset": 0, "end_offset": 3, "label": "PER"}')),
+            ("prodigy", word % ("spans", '{"start": 0, "end": 3, "label": "PER"}')),
+            ("label-studio", '[{"data": {"text": "Ann"}, "annotations": [{"result": [' + value + "]}]}]"),
+            ("dataturks", '{"content": "Ann", "annotation": [{"label": ["P"], "points": [{"start": 0, "end": 2}]}]}'),
+            ("train-data", '["Ann left", {"entities": [[0, 3, "PER"]]}]'),
+            (
+                "spacy-json",
+                '[{"id": 0, "paragraphs": [{"sentences": [{"tokens": [{"orth": "Ann", "ner": "U-PER"}]}]}]}]',
+            ),
+            ("huggingface", '{"tokens": ["Ann", "left"], "ner_tags": ["B-PER", "O"]}'),
+            ("json", word % ("spans", '{"begin": 0, "stop": 3, "type": "PER"}')),
+            ("brat", "T1\tPER 0 3\tAnn\nT2\tLOC 8 11;15 19\tBob Oslo\n"),
+            ("pubtator", "1|t|Ann\n1|a|left\n1\t0\t3\tAnn\tPER\n"),
+            ("webanno", header + "1-1\t0-3\tAnn\tPER\n1-2\t4-8\tleft\t_\n"),
+        ]
+        binary = [("spacy", DocBin(docs=[self.nlp("Ann left")]).to_bytes())]
+        found = [(name, text.encode()) for name, text in texts] + binary
+        return [bytes([CHOICES.index(name)]) + raw for name, raw in found]
 
     def __call__(self, data):
-        self.path.write_bytes(data[1:])
+        format = CHOICES[(data or b"\0")[0] % len(CHOICES)]
+        path = self.folder / ("file.ann" if format == "brat" else "other")
+        path.write_bytes(data[1:])
         try:
-            for doc in read_docs(self.path, self.nlp, FORMATS[(data or b"\0")[0] % 4], (data or b"\0")[0] // 4 % 3):
+            for doc in read_docs(path, self.nlp, format, len(data) % 3):
                 # Iterating over the entities reads all annotation.
                 list(doc.ents)
             self.loaded += 1
         except ValueError as error:
-            assert str(self.path) in str(error), repr(error)
+            assert str(path.parent) in str(error), repr(error)
 
 
 class VectorFiles:

@@ -4,12 +4,13 @@ The entity is in square brackets, its label in round ones. `\[` and `\]` are lit
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from .annotated_file import AnnotatedFile, CorpusError, Sentence
-from .tag_schemes import LabelSpan
+from ..annotated_file import AnnotatedFile, CorpusError, Entity, Record
+from ..tag_schemes import LabelSpan
+from .base import Format, Head
 
 _MARK = re.compile(r"\\[\[\]]|\[|\]\(")
 _ENTITY = re.compile(r"\[(?P<text>(?:\\[\[\]]|[^\[\]])*)\]\((?P<label>[^()\[\]]*)\)")
@@ -61,14 +62,22 @@ def _problem(rest: str) -> str:
         return "expected ] at the end of an entity, found the end of the line"
     if brackets[0] == "[":
         return "expected ] before the next [, found an entity within an entity"
-    return "expected ](label) at the end of an entity, found ] without a label in round brackets"
+    text = rest.partition("]")[0]
+    return (
+        "expected ](label) at the end of an entity, found ] without a label in round brackets. "
+        rf"If the brackets are text, write \[{text}\]"
+    )
 
 
-def read_inline(file: AnnotatedFile, text: str, lines: Sequence[str]) -> None:
-    """Add the sentences of a file with inline annotation."""
-    if file.encoding != "utf-8":
+def _sniff(head: Head) -> float:
+    return 0.7 if any(_ENTITY.search(line) for line in head.all_lines if not line.startswith("# ")) else 0.0
+
+
+def _read(file: AnnotatedFile) -> Iterator[Record]:
+    lines = file.lines()
+    if file.encoding == "latin-1" and not file.options.encoding:
         raise CorpusError(file.path, *_first_bad_line(file.path))
-    starts_doc = True
+    records, starts_doc = [], True
     for number, line in enumerate(lines, 1):
         if not line.strip():
             starts_doc = True
@@ -78,11 +87,13 @@ def read_inline(file: AnnotatedFile, text: str, lines: Sequence[str]) -> None:
             try:
                 plain, spans = parse_inline(line.strip())
             except ValueError as error:
-                raise CorpusError(file.path, number, str(error), line) from error
-            file.sentences.append(Sentence(plain, None, spans, number, starts_doc, []))
+                raise file.error(number, str(error), line) from error
+            found = [Entity(*span) for span in spans]
+            records.append(Record(plain, found, f"{file.path}:{number}", sents=[0], starts_doc=starts_doc))
             starts_doc = False
     # If no empty line separates two sentences, the file may as well be a list of single sentences.
-    file.marks_documents = any(after.starts_doc for _, after in pairwise(file.sentences))
+    file.marks_documents = any(after.starts_doc for _, after in pairwise(records))
+    yield from records
 
 
 def _first_bad_line(path: Path) -> tuple[int, str, str]:
@@ -93,3 +104,6 @@ def _first_bad_line(path: Path) -> tuple[int, str, str]:
         except UnicodeDecodeError as error:
             return number, f"expected UTF-8, found the byte 0x{raw[error.start]:02x}", raw.decode("latin-1")
     raise ValueError(f"{path}: every line is UTF-8")
+
+
+FORMAT = Format("inline", "text with entities such as [Oslo](LOC)", _sniff, _read)

@@ -1,0 +1,68 @@
+"""The format spacy: docs in spaCy's binary format.
+
+doc = nlp("Anna sings in Oslo.")
+doc.ents = [doc.char_span(0, 4, label="PER"), doc.char_span(14, 18, label="LOC")]
+DocBin(docs=[doc]).to_disk("corpus.spacy")
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Optional
+
+from spacy.tokens import Doc, DocBin, Span
+from spacy.vocab import Vocab
+
+from ..annotated_file import AnnotatedFile, Entity, Record
+from .base import Format, Head
+
+
+def _read(file: AnnotatedFile) -> Iterator[Record]:
+    file.marks_documents = True
+    file.position = file.path.stat().st_size
+    try:
+        docs = DocBin().from_disk(file.path)
+    except OSError:
+        raise
+    except Exception as error:  # What a broken archive raises depends on where it is broken.
+        raise file.error(1, f"expected docs in spaCy's binary format, found: {error!r}") from error
+    for number, doc in enumerate(docs.get_docs(Vocab()), 1):
+        record = record_of(doc, f"{file.path}:{number}", incorrect=file.column("incorrect") or "incorrect_spans")
+        if record.text.strip():
+            yield record
+
+
+def record_of(
+    doc: Doc, place: str, score: Optional[Callable[[Span], Optional[float]]] = None, incorrect: str = "incorrect_spans"
+) -> Record:
+    """Make a record of a doc.
+
+    Args:
+        doc (Doc): The doc.
+        place (str): Where it is from.
+        score (Optional[Callable[[Span], Optional[float]]]): Gives the probability of an entity.
+        incorrect (str): The group of `doc.spans` with spans that are known to be wrong.
+
+    Returns:
+        Record: The record, with its tokens, and with its sentences if the doc has them.
+    """
+    spans = [Entity(e.start_char, e.end_char, e.label_, score(e) if score else None) for e in doc.ents]
+    unknown = doc.has_unknown_spaces
+    rejected = [Entity(span.start_char, span.end_char, span.label_) for span in doc.spans.get(incorrect, [])]
+    missing = [(token.idx, token.idx + len(token)) for token in doc if not token.ent_iob]
+    return Record(
+        doc.text[:-1] if unknown else doc.text,
+        spans,
+        place,
+        [token.text for token in doc],
+        None if unknown else [bool(token.whitespace_) for token in doc],
+        [sent.start_char for sent in doc.sents] if doc.has_annotation("SENT_START") else None,
+        complete=len(missing) < len(doc),
+        missing=missing if len(missing) < len(doc) else [],
+        rejected=rejected,
+    )
+
+
+def _sniff(head: Head) -> float:
+    return 1.0 if head.path.suffix == ".spacy" else 0.0
+
+
+FORMAT = Format("spacy", "docs in spaCy's binary format", _sniff, _read, binary=True)

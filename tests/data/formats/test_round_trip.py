@@ -1,0 +1,151 @@
+"""Any spans over any text are the same after they are written and read, or a loss is counted and named."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+import spacy
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from spacy_lstm_ner.data.annotated_file import Entity, Record
+from spacy_lstm_ner.data.formats import FORMATS, REGISTRY, WRITTEN, read_file
+from spacy_lstm_ner.data.reader import ReadReport, read_docs
+from spacy_lstm_ner.data.span_policy import SpanPolicy, make_doc
+from spacy_lstm_ner.data.writers import output_format, write_annotated
+
+NLP = spacy.blank("en")
+SUFFIXES = {"csv-offsets": ".csv", "conll": ".conll", "parquet": ".parquet", "spacy": ".spacy"}
+HELD = ("doccano", "prodigy", "label-studio", "csv-offsets", "parquet")
+"""The formats that hold all spans of a text, whether they overlap or not."""
+# Letters, emoji beyond the first plane, combining marks, line ends, right-to-left text and its marks.
+TEXTS = st.text(
+    st.sampled_from("ab. \t\r\n🎵👩‍👩‍👧é\u0301אب\u200f\u2028\x85高\"',;|\\[]#"), min_size=1, max_size=24
+) | st.text(min_size=1)
+LABELS = st.sampled_from(["PER", "LOC", "a b", "Ü|x", "B-x", "_"])
+
+
+@st.composite
+def records(draw):
+    # A file in UTF-8 cannot hold half of a surrogate pair.
+    text = draw(TEXTS).encode("utf-8", "replace").decode("utf-8")
+    spans = []
+    for _ in range(draw(st.integers(0, 4))):
+        start, end = sorted((draw(st.integers(0, len(text))), draw(st.integers(0, len(text)))))
+        spans.append(Entity(start, end, draw(LABELS)))
+    return Record(text, spans, "x:1")
+
+
+def write(found, path, format, **options):
+    report = ReadReport()
+    write_annotated(found, path, format, NLP, SpanPolicy(), report, allow_empty=True, **options)
+    return report
+
+
+def spans_of(record):
+    return sorted((span.start, span.end, span.label) for span in record.spans)
+
+
+@pytest.mark.parametrize("format", HELD)
+@settings(max_examples=150, deadline=None)
+@given(found=st.lists(records(), min_size=1, max_size=3))
+@example(found=[Record("🎵 Zoë\r\n", [Entity(2, 5, "PER"), Entity(2, 5, "LOC")], "x:1")])
+def test_formats_with_spans_keep_them_all(format, found):
+    if format == "parquet":
+        pytest.importorskip("pyarrow")
+    expected = [(record.text, [span for span in spans_of(record) if span[0] < span[1]]) for record in found]
+    empty = sum(span.start == span.end for record in found for span in record.spans)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"file{SUFFIXES.get(format, '.jsonl')}"
+        report = write(found, path, format)
+        assert [(record.text, spans_of(record)) for record in read_file(path, format).sentences] == expected
+    assert report.problems.lost == empty
+
+
+@settings(max_examples=150, deadline=None)
+@given(found=records())
+def test_brat_keeps_all_spans_with_text(found):
+    expected = [span for span in spans_of(found) if found.text[span[0] : span[1]].strip("\r\n")]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "corpus"
+        report = write([found], path, "brat")
+        (record,) = read_file(path / "000001.ann", "brat").sentences
+    assert record.text == found.text
+    lost = len(found.spans) - len(expected)
+    assert report.problems.lost + report.problems.found["entities that are line ends"].count == lost
+    assert len(record.spans) == len(expected)
+    renamed = report.problems.found["labels with white space"].count
+    for span, (start, end, label) in zip(sorted(record.spans), sorted(expected), strict=True) if not renamed else ():
+        # Line ends at the limits of a span cannot be in its parts.
+        assert found.text[span.start : span.end].strip() == found.text[start:end].strip() and span.label == label
+
+
+@pytest.mark.parametrize("format", ["conll", "spacy"])
+@settings(max_examples=100, deadline=None)
+@given(found=records())
+def test_formats_with_tokens_keep_entities_or_count_them(format, found):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"file{SUFFIXES[format]}"
+        report = write([found], path, format)
+        kept = report.entities.total()
+        problems = report.problems.found
+        assert kept + report.problems.lost + problems["repeated"].count == len(found.spans)
+        words = [token.text for token in make_doc(NLP, found, SpanPolicy(), ReadReport().problems)]
+        if not any(word.strip() for word in words):
+            return
+        docs = list(read_docs(path, NLP, format))
+    unwritten = (
+        problems["labels with white space or |"].count + problems["entities of which no word can be written"].count
+    )
+    if not unwritten and format == "spacy":
+        assert sum(len(doc.ents) for doc in docs) == kept and docs[0].text == found.text
+    elif not unwritten:
+        assert sum(len(doc.ents) for doc in docs) == kept
+
+
+def test_what_is_known_of_a_text_is_kept(tmp_path):
+    text = "Ida left Rome"
+    found = [
+        Record(text, [Entity(0, 3, "PER")], "x:1", missing=[(9, 13)]),
+        Record(text, [Entity(0, 3, "PER")], "x:2", complete=False, rejected=[Entity(9, 13, "PER")]),
+    ]
+    write(found, tmp_path / "a.spacy", "spacy")
+    docs = list(read_docs(tmp_path / "a.spacy", NLP))
+    assert [[token.ent_iob_ for token in doc] for doc in docs] == [["B", "O", ""], ["B", "", ""]]
+    assert [span.text for span in docs[1].spans["incorrect_spans"]] == ["Rome"]
+    report = write(found, tmp_path / "a.conll", "conll")
+    again = list(read_docs(tmp_path / "a.conll", NLP))
+    assert [[token.ent_iob_ for token in doc] for doc in again] == [["B", "O", ""], ["B", "", ""]]
+    assert report.problems.found["spans that are known to be wrong"].count == 1
+    write(found[1:], tmp_path / "a.jsonl", "prodigy")
+    accepted, rejected = read_file(tmp_path / "a.jsonl").sentences
+    assert (accepted.complete, spans_of(accepted), rejected.rejected) == (
+        False,
+        [(0, 3, "PER")],
+        [Entity(9, 13, "PER")],
+    )
+    report = write(found, tmp_path / "b.jsonl", "doccano")
+    assert report.problems.found["parts without annotation, which look annotated now"].count == 2
+
+
+def test_predictions_have_scores_and_a_version(tmp_path):
+    found = [Record("Ida left", [Entity(0, 3, "PER", 0.75)], "x:1", ["Ida", "left"], [True, False])]
+    write(found, tmp_path / "a.json", "label-studio", model="en_ner 1.0")
+    (task,) = json.loads((tmp_path / "a.json").read_text("utf-8"))
+    (prediction,) = task["predictions"]
+    assert (prediction["model_version"], prediction["score"]) == ("en_ner 1.0", 0.75)
+    assert prediction["result"][0]["score"] == 0.75 and "annotations" not in task
+    with pytest.raises(ValueError, match=r"1 tasks without annotation \(predictions are not read\)"):
+        read_file(tmp_path / "a.json")
+    write(found, tmp_path / "a.csv", "csv-offsets")
+    assert next(iter(read_file(tmp_path / "a.csv").sentences)).spans[0].score == 0.75
+
+
+def test_formats_to_write():
+    assert set(WRITTEN) == {*HELD, "brat", "conll", "spacy"} <= set(FORMATS) == set(REGISTRY)
+    assert output_format(Path("a.conll"), None) == "conll" and output_format(Path("a.json"), "doccano") == "doccano"
+    with pytest.raises(ValueError, match=r"ends in \.spacy, or a format with --output-format"):
+        output_format(Path("a.json"), None)
+    with pytest.raises(ValueError, match="expected an output format among"):
+        output_format(Path("a.json"), "webanno")
