@@ -5,10 +5,10 @@ from typing import Annotated, Optional
 
 import typer
 from spacy.language import Language
-from spacy.training import Corpus
 from spacy.util import load_model
 from wasabi import msg
 
+from ..data.corpora import open_corpus
 from ..files import save_pipeline
 from ..pipeline.calibration import Reliability, calibrate
 from ..pipeline.component import LSTMEntityRecognizer, find_component
@@ -18,9 +18,7 @@ from .app import app, exit_on_error, print_numbers, write_json
 @app.command("calibrate")
 def calibrate_cli(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Trained pipeline: a folder")],
-    data_path: Annotated[
-        Path, typer.Argument(metavar="DEV", help="Held-out data in spaCy's binary format: a file or a folder")
-    ],
+    data_path: Annotated[Path, typer.Argument(metavar="DEV", help="Held-out data: a file or a folder")],
     output: Annotated[
         Optional[Path],
         typer.Option("--output", "-o", help="Folder for the calibrated pipeline; by default, MODEL is changed"),
@@ -56,7 +54,7 @@ def calibrate_cli(
 
 
 def _calibrate(nlp: Language, component: LSTMEntityRecognizer, data_path: Path) -> tuple[Reliability, Reliability]:
-    examples = list(Corpus(data_path)(nlp))
+    examples = list(open_corpus(data_path)(nlp))
     for example in examples:
         for _, earlier in nlp.pipeline[: nlp.pipe_names.index(component.name)]:
             example.predicted = earlier(example.predicted)

@@ -26,9 +26,7 @@ _OVERALL_SCORES = {
 @app.command("evaluate")
 def evaluate_cli(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Trained pipeline: a folder or an installed package")],
-    data_path: Annotated[
-        Path, typer.Argument(metavar="DATA", help="Annotated data in spaCy's binary format: a file or a folder")
-    ],
+    data_path: Annotated[Path, typer.Argument(metavar="DATA", help="Annotated data: a file or a folder")],
     output: Annotated[Optional[Path], typer.Option("--output", "-o", help="JSON file to write the scores to")] = None,
     from_text: Annotated[
         bool, typer.Option("--from-text", help="Use the tokens of the pipeline, also where the data gives its own")

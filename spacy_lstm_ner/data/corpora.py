@@ -36,11 +36,11 @@ def open_corpus(path: Path) -> Reader:
 
 
 def read_examples(nlp: Language, path: Path, from_text: bool = False) -> list[Example]:
-    """Read all examples of a corpus in spaCy's binary format.
+    """Read all examples of a corpus.
 
     Args:
         nlp (Language): The pipeline, whose tokenizer makes the docs to predict.
-        path (Path): A `.spacy` file, or a folder of them.
+        path (Path): A `.spacy` file, annotated text, or a folder of either.
         from_text (bool): Whether the tokenizer also makes the tokens of docs that do not know their spaces, which
             otherwise keep their own. Their text is their tokens with a space after each.
 
@@ -50,7 +50,7 @@ def read_examples(nlp: Language, path: Path, from_text: bool = False) -> list[Ex
     Raises:
         ValueError: If there are none.
     """
-    examples = list(Corpus(path)(nlp))
+    examples = list(open_corpus(path)(nlp))
     if not examples:
         raise ValueError(f"{path}: expected docs in .spacy files, found none")
     return [_from_text(nlp, example.reference) for example in examples] if from_text else examples

@@ -55,7 +55,7 @@ def test_an_existing_file_stays(tmp_path):
     [
         ("none.spacy", None, "Cannot find the data"),
         ("x.spacy", "", "E1014"),
-        ("x.txt", "Ann\n", "no entities in 1 docs"),
+        ("x.txt", "Ann O\n", "no entities in 1 docs"),
     ],
 )
 def test_bad_data(tmp_path, name, content, message):
