@@ -30,7 +30,10 @@ from .app import app, exit_on_error
 @app.command("convert")
 def convert_cli(
     input_path: Annotated[Path, typer.Argument(metavar="INPUT", help="Annotated file, or a folder of annotated files")],
-    output_path: Annotated[Path, typer.Argument(metavar="OUTPUT", help="File to write; a folder for brat")],
+    output_path: Annotated[
+        Path,
+        typer.Argument(metavar="OUTPUT", help="File to write; a folder for brat, or for parts in the format spacy"),
+    ],
     format: Annotated[
         str, typer.Option("--format", "-f", help=f"Format of the input: {', '.join(FORMATS)}, or auto to recognize it")
     ] = "auto",

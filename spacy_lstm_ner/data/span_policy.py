@@ -112,7 +112,8 @@ def make_doc(nlp: Language, record: Record, policy: SpanPolicy, problems: Proble
     if record.words is None:
         doc = nlp.tokenizer(record.text)
     else:
-        spaces = record.spaces and [*record.spaces[:-1], False]
+        # The space after the last word is in the text only where sentences were joined, or if the file has it.
+        spaces = record.spaces and [*record.spaces[:-1], record.text[-1:] == " " and record.spaces[-1]]
         # A doc without known spaces keeps its words when spacy.Corpus reads it, as after `spacy convert`, instead of
         # being tokenized again.
         doc = Doc(nlp.vocab, words=record.words, spaces=spaces)

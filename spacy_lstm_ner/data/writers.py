@@ -17,6 +17,7 @@ from .formats.spacy_binary import record_of
 from .reader import ReadReport
 from .span_policy import SpanPolicy, make_doc
 
+_TOKENS_IN_PART = 500_000
 _SUFFIXES = {
     ".spacy": "spacy",
     ".parquet": "parquet",
@@ -67,8 +68,10 @@ def write_annotated(
     """Write records. An existing file is replaced when all are written.
 
     Args:
-        records (Iterable[Record]): The records. They are read once and not kept, except for the format spacy.
-        path (Path): The file; for brat, the folder.
+        records (Iterable[Record]): The records. They are read once. Only a single `.spacy` file needs
+            all of them in memory.
+        path (Path): The file; for brat, the folder; for the format spacy, a name without the suffix `.spacy` is a
+            folder of several files.
         format (str): One of `WRITTEN`.
         nlp (Language): The pipeline, whose tokenizer is used where the records have no words.
         policy (SpanPolicy): What to do with spans that cannot be entities, in formats with tokens.
@@ -88,8 +91,14 @@ def write_annotated(
             check(doc)
             yield doc
 
-    if format == "spacy":
+    if format == "spacy" and path.suffix == ".spacy":
         write_docs(docs(), path)
+        return
+    if format == "spacy":
+        _check_folder(path, (".spacy",))
+        with replaced_folder(path) as folder:
+            for number, part in enumerate(_parts(docs()), 1):
+                write_docs(part, folder / f"{number:04d}.spacy")
         return
     write = REGISTRY[format].write
     assert write is not None
@@ -102,7 +111,7 @@ def write_annotated(
     else:
         found = _whole(_counted(records, path, report, allow_empty), report)
     if format == "brat":
-        _check_folder(path)
+        _check_folder(path, (".txt", ".ann"))
         with replaced_folder(path) as folder:
             write(found, folder, writing)
     else:
@@ -139,8 +148,24 @@ def _whole(records: Iterable[Record], report: ReadReport) -> Iterator[Record]:
         yield whole
 
 
-def _check_folder(path: Path) -> None:
-    """Check that a folder has no files but those of brat, since it is replaced."""
-    others = [name for name in path.iterdir() if name.suffix not in (".txt", ".ann")] if path.is_dir() else []
+def _parts(docs: Iterator[Doc]) -> Iterator[list[Doc]]:
+    """Lists of docs that need little memory."""
+    part: list[Doc] = []
+    tokens = 0
+    for doc in docs:
+        part.append(doc)
+        tokens += len(doc)
+        if tokens >= _TOKENS_IN_PART:
+            yield part
+            part, tokens = [], 0
+    if part:
+        yield part
+
+
+def _check_folder(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Check that a folder has only files of its format, since it is replaced."""
+    others = [name for name in path.iterdir() if name.suffix not in suffixes] if path.is_dir() else []
     if others:
-        raise ValueError(f"{path}: expected a new folder, or one with .txt and .ann files only, found {others[0].name}")
+        raise ValueError(
+            f"{path}: expected a new folder, or one with {' and '.join(suffixes)} files, found {others[0]}"
+        )

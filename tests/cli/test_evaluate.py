@@ -41,7 +41,7 @@ def test_failures(tmp_path: Path) -> None:
     assert code == 1 and "Can't find model 'no_such_model'" in said
     spacy.blank("en").to_disk(tmp_path / "model")
     said, code = run_command("evaluate", tmp_path / "model", text)
-    assert code == 0 and "Entity recall 0.00" in " ".join(said.split())
+    assert code == 0 and "Entity F" in said
     text.write_text("Sharon flew.\n", "utf-8")
     said, code = run_command("evaluate", tmp_path / "model", text)
     assert code == 1 and "expected annotated text in a known format" in said

@@ -9,6 +9,7 @@ import spacy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from spacy_lstm_ner.data import writers
 from spacy_lstm_ner.data.annotated_file import Entity, Record
 from spacy_lstm_ner.data.formats import FORMATS, REGISTRY, WRITTEN, read_file
 from spacy_lstm_ner.data.reader import ReadReport, read_docs
@@ -140,6 +141,15 @@ def test_predictions_have_scores_and_a_version(tmp_path):
         read_file(tmp_path / "a.json")
     write(found, tmp_path / "a.csv", "csv-offsets")
     assert next(iter(read_file(tmp_path / "a.csv").sentences)).spans[0].score == 0.75
+
+
+def test_large_data_is_written_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(writers, "_TOKENS_IN_PART", 4)
+    write([Record("Ida left", [Entity(0, 3, "PER")], "x:1")] * 5, tmp_path / "parts", "spacy")
+    assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == ["0001.spacy", "0002.spacy", "0003.spacy"]
+    assert len(list(read_docs(tmp_path / "parts", NLP))) == 5
+    with pytest.raises(ValueError, match=r"expected a new folder, or one with \.txt and \.ann files, found"):
+        write([], tmp_path / "parts", "brat")
 
 
 def test_formats_to_write():
