@@ -11,6 +11,7 @@ from spacy.cli._util import app as spacy_app
 from spacy.tokens import Doc, DocBin
 from spacy.util import registry
 from support.commands import run_command
+from support.small import learned
 from typer.testing import CliRunner
 
 from spacy_lstm_ner import cli
@@ -172,3 +173,21 @@ def test_entities_that_the_tokenizer_would_cut_are_counted(tmp_path: Path) -> No
     assert code == 0 and "Retokenized entities 1" in said and "'#Rome' (LOC) becomes # | Rome" in said
     (doc, _) = load(tmp_path / "out.spacy")
     assert [token.text for token in doc] == ["In", "#Rome"]
+
+
+def test_predictions_are_written_with_scores(tmp_path: Path) -> None:
+    nlp = learned("default")
+    nlp.to_disk(tmp_path / "model")
+    source, target = tmp_path / "in.txt", tmp_path / "out.json"
+    source.write_text("I like London and Berlin.\n🎵 I like London.\n", "utf-8")
+    said, code = convert(source, target, "-o", "label-studio", "--model", tmp_path / "model")
+    assert code == 0, said
+    tasks = json.loads(target.read_text("utf-8"))
+    assert [task["data"]["text"] for task in tasks] == source.read_text("utf-8").splitlines()
+    for task, doc in zip(tasks, nlp.pipe(task["data"]["text"] for task in tasks), strict=True):
+        (prediction,) = task["predictions"]
+        assert prediction["model_version"] == "en_pipeline 0.0.0"
+        regions = prediction["result"]
+        assert [region["value"]["text"] for region in regions] == [ent.text for ent in doc.ents]
+        scores = [getattr(ent._, nlp.get_pipe("lstm_ner").cfg["score_attr"]) for ent in doc.ents]  # type: ignore[attr-defined]
+        assert [region["score"] for region in regions] == pytest.approx(scores)
