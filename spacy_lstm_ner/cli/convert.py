@@ -1,14 +1,15 @@
 """The command `python -m spacy lstm-ner convert`."""
 
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
 from spacy.language import Language
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import load_model
 from wasabi import msg
@@ -17,9 +18,8 @@ from ..data.annotated_file import ReadOptions, Record
 from ..data.formats import FORMATS, WRITTEN
 from ..data.formats.spacy_binary import record_of
 from ..data.languages import blank_pipeline
-from ..data.reader import ReadReport, read_records
+from ..data.reader import ReadReport, read_records, read_texts
 from ..data.span_policy import CHANGED, LOST, MISALIGNED, OVERLAP, SpanPolicy
-from ..data.texts import read_texts
 from ..data.tokenization import count_retokenized
 from ..data.writers import output_format, write_annotated
 from ..files import write_atomically
@@ -63,12 +63,20 @@ def convert_cli(
         str, typer.Option("--names", help="The tags in order, such as O,B-PER,I-PER, if the data has numbers")
     ] = "",
     overlap: Annotated[
-        str, typer.Option("--overlap", help=f"What to do with entities that overlap: {', '.join(OVERLAP)}")
-    ] = "longest",
+        Optional[str],
+        typer.Option(
+            "--overlap",
+            help=f"What to do with entities that overlap: {', '.join(OVERLAP)}. By default, longest, with exit code 1",
+        ),
+    ] = None,
     misaligned: Annotated[
-        str,
-        typer.Option("--misaligned", help=f"What to do with entities that are not tokens: {', '.join(MISALIGNED)}"),
-    ] = "missing",
+        Optional[str],
+        typer.Option(
+            "--misaligned",
+            help=f"What to do with entities that are not tokens: {', '.join(MISALIGNED)}. By default, missing, with "
+            "exit code 1",
+        ),
+    ] = None,
     incorrect_spans_key: Annotated[
         str, typer.Option("--incorrect-spans-key", help="Group of doc.spans for spans that are known to be wrong")
     ] = "incorrect_spans",
@@ -89,8 +97,8 @@ def convert_cli(
 
     Recognizes the format and prints what was read: tag schemes, entities by label, repaired tags, entities that do not
     fit the tokens, and entities with other tokens than the tokenizer makes of the text. Entities that are lost or
-    changed are listed in OUTPUT.problems.jsonl. If some are lost, or there are none, the exit code is 1. An existing
-    output file is replaced only when the new one is complete.
+    changed are listed in OUTPUT.problems.jsonl. If there are none, or some are lost that no option gives up, the exit
+    code is 1. An existing output file is replaced only when the new one is complete.
     """
     listed: list[str] = []
     report = ReadReport()
@@ -98,17 +106,17 @@ def convert_cli(
     listing = output_path.with_name(output_path.name + ".problems.jsonl")
     with exit_on_error("Cannot convert", not_found="Cannot find the input"):
         written = output_format(output_path, out_format)
-        policy = SpanPolicy(overlap, misaligned, incorrect_spans_key)
+        policy = SpanPolicy(overlap or "longest", misaligned or "missing", incorrect_spans_key)
         policy.check()
+        options = ReadOptions(encoding, parse_columns(columns), [name for name in names.split(",") if name])
         if model is None:
             nlp, version = blank_pipeline(lang), ""
-            options = ReadOptions(encoding, _columns(columns), [name for name in names.split(",") if name])
             records = read_records(input_path, format, n_sents, (start, stop), report, options)
-            records = _with_progress(records, input_path, report)
         else:
             nlp = load_model(model)
-            version = f"{nlp.meta['lang']}_{nlp.meta['name']} {nlp.meta['version']}"
-            records = _predicted(nlp, pipe, input_path, report)
+            version = name_and_version(nlp)
+            records = _predicted(nlp, pipe, input_path, read_texts(input_path, format, report, options))
+        records = _with_progress(records, input_path, report)
 
         def check(doc: Doc) -> None:
             count_retokenized(Example(doc, doc), nlp.tokenizer, report.retokenized)
@@ -120,17 +128,30 @@ def convert_cli(
         else:
             listing.unlink(missing_ok=True)
     _print(report, input_path, output_path, listing if listed else None)
-    if report.problems.lost and not allow_empty:
+    accepted = {"overlapping"} if overlap else set()
+    accepted |= {"misaligned", "discontinuous"} if misaligned else set()
+    lost = report.problems.lost(except_for=accepted)
+    if lost and not allow_empty:
         msg.fail(
-            f"{report.problems.lost} entities were lost",
+            f"{lost} entities were lost",
             f"They are listed in {listing}. Choose a policy with --overlap or --misaligned, or accept this with "
             "--allow-empty",
             exits=1,
         )
 
 
-def _columns(given: str) -> dict[str, str]:
-    """The columns of the option, as word=2,tag=3."""
+def parse_columns(given: str) -> dict[str, str]:
+    """Read the option for columns.
+
+    Args:
+        given (str): Its value, such as word=2,tag=3.
+
+    Returns:
+        dict[str, str]: The columns by their meaning.
+
+    Raises:
+        ValueError: If it has another form.
+    """
     pairs = [part.partition("=") for part in given.split(",") if part]
     for name, equals, value in pairs:
         if not name.strip() or not equals or not value.strip():
@@ -138,29 +159,28 @@ def _columns(given: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _predicted(nlp: Language, pipe: str, path: Path, report: ReadReport) -> Iterator[Record]:
-    """The texts of a file with the entities that a pipeline predicts, and their probabilities."""
+def name_and_version(nlp: Language) -> str:
+    """Name a pipeline for tools that show what predicted an entity.
+
+    Args:
+        nlp (Language): The pipeline.
+
+    Returns:
+        str: Its name and its version.
+    """
+    return f"{nlp.meta['lang']}_{nlp.meta['name']} {nlp.meta['version']}"
+
+
+def _predicted(nlp: Language, pipe: str, path: Path, texts: Iterable[str]) -> Iterator[Record]:
+    """Texts with the entities that a pipeline predicts, and their probabilities."""
     attr = find_component(nlp.pipeline, pipe).cfg["score_attr"]
-
-    def score(ent: Span) -> Optional[float]:
-        return getattr(ent._, attr) if attr else None
-
-    for number, doc in enumerate(nlp.pipe(_texts(path)), 1):
-        report.sentences += 1
-        report.documents += 1
-        yield record_of(doc, f"{path}:{number}", score)
-
-
-def _texts(path: Path) -> Iterator[str]:
-    """The texts of a file without annotation, or of an annotated one."""
-    if path.suffix in (".jsonl", ".csv", ".tsv", ".txt"):
-        return read_texts(path)
-    return (record.text for record in read_records(path))
+    for number, doc in enumerate(nlp.pipe(texts), 1):
+        yield record_of(doc, f"{path}:{number}", attr)
 
 
 def _print(report: ReadReport, input_path: Path, output_path: Path, listing: Optional[Path]) -> None:
     message = f"{report.docs} docs written to {output_path}"
-    msg.warn(message) if report.problems.lost else msg.good(message)
+    msg.warn(message) if report.problems.lost() else msg.good(message)
     msg.table(report_rows(report), divider=True, header=("Read", str(input_path)))
     for kind, found in report.problems.found.items():
         if found.count and kind != "misaligned":
@@ -212,14 +232,13 @@ def _names(counts: Mapping[str, int]) -> str:
 
 
 def _with_progress(records: Iterable[Record], path: Path, report: ReadReport) -> Iterator[Record]:
-    """Pass records on and show the progress on standard error, so that the report can be piped."""
+    """Pass records on and show the progress on a terminal, on standard error, so that the report can be piped."""
     files = path.rglob("*") if path.is_dir() else [path]
     total = sum(file.stat().st_size for file in files if file.is_file())
-    shown = 0
-    with typer.progressbar(length=total, label="Reading", file=sys.stderr) as bar:
-        for record in records:
-            if report.position - shown > total // 100:
-                bar.update(report.position - shown)
-                shown = report.position
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Reading", total=total)
+        for number, record in enumerate(records):
+            if number % 100 == 0:
+                bar.update(task, completed=report.position)
             yield record
-        bar.update(total - shown)

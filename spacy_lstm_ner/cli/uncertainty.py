@@ -1,6 +1,6 @@
 """The command `python -m spacy lstm-ner uncertainty`."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -8,12 +8,17 @@ import typer
 from spacy.util import load_model
 from wasabi import msg
 
-from ..data.texts import read_texts
-from ..files import write_atomically
+from ..data.annotated_file import ReadOptions
+from ..data.formats import FORMATS, WRITTEN
+from ..data.formats.spacy_binary import record_of
+from ..data.reader import ReadReport, read_texts
+from ..data.span_policy import DEFAULT_POLICY
+from ..data.writers import output_format, write_annotated
 from ..pipeline.component import find_component
 from ..pipeline.predict import Uncertainty
-from ..pipeline.uncertainty import as_task, rank_by_uncertainty
+from ..pipeline.uncertainty import rank_by_uncertainty
 from .app import app, exit_on_error
+from .convert import name_and_version, parse_columns
 
 
 @app.command("uncertainty")
@@ -23,30 +28,53 @@ def uncertainty_cli(
         Path,
         typer.Argument(
             metavar="INPUT",
-            help='Texts: a .jsonl file with a field "text", a .csv or .tsv file with a column "text", or a file with '
-            "one text a line",
+            help='Texts: a .jsonl file with a field "text", a .csv or .tsv file with a column "text", a file with one '
+            "text a line, or any format of convert",
         ),
     ],
-    output_path: Annotated[Path, typer.Argument(metavar="OUTPUT", help="JSONL file to write")],
+    output_path: Annotated[Path, typer.Argument(metavar="OUTPUT", help="File to write; for brat, a folder")],
     by: Annotated[str, typer.Option("--by", help=f"Measure: {', '.join(Uncertainty._fields)}")] = "least_confidence",
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Number of texts to write; 0 for all")] = 0,
     pipe: Annotated[
         Optional[str], typer.Option("--pipe", "-p", help="Name of the component; by default, the first lstm_ner")
     ] = None,
+    format: Annotated[
+        str, typer.Option("--format", "-f", help=f"Format of the input: {', '.join(FORMATS)}, or auto to recognize it")
+    ] = "auto",
+    encoding: Annotated[str, typer.Option("--encoding", "-e", help="Encoding of the input; by default, found")] = "",
+    columns: Annotated[
+        str, typer.Option("--columns", "-c", help="Columns or fields by their meaning, such as text=body")
+    ] = "",
+    out_format: Annotated[
+        Optional[str],
+        typer.Option(
+            "--output-format", "-o", help=f"Format to write: {', '.join(WRITTEN)}; by default by the suffix, or prodigy"
+        ),
+    ] = None,
 ) -> None:
     """Sort texts for annotation, the most uncertain first.
 
-    Each line of the output has the text, its tokens, the predicted entities with their probabilities, and the
-    uncertainty, in the format that Prodigy and similar tools read.
+    Writes each text with the predicted entities. The formats prodigy, doccano and label-studio also hold the
+    uncertainty, and all but doccano, brat, conll, webanno and spacy hold the probabilities of the entities.
     """
     if by not in Uncertainty._fields:
         msg.fail(f"--by is {by!r}, but must be one of {', '.join(Uncertainty._fields)}", exits=1)
     with exit_on_error(f"Cannot sort {input_path}"):
+        written = output_format(output_path, out_format, "prodigy")
         nlp = load_model(model)
         component = find_component(nlp.pipeline, pipe)
-        ranked = rank_by_uncertainty(nlp, component, read_texts(input_path), by)
-    kept = ranked[: limit or None]
-    score_attr = component.cfg["score_attr"]
-    lines = [json.dumps(as_task(doc, uncertainty, score_attr), ensure_ascii=False) for doc, uncertainty in kept]
-    write_atomically(output_path, "".join(line + "\n" for line in lines).encode("utf-8"))
+        texts = read_texts(input_path, format, options=ReadOptions(encoding, parse_columns(columns)))
+        ranked = rank_by_uncertainty(nlp, component, texts, by)
+        kept = ranked[: limit or None]
+        records = (
+            replace(record_of(doc, f"{output_path}:{k}", component.cfg["score_attr"]), meta=_rounded(doubt))
+            for k, (doc, doubt) in enumerate(kept, 1)
+        )
+        version = name_and_version(nlp)
+        write_annotated(records, output_path, written, nlp, DEFAULT_POLICY, ReadReport(), version, allow_empty=True)
     msg.good(f"{len(kept)} of {len(ranked)} texts written to {output_path}")
+
+
+def _rounded(doubt: Uncertainty) -> dict[str, object]:
+    """The measures with six digits."""
+    return {name: round(value, 6) for name, value in doubt._asdict().items()}

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -73,6 +73,7 @@ class Record:
         rejected (list[Entity]): Spans that are known to be no entities with this label.
         repairs (list[str]): The tags that broke the scheme of the file, each as `file:line: tag`.
         name (str): The identifier of the text in the file; empty if there is none.
+        meta (Mapping[str, object]): More about the text, for the formats that have a place for it.
     """
 
     text: str
@@ -87,6 +88,7 @@ class Record:
     rejected: list[Entity] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
     name: str = ""
+    meta: Mapping[str, object] = field(default_factory=dict)
 
 
 class ReadOptions(NamedTuple):
@@ -135,6 +137,7 @@ class AnnotatedFile:
     skipped: Counter[str] = field(default_factory=Counter)
     position: int = 0
     previous: str = ""
+    _codec: str = ""
 
     def text(self) -> str:
         """The text of the file, with its line ends."""
@@ -142,25 +145,25 @@ class AnnotatedFile:
         self.position = self.path.stat().st_size
         return text
 
-    def lines(self) -> list[str]:
-        """All lines without their ends."""
-        return self.text().replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-    def stream(self) -> Iterator[str]:
-        """The lines without their ends, one after the other, in bounded memory."""
-        codec, self.encoding = find_encoding(self.path, self.options.encoding)
-        with self.path.open(encoding=codec) as lines:
+    def stream(self, ends: bool = False) -> Iterator[str]:
+        """The lines, one after the other, in bounded memory; with their ends as they are, or without."""
+        if not self._codec:
+            self._codec, self.encoding = find_encoding(self.path, self.options.encoding)
+        self.position = self.comments = 0
+        with self.path.open(encoding=self._codec, newline="" if ends else None) as lines:
             for line in lines:
                 self.position += len(line)
-                yield line.rstrip("\n")
+                yield line if ends else line.rstrip("\n")
 
-    def error(self, line: int, problem: str, text: str = "") -> CorpusError:
-        """The error of a bad line."""
+    def error(self, line: int, problem: str, text: Optional[str] = None) -> CorpusError:
+        """The error of a bad line. It quotes the line, or the text if one is given."""
+        if text is None:
+            text = "" if self.encoding == "none" else next(islice(self.stream(), line - 1, None), "")
         return CorpusError(self.path, line, problem, text)
 
-    def column(self, *meanings: str) -> Optional[str]:
-        """The column that the options give for the first of some meanings that has one."""
-        return next((self.options.columns[name] for name in meanings if name in self.options.columns), None)
+    def column(self, meaning: str) -> Optional[str]:
+        """The column that the options give for a meaning."""
+        return self.options.columns.get(meaning)
 
 
 def text_of(words: Sequence[str], spaces: Optional[Sequence[bool]]) -> tuple[str, list[int]]:

@@ -8,7 +8,6 @@ from spacy.tokens import Doc, DocBin
 from spacy.training import Corpus, Example
 from spacy.training.corpus import FILE_TYPE
 
-from ..files import write_atomically
 from .reader import AnnotatedText
 
 Reader = Callable[[Language], Iterable[Example]]
@@ -73,11 +72,13 @@ def _from_text(nlp: Language, reference: Doc) -> Example:
     return Example(predicted, own)
 
 
-def write_docs(docs: Iterable[Doc], path: Path) -> None:
-    """Write docs with their sentence starts and entities in spaCy's binary format.
+def pack_docs(docs: Iterable[Doc]) -> bytes:
+    """Pack docs with their sentence starts and entities in spaCy's binary format.
 
     Args:
         docs (Iterable[Doc]): The docs.
-        path (Path): The `.spacy` file. An existing file is replaced when all docs are written.
+
+    Returns:
+        bytes: The content of a `.spacy` file.
     """
-    write_atomically(path, DocBin(attrs=_ATTRIBUTES, store_user_data=False, docs=docs).to_bytes())
+    return DocBin(attrs=_ATTRIBUTES, store_user_data=False, docs=docs).to_bytes()

@@ -2,7 +2,9 @@
 
 import codecs
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Optional
 
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -80,28 +82,50 @@ def read_text(path: Path, given: str = "") -> tuple[str, str]:
     return path.read_bytes().decode(codec), name
 
 
+def first_bad_line(path: Path) -> tuple[int, int]:
+    """Find the first line that is not UTF-8.
+
+    Args:
+        path (Path): The file, which has such a line.
+
+    Returns:
+        tuple[int, int]: The number of the line, and the first bad byte in it.
+    """
+    return next((number, raw[error.start]) for number, raw, error in _lines(path) if error is not None)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes, Optional[UnicodeDecodeError]]]:
+    """The lines of a file as bytes, with what is wrong if they are no UTF-8."""
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            try:
+                raw.decode("utf-8")
+            except UnicodeDecodeError as error:
+                yield number, raw, error
+            else:
+                yield number, raw, None
+
+
 def _latin_1(path: Path) -> str:
     """Check that a file that is not UTF-8 may be Latin-1."""
-    for number, raw in enumerate(path.read_bytes().split(b"\n"), 1):
-        try:
-            raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            bad = f"{path}:{number}: expected UTF-8, found the byte 0x{raw[error.start]:02x}"
-            if _UTF8.search(raw):
-                raise ValueError(f"{bad} in a line that also has UTF-8. Correct the line") from error
-            if found := _CONTROLS.search(raw):
-                control = f"0x{found[0][0]:02x}"
-                raise ValueError(
-                    f"{bad}. In Latin-1, {control} is a control character. Give the encoding, such as cp1252"
-                ) from error
-            if _FOREIGN.search(raw):
-                raise ValueError(
-                    f"{bad}. It does not look like Latin-1 either. Give the encoding, such as cp1251"
-                ) from error
-        else:
+    for number, raw, error in _lines(path):
+        if error is None:
             if not raw.isascii():
                 raise ValueError(
                     f"{path}:{number}: expected one encoding, found UTF-8 here and bytes that are not UTF-8 in other "
                     "lines. Convert the file to UTF-8, or give its encoding"
                 )
+            continue
+        bad = f"{path}:{number}: expected UTF-8, found the byte 0x{raw[error.start]:02x}"
+        if _UTF8.search(raw):
+            raise ValueError(f"{bad} in a line that also has UTF-8. Correct the line") from error
+        if found := _CONTROLS.search(raw):
+            control = f"0x{found[0][0]:02x}"
+            raise ValueError(
+                f"{bad}. In Latin-1, {control} is a control character. Give the encoding, such as cp1252"
+            ) from error
+        if _FOREIGN.search(raw):
+            raise ValueError(
+                f"{bad}. It does not look like Latin-1 either. Give the encoding, such as cp1251"
+            ) from error
     return "latin-1"

@@ -21,6 +21,7 @@ from .formats import open_file
 from .sources import find_files
 from .span_policy import DEFAULT_POLICY, Problems, SpanPolicy, make_doc, warn_of
 
+_TEXTS = ("", ".txt", ".jsonl", ".csv", ".tsv")
 _LINK = re.compile(r"^(mailto|https?|ftp):|://|^www\.|^#|^\.{0,2}/")
 
 
@@ -165,6 +166,33 @@ def read_records(
         report.add_file(file)
     if is_empty:
         raise ValueError(f"{path}: expected sentences from {part[0]} to {part[1]}, found none")
+
+
+def read_texts(
+    path: Path,
+    format: str = "auto",
+    report: Optional[ReadReport] = None,
+    options: ReadOptions = NO_OPTIONS,
+) -> Iterator[str]:
+    """Read the texts of a file, without their annotation.
+
+    Args:
+        path (Path): The file or the folder.
+        format (str): One of `formats.FORMATS`, or "auto": "texts" for JSON lines, tables, and lines of text; other
+            files are recognized.
+        report (Optional[ReadReport]): Counts what is read while the texts are consumed.
+        options (ReadOptions): What the files do not say of themselves.
+
+    Yields:
+        str: The next text.
+
+    Raises:
+        CorpusError: If a file breaks its format.
+        FileNotFoundError: If the file is missing or the folder is empty.
+    """
+    if format == "auto" and not path.is_dir() and path.suffix.lower() in _TEXTS:
+        format = "texts"
+    return (record.text for record in read_records(path, format, report=report, options=options))
 
 
 def _groups(

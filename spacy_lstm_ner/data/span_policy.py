@@ -7,7 +7,7 @@ that is not like that is counted by its kind, and listed.
 import warnings
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Optional
 
@@ -88,10 +88,9 @@ class Problems:
         if self.listing is not None:
             self.listing({"kind": kind, "place": place})
 
-    @property
-    def lost(self) -> int:
-        """The number of entities that were lost."""
-        return sum(self.found[kind].count for kind in LOST if kind in self.found)
+    def lost(self, except_for: Collection[str] = ()) -> int:
+        """The number of entities that were lost, without those of some kinds."""
+        return sum(self.found[kind].count for kind in LOST if kind in self.found and kind not in except_for)
 
 
 def make_doc(nlp: Language, record: Record, policy: SpanPolicy, problems: Problems) -> Doc:

@@ -2,40 +2,38 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Optional
 
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..files import replaced_file, replaced_folder
+from ..files import replaced_file, replaced_folder, write_atomically
 from .annotated_file import Record
-from .corpora import write_docs
+from .corpora import pack_docs
 from .formats import REGISTRY, WRITTEN
 from .formats.base import Writing
 from .formats.spacy_binary import record_of
 from .reader import ReadReport
 from .span_policy import SpanPolicy, make_doc
 
-_TOKENS_IN_PART = 500_000
+_TOKENS_IN_PART = 2_000_000
 _SUFFIXES = {
     ".spacy": "spacy",
     ".parquet": "parquet",
-    ".csv": "csv-offsets",
-    ".tsv": "csv-offsets",
-    ".conll": "conll",
-    ".iob": "conll",
-    ".iob2": "conll",
-    ".bio": "conll",
+    **dict.fromkeys((".csv", ".tsv"), "csv-offsets"),
+    **dict.fromkeys((".conll", ".iob", ".iob2", ".bio"), "conll"),
 }
 
 
-def output_format(path: Path, format: Optional[str]) -> str:
+def output_format(path: Path, format: Optional[str], default: Optional[str] = None) -> str:
     """Find the format to write.
 
     Args:
         path (Path): The file to write.
         format (Optional[str]): The format that the user gives; None to go by the suffix.
+        default (Optional[str]): The format if the suffix stands for none; None to raise an error.
 
     Returns:
         str: One of `WRITTEN`.
@@ -43,12 +41,12 @@ def output_format(path: Path, format: Optional[str]) -> str:
     Raises:
         ValueError: If the format cannot be written, or the suffix stands for none.
     """
-    if format is None and path.suffix not in _SUFFIXES:
+    found = format or _SUFFIXES.get(path.suffix, default)
+    if found is None:
         raise ValueError(
             f"Expected an output file that ends in .spacy, or a format with --output-format ({', '.join(WRITTEN)}), "
             f"found {path}"
         )
-    found = _SUFFIXES[path.suffix] if format is None else format
     if found not in WRITTEN:
         raise ValueError(f"expected an output format among {', '.join(WRITTEN)}, found {found!r}")
     return found
@@ -68,10 +66,9 @@ def write_annotated(
     """Write records. An existing file is replaced when all are written.
 
     Args:
-        records (Iterable[Record]): The records. They are read once. Only a single `.spacy` file needs
-            all of them in memory.
-        path (Path): The file; for brat, the folder; for the format spacy, a name without the suffix `.spacy` is a
-            folder of several files.
+        records (Iterable[Record]): The records. They are read once, and are not all in memory.
+        path (Path): The file, or the folder for brat and webanno. For the format spacy, a name without the suffix
+            `.spacy` is a folder of files; and so is one with it if there are more than 2,000,000 tokens.
         format (str): One of `WRITTEN`.
         nlp (Language): The pipeline, whose tokenizer is used where the records have no words.
         policy (SpanPolicy): What to do with spans that cannot be entities, in formats with tokens.
@@ -91,32 +88,51 @@ def write_annotated(
             check(doc)
             yield doc
 
-    if format == "spacy" and path.suffix == ".spacy":
-        write_docs(docs(), path)
-        return
     if format == "spacy":
-        _check_folder(path, (".spacy",))
-        with replaced_folder(path) as folder:
-            for number, part in enumerate(_parts(docs()), 1):
-                write_docs(part, folder / f"{number:04d}.spacy")
+        _write_parts(docs(), path)
         return
-    write = REGISTRY[format].write
-    assert write is not None
+    kind = REGISTRY[format]
+    assert kind.write is not None
     writing = Writing(model, report.problems.note)
-    if REGISTRY[format].flat:
+    if kind.flat:
         found: Iterable[Record] = (
             record_of(doc, f"{path}:{number}", incorrect=policy.incorrect_spans_key)
             for number, doc in enumerate(docs(), 1)
         )
     else:
-        found = _whole(_counted(records, path, report, allow_empty), report)
-    if format == "brat":
-        _check_folder(path, (".txt", ".ann"))
-        with replaced_folder(path) as folder:
-            write(found, folder, writing)
-    else:
-        with replaced_file(path) as temporary:
-            write(found, temporary, writing)
+        tokenize = nlp.tokenizer if kind.tokens else None
+        found = _whole(_counted(records, path, report, allow_empty), report, tokenize)
+    if kind.folder:
+        _check_folder(path, kind.folder)
+    with replaced_folder(path) if kind.folder else replaced_file(path) as temporary:
+        kind.write(found, temporary, writing)
+
+
+def _write_parts(docs: Iterator[Doc], path: Path) -> None:
+    """Write docs to a file; or to a folder of files if there are many, or if the name does not end in .spacy."""
+    single = path.suffix == ".spacy" and not path.is_dir()
+    if not single:
+        _check_folder(path, (".spacy",))
+    data, following = pack_docs(_part(docs)), next(docs, None)
+    if single and following is None:
+        write_atomically(path, data)
+        return
+    with replaced_folder(path) as folder:
+        for number in count(1):
+            (folder / f"{number:04d}.spacy").write_bytes(data)
+            if following is None:
+                return
+            data, following = pack_docs(_part(chain([following], docs))), next(docs, None)
+
+
+def _part(docs: Iterable[Doc]) -> Iterator[Doc]:
+    """The first docs, as many as a file should have, so that it needs little memory."""
+    tokens = 0
+    for doc in docs:
+        yield doc
+        tokens += len(doc)
+        if tokens >= _TOKENS_IN_PART:
+            return
 
 
 def _counted(records: Iterable[Record], path: Path, report: ReadReport, allow_empty: bool) -> Iterator[Record]:
@@ -132,8 +148,8 @@ def _counted(records: Iterable[Record], path: Path, report: ReadReport, allow_em
         )
 
 
-def _whole(records: Iterable[Record], report: ReadReport) -> Iterator[Record]:
-    """Pass records on, without spans that are outside of the text or empty, which no format can hold."""
+def _whole(records: Iterable[Record], report: ReadReport, tokenize: Optional[Callable[[str], Doc]]) -> Iterator[Record]:
+    """Pass records on, without spans that no format can hold: outside of the text, or empty. Give them tokens."""
     for record in records:
         kept = []
         for span in record.spans:
@@ -144,22 +160,11 @@ def _whole(records: Iterable[Record], report: ReadReport) -> Iterator[Record]:
             else:
                 kept.append(span)
         whole = replace(record, spans=kept)
+        if tokenize is not None and record.words is None:
+            doc = tokenize(record.text)
+            whole.words, whole.spaces = [token.text for token in doc], [bool(token.whitespace_) for token in doc]
         report.add_record(whole)
         yield whole
-
-
-def _parts(docs: Iterator[Doc]) -> Iterator[list[Doc]]:
-    """Lists of docs that need little memory."""
-    part: list[Doc] = []
-    tokens = 0
-    for doc in docs:
-        part.append(doc)
-        tokens += len(doc)
-        if tokens >= _TOKENS_IN_PART:
-            yield part
-            part, tokens = [], 0
-    if part:
-        yield part
 
 
 def _check_folder(path: Path, suffixes: tuple[str, ...]) -> None:

@@ -1,7 +1,7 @@
 """Sort texts by the uncertainty of the model, to choose what to annotate next."""
 
 from collections.abc import Iterable
-from typing import Dict, List, Optional, Tuple
+from typing import List, Tuple
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -9,7 +9,6 @@ from spacy.util import minibatch
 
 from .component import LSTMEntityRecognizer
 from .predict import Uncertainty
-from .scores import entity_score
 
 DOCS_AT_ONCE = 256
 
@@ -37,41 +36,3 @@ def rank_by_uncertainty(
             fresh = list(nlp.pipe(nlp.make_doc(doc.text) for doc in annotated))
         found.extend(zip(annotated, component.uncertainty(fresh), strict=True))
     return sorted(found, key=lambda pair: -float(getattr(pair[1], by)))
-
-
-def as_task(doc: Doc, uncertainty: Uncertainty, score_attr: Optional[str]) -> Dict[str, object]:
-    """Turn a document into an annotation task, which tools like Prodigy read from a line of JSONL.
-
-    Args:
-        doc (Doc): The annotated document.
-        uncertainty (Uncertainty): Its uncertainty.
-        score_attr (Optional[str]): The setting of the component.
-
-    Returns:
-        Dict[str, object]: The text, the tokens, the entities with their scores as spans, and the uncertainty in `meta`.
-    """
-    tokens: List[Dict[str, object]] = [
-        {
-            "text": token.text,
-            "start": token.idx,
-            "end": token.idx + len(token),
-            "id": token.i,
-            "ws": bool(token.whitespace_),
-        }
-        for token in doc
-    ]
-    spans = []
-    for ent in doc.ents:
-        span: Dict[str, object] = {
-            "start": ent.start_char,
-            "end": ent.end_char,
-            "token_start": ent.start,
-            "token_end": ent.end - 1,
-            "label": ent.label_,
-        }
-        score = entity_score(score_attr, ent) if score_attr else None
-        if score is not None:
-            span["score"] = round(score, 6)
-        spans.append(span)
-    meta = {name: round(value, 6) for name, value in uncertainty._asdict().items()}
-    return {"text": doc.text, "tokens": tokens, "spans": spans, "meta": meta}

@@ -42,6 +42,12 @@ def test_failures(tmp_path: Path) -> None:
     spacy.blank("en").to_disk(tmp_path / "model")
     said, code = run_command("evaluate", tmp_path / "model", text)
     assert code == 0 and "Entity F" in said
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / ".a.spacy").write_bytes(b"")
+    with pytest.warns(UserWarning, match="W090"):
+        said, code = run_command("evaluate", tmp_path / "model", hidden)
+    assert code == 1 and "expected docs in .spacy files, found none" in said
     text.write_text("Sharon flew.\n", "utf-8")
     said, code = run_command("evaluate", tmp_path / "model", text)
     assert code == 1 and "expected annotated text in a known format" in said

@@ -15,7 +15,7 @@ from spacy.util import registry
 from support.data_files import real_corpus
 
 from spacy_lstm_ner.data.annotated_file import CorpusError
-from spacy_lstm_ner.data.formats import FORMATS, guess_format, read_file
+from spacy_lstm_ner.data.formats import FORMATS, read_file, recognize
 from spacy_lstm_ner.data.formats.inline import parse_inline
 from spacy_lstm_ner.data.reader import ReadReport, create_annotated_text_reader, read_docs
 from spacy_lstm_ner.data.tag_schemes import LabelSpan
@@ -113,6 +113,7 @@ def test_conll_latin_1(tmp_path: Path) -> None:
         ("a\tO\nb\n", 2, "expected 2 columns as in line 1, found 1: 'b'"),
         ("a\nb\n", 1, "expected a word and a tag, found 1 column: 'a'"),
         ("a O\nb X-PER\n", 2, "expected the tag O, or one of B- I- L- U- E- S- with a label, found 'X-PER'"),
+        ("a O\nb PER\nc B-LOC\n", 2, "found 'PER': 'b PER'"),
         ("a O\nb B-\n", 2, "expected a label after the prefix of a tag, found 'B-': 'b B-'"),
         ("a\tO\nb\t\n", 2, "with a label, found ''"),
         ("a\tO\n\tO\n", 2, r"expected a word in the first column, found none: '\tO'"),
@@ -341,8 +342,8 @@ def test_folder_is_read_in_order_of_names(tmp_path: Path, nlp: Language) -> None
         ("x.txt", [""], "inline"),
     ],
 )
-def test_format_is_guessed(name: str, lines: list[str], format: str) -> None:
-    assert guess_format(Path(name), lines) == format
+def test_format_is_guessed(tmp_path: Path, name: str, lines: list[str], format: str) -> None:
+    assert recognize(write(tmp_path, "\n".join(lines), name)) == format
 
 
 def test_reader_keeps_the_words_of_a_file_that_gives_words(tmp_path: Path, nlp: Language) -> None:

@@ -166,6 +166,7 @@ class Annotated:
             ("json", word % ("spans", '{"begin": 0, "stop": 3, "type": "PER"}')),
             ("brat", "T1\tPER 0 3\tAnn\nT2\tLOC 8 11;15 19\tBob Oslo\n"),
             ("pubtator", "1|t|Ann\n1|a|left\n1\t0\t3\tAnn\tPER\n"),
+            ("texts", "Ann left.\n"),
             ("webanno", header + "1-1\t0-3\tAnn\tPER\n1-2\t4-8\tleft\t_\n"),
         ]
         binary = [("spacy", DocBin(docs=[self.nlp("Ann left")]).to_bytes())]

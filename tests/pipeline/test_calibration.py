@@ -164,7 +164,9 @@ def test_errors_of_the_commands(model):
         assert "no lstm_ner component in the pipeline" in shown
     (model / "bad.jsonl").write_text('{"text": "fine"}\n{"no": 1}\n')
     texts, target = str(model / "bad.jsonl"), str(model / "out.jsonl")
-    assert "bad.jsonl:2: expected an object" in output("uncertainty", str(model / "model"), texts, target)
+    assert "bad.jsonl:2: expected a field 'text' of type str" in output(
+        "uncertainty", str(model / "model"), texts, target
+    )
     assert not (model / "out.jsonl").exists()
     assert "must be one of least_confidence" in output("uncertainty", "x", texts, target, "--by", "size")
 
@@ -190,6 +192,17 @@ def test_the_most_uncertain_texts_come_first(model):
     assert len(tasks) == 3 and tasks[0]["text"].startswith("Canada Khan")
     doubts = [task["meta"]["entropy"] for task in tasks]
     assert doubts == sorted(doubts, reverse=True)
+    assert set(tasks[0]["meta"]) == {"least_confidence", "margin", "entropy", "model"}
+    spans = [(task, span) for task in tasks for span in task["spans"]]
+    assert spans and all(0 <= span["score"] <= 1 for _, span in spans)
+    for task, span in spans:
+        first, last = task["tokens"][span["token_start"]], task["tokens"][span["token_end"]]
+        assert (first["start"], last["end"]) == (span["start"], span["end"])
+    args[3:4] = [str(model / "out.json"), "-o", "label-studio", "--limit", "1"]
+    assert CliRunner().invoke(app, args).exit_code == 0
+    (task,) = json.loads((model / "out.json").read_text("utf-8"))
+    assert task["data"]["text"].startswith("Canada Khan") and task["data"]["entropy"] == doubts[0]
+    assert task["predictions"][0]["model_version"]
 
 
 def test_spacy_finds_a_threshold(model):

@@ -18,7 +18,6 @@ from spacy_lstm_ner.layers.crf.forward_backward import forward_backward
 from spacy_lstm_ner.layers.crf.span_probability import soften, span_probabilities
 from spacy_lstm_ner.layers.crf.transitions import Transitions
 from spacy_lstm_ner.pipeline.component import LSTMEntityRecognizer
-from spacy_lstm_ner.pipeline.uncertainty import as_task
 from spacy_lstm_ner.tags import Spans
 
 
@@ -264,9 +263,6 @@ def test_uncertainty_is_that_of_the_analyses():
     assert doubt.least_confidence == pytest.approx(1 - p[0])
     assert doubt.margin == pytest.approx(1 - p[0] + p[1])
     assert component.uncertainty([nlp.make_doc("")])[0] == (0.0, 0.0, 0.0)
-    task = as_task(nlp(doc.text), doubt, "lstm_ner_score")
-    assert task["text"] == doc.text and set(task["meta"]) == {"least_confidence", "margin", "entropy"}
-    assert all(0 <= span["score"] <= 1 for span in task["spans"])
 
 
 def train_with(references, config=None, steps=60, head="crf"):

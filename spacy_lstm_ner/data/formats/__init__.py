@@ -1,67 +1,25 @@
 """The formats of annotated text: one file for each, and how they are recognized.
 
-To add a format, write a file with a `FORMAT` (see `base`) and add it to `_ALL`.
+To add a format, write a file with a `FORMAT` (see `base`).
 """
 
-from collections.abc import Sequence
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
+from pkgutil import iter_modules
 
 from ..annotated_file import NO_OPTIONS, AnnotatedFile, CorpusError, ReadOptions
-from . import (
-    brat,
-    conll,
-    conll2012,
-    conllu,
-    csv_offsets,
-    csv_words,
-    dataturks,
-    doccano,
-    huggingface,
-    inline,
-    json_spans,
-    label_studio,
-    parquet,
-    prodigy,
-    pubtator,
-    spacy_binary,
-    spacy_json,
-    train_data,
-    webanno,
-    word_tag,
-)
 from .base import Format, Head
 
-_ALL = (
-    conll,
-    conllu,
-    conll2012,
-    word_tag,
-    csv_words,
-    csv_offsets,
-    inline,
-    doccano,
-    prodigy,
-    label_studio,
-    dataturks,
-    train_data,
-    spacy_json,
-    huggingface,
-    json_spans,
-    brat,
-    pubtator,
-    webanno,
-    parquet,
-    spacy_binary,
-)
-REGISTRY: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in _ALL}
+_MODULES = [import_module(f".{module.name}", __name__) for module in iter_modules(__path__)]
+_ALL: list[Format] = [module.FORMAT for module in _MODULES if hasattr(module, "FORMAT")]
+REGISTRY: dict[str, Format] = {format.name: format for format in _ALL}
 """The formats by name."""
 FORMATS = tuple(REGISTRY)
 """The names of the formats."""
 WRITTEN = (*(name for name, format in REGISTRY.items() if format.write), "spacy")
 """The names of the formats that can be written."""
 _CERTAIN, _LIKELY = 0.9, 0.5
-_BINARY = {".spacy": "spacy", ".parquet": "parquet", ".arrow": "parquet"}
 
 
 def open_file(path: Path, format: str = "auto", options: ReadOptions = NO_OPTIONS) -> AnnotatedFile:
@@ -123,52 +81,28 @@ def recognize(path: Path, options: ReadOptions = NO_OPTIONS) -> str:
     Raises:
         ValueError: If the file has none of the formats, or several of them.
     """
-    if path.suffix.lower() in _BINARY:
-        return _BINARY[path.suffix.lower()]
-    return _recognize(Head.of(path, options.encoding))
-
-
-def guess_format(path: Path, lines: Sequence[str]) -> str:
-    """Recognize the format of lines.
-
-    Args:
-        path (Path): The name of their file.
-        lines (Sequence[str]): The lines.
-
-    Returns:
-        str: One of `FORMATS`.
-
-    Raises:
-        ValueError: If the lines have none of the formats, or several of them.
-    """
-    return _recognize(Head(path, "\n".join(lines)))
-
-
-def _recognize(head: Head) -> str:
+    suffix = path.suffix.lower()
+    by_suffix = next((format for format in _ALL if suffix in format.suffixes), None)
+    if by_suffix and by_suffix.binary:
+        return by_suffix.name
+    head = Head.of(path, options.encoding)
     if not head.text.strip():
         return "inline"
-    scores = {name: format.sniff(head) for name, format in REGISTRY.items()}
+    scores = {format.name: format.sniff(head) for format in _ALL}
     best = sorted(scores, key=lambda name: -scores[name])
     top = scores[best[0]]
-    by_suffix = next((name for name in FORMATS if head.path.suffix.lower() in REGISTRY[name].suffixes), None)
-    if top < _CERTAIN and by_suffix and not (top >= _LIKELY and scores[by_suffix] == 0 and by_suffix == "brat"):
-        return by_suffix if not head.items else _named(head, best, scores)
-    return _named(head, best, scores)
-
-
-def _named(head: Head, best: Sequence[str], scores: dict[str, float]) -> str:
-    """The format with the best score, if there is one, and it is the only one."""
-    top = scores[best[0]]
+    if top < _CERTAIN and by_suffix and not head.items:
+        return by_suffix.name
     likely = [name for name in best if scores[name] == top]
     if top >= _LIKELY and len(likely) == 1:
         return likely[0]
     if top >= _LIKELY:
-        raise ValueError(f"{head.path}: expected one format, found {' and '.join(likely)}. Give one with --format")
-    looked = "; ".join(f"{name} ({format.looks})" for name, format in REGISTRY.items() if not format.binary)
+        raise ValueError(f"{path}: expected one format, found {' and '.join(likely)}. Give one with --format")
+    looked = "; ".join(f"{format.name} ({format.looks})" for format in _ALL if not format.binary)
     nearest = f"{best[0]} comes nearest" if top else "none comes near"
     line = next(iter(head.lines), "")
     raise ValueError(
-        f"{head.path}: expected annotated text in a known format, found {line[:80]!r}; {nearest}. Give the format with "
-        f"--format, and columns or fields of other names with --columns. For text without any entity, give --format "
+        f"{path}: expected annotated text in a known format, found {line[:80]!r}; {nearest}. Give the format with "
+        "--format, and columns or fields of other names with --columns. For text without any entity, give --format "
         f"inline. Looked for: {looked}"
     )

@@ -2,9 +2,11 @@
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Optional
 
@@ -83,6 +85,11 @@ def is_pair(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)
 
 
+def no_text(head: Head) -> float:
+    """For formats that are recognized by the suffix only."""
+    return 0.0
+
+
 @dataclass(frozen=True)
 class Format:
     """A format of annotated text.
@@ -90,11 +97,14 @@ class Format:
     Attributes:
         name (str): The name for `--format`.
         looks (str): What its files look like, for errors.
-        sniff (Callable[[Head], float]): How sure it is that a file has this format, from 0 to 1.
+        sniff (Callable[[Head], float]): How sure it is that a text has this format, from 0 to 1.
         read (Callable[[AnnotatedFile], Iterator[Record]]): Yields the records of a file and notes its properties.
-        write (Optional[Callable[[Iterable[Record], Path, Writing], None]]): Writes records; None if it cannot.
-        binary (bool): Whether the files are no text.
+        write (Optional[Callable[[Iterable[Record], Path, Writing], None]]): Writes records to a file, or to an empty
+            folder; None if it cannot.
         suffixes (tuple[str, ...]): Suffixes that stand for this format when the content is not clear.
+        binary (bool): Whether the files are no text.
+        folder (tuple[str, ...]): The suffixes of the files, if it is written as a folder with files for each text.
+        tokens (bool): Whether it is written with tokens.
         flat (bool): Whether it can only hold entities that do not overlap and that consist of whole tokens.
     """
 
@@ -103,8 +113,10 @@ class Format:
     sniff: Callable[[Head], float]
     read: Callable[[AnnotatedFile], Iterator[Record]]
     write: Optional[Callable[[Iterable[Record], Path, "Writing"], None]] = None
-    binary: bool = False
     suffixes: tuple[str, ...] = ()
+    binary: bool = False
+    folder: tuple[str, ...] = ()
+    tokens: bool = False
     flat: bool = False
 
 
@@ -120,3 +132,28 @@ class Writing:
 
     model: str
     lost: Callable[[str, str], None]
+
+    def note(self, record: Record, gaps: bool = False) -> None:
+        """Note what a format with texts and entities only cannot hold; gaps: whether its entities may have them."""
+        if record.missing or not record.complete:
+            self.lost("parts without annotation, which look annotated now", record.place)
+        for span in record.rejected:
+            self.lost("spans that are known to be wrong", f"{record.place}: {span.label}")
+        for span in record.spans:
+            if span.parts and not gaps:
+                self.lost("gaps in entities", f"{record.place}: {span.label}")
+
+
+def named(records: Iterable[Record]) -> Iterator[tuple[str, Record]]:
+    """Give each record a name for its file: its own one if it is new, or else a number."""
+    names: set[str] = set()
+    for number, record in enumerate(records, 1):
+        name = re.sub(r"[^\w.-]", "_", record.name)
+        name = name if name and name not in names else f"{number:06d}"
+        names.add(name)
+        yield name, record
+
+
+def utf16_offsets(text: str) -> list[int]:
+    """The number of UTF-16 code units before each character, and in the whole text."""
+    return list(accumulate((1 + (ord(char) > 0xFFFF) for char in text), initial=0))

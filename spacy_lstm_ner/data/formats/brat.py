@@ -13,18 +13,19 @@ from pathlib import Path
 
 from ..annotated_file import AnnotatedFile, Entity, Record
 from ..encodings import read_text
-from .base import Format, Head, Writing
-from .csv_offsets import note_unwritten
+from .base import Format, Head, Writing, named
 
 _BOUND = re.compile(r"T[^\t]*\t(?P<label>[^\s]+) (?P<parts>\d+ \d+(?:;\d+ \d+)*)(?:\t(?P<text>.*))?")
 
 
 def _sniff(head: Head) -> float:
-    if head.path.suffix == ".ann" and head.path.with_suffix(".txt").exists():
+    if (
+        head.path.suffix in (".ann", ".txt")
+        and head.path.with_suffix({".ann": ".txt"}.get(head.path.suffix, ".ann")).exists()
+    ):
         return 1.0
-    if head.path.suffix == ".txt" and head.path.with_suffix(".ann").exists():
-        return 1.0
-    return 0.4 if any(_BOUND.fullmatch(line) for line in head.lines) else 0.0
+    fits = any(_BOUND.fullmatch(line) for line in head.lines)
+    return (1.0 if head.path.suffix == ".ann" else 0.4) * fits
 
 
 def _read(file: AnnotatedFile) -> Iterator[Record]:
@@ -62,15 +63,9 @@ def _joined(text: str, span: Entity) -> Entity:
     return span._replace(parts=()) if all(not gap.strip() for gap in gaps) else span
 
 
-def write_brat(records: Iterable[Record], path: Path, writing: Writing) -> None:
-    """Write a folder with two files for each record."""
-    path.mkdir(parents=True, exist_ok=True)
-    names: set[str] = set()
-    for number, record in enumerate(records, 1):
-        note_unwritten(record, writing, with_gaps=True)
-        name = re.sub(r"[^\w.-]", "_", record.name)
-        name = name if name and name not in names else f"{number:06d}"
-        names.add(name)
+def _write(records: Iterable[Record], path: Path, writing: Writing) -> None:
+    for name, record in named(records):
+        writing.note(record, gaps=True)
         with (path / f"{name}.txt").open("w", encoding="utf-8", newline="") as out:
             out.write(record.text)
         with (path / f"{name}.ann").open("w", encoding="utf-8", newline="\n") as out:
@@ -91,4 +86,4 @@ def _line(record: Record, number: int, span: Entity, writing: Writing) -> str:
     return f"T{number}\t{label} {';'.join(f'{start} {end}' for start, end in parts)}\t{text}\n"
 
 
-FORMAT = Format("brat", "a .txt file with its .ann file", _sniff, _read, write_brat, suffixes=(".ann",))
+FORMAT = Format("brat", "a .txt file with its .ann file", _sniff, _read, _write, folder=(".txt", ".ann"))

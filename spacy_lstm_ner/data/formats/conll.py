@@ -10,14 +10,16 @@ options `word` and `tag` choose other columns, by their numbers from 1; `tag=3+4
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from ..annotated_file import AnnotatedFile, Entity, Record
 from ..tag_schemes import parse_tag
 from .base import Format, Head, Writing
-from .tagged import MISSING_TAG, TaggedWords, add_tagged, add_word, find_way
+from .tagged import MISSING_TAG, TaggedWords, add_word, find_way, tagged
 
 _START = "-DOCSTART-"
+_ROWS_TO_SEE = 10_000
 
 
 def _sniff(head: Head) -> float:
@@ -33,20 +35,16 @@ def _sniff(head: Head) -> float:
     return (0.6 if way == "IO" else 0.8 if way and "" not in last else 0.0) or 0.3 * ("\t" in head.text)
 
 
-def _read(file: AnnotatedFile) -> Iterator[Record]:
-    lines = file.lines()
-    yield from add_tagged(file, lines, _sentences(file, lines))
-
-
-def _sentences(file: AnnotatedFile, lines: Sequence[str]) -> Iterator[TaggedWords]:
+def _sentences(file: AnnotatedFile) -> Iterator[TaggedWords]:
     """Sentences of a file with columns. Notes documents and comments in `file`."""
+    lines = (line for line in file.stream() if line.strip() and not line.startswith(("#", _START)))
+    data = [_columns(line) for line in islice(lines, _ROWS_TO_SEE)]
+    trailing = bool(data) and all(len(row) > 2 and not row[-1].strip() for row in data)
+    width = len(data[0]) if data else 0
     rows = TaggedWords(starts_doc=True)
     n_columns, first_line = 0, 0
     word_at, tags_at = 0, [-1]
-    data = [_columns(line) for line in lines if line.strip() and not line.startswith(("#", _START))]
-    trailing = bool(data) and all(len(row) > 2 and not row[-1].strip() for row in data)
-    width = len(data[0]) if data else 0
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(file.stream(), 1):
         if not line.strip() or line.startswith(_START):
             if rows.words:
                 yield rows
@@ -61,23 +59,22 @@ def _sentences(file: AnnotatedFile, lines: Sequence[str]) -> Iterator[TaggedWord
             continue
         if not n_columns:
             n_columns, first_line = len(columns), number
-            word_at, tags_at = _places(file, data, trailing, line, number)
+            word_at, tags_at = _places(file, data, trailing, number)
         if n_columns < 2:
-            raise file.error(number, "expected a word and a tag, found 1 column", line)
+            raise file.error(number, "expected a word and a tag, found 1 column")
         if len(columns) != n_columns:
-            problem = f"expected {n_columns} columns as in line {first_line}, found {len(columns)}"
-            raise file.error(number, problem, line)
+            raise file.error(number, f"expected {n_columns} columns as in line {first_line}, found {len(columns)}")
+        if trailing and columns[-1].strip():
+            raise file.error(number, "expected nothing in the last column, as in the lines before")
         tags = [columns[at].strip() for at in tags_at]
         # A word that only one level tags has one tag.
         tag = "|".join([tag for tag in tags if tag != "O"] or ["O"]) if len(tags) > 1 else tags[0]
-        add_word(file, rows, columns[word_at], tag, number, line)
+        add_word(file, rows, columns[word_at], tag, number)
     if rows.words:
         yield rows
 
 
-def _places(
-    file: AnnotatedFile, data: Sequence[Sequence[str]], trailing: bool, line: str, number: int
-) -> tuple[int, list[int]]:
+def _places(file: AnnotatedFile, data: Sequence[Sequence[str]], trailing: bool, number: int) -> tuple[int, list[int]]:
     """The places of the word and of the tags in a row."""
     width = len(data[0]) if data else 2
     word, tag = file.column("word"), file.column("tag")
@@ -85,21 +82,15 @@ def _places(
         word_at = int(word) - 1 if word else 0
         tags_at = [int(part) - 1 for part in tag.split("+")] if tag else [width - 1 - trailing]
     except ValueError as error:
-        problem = (
-            "expected numbers of columns, such as word=2,tag=3 or tag=3+4, since this format has no names for them"
-        )
-        raise file.error(number, problem, line) from error
+        problem = "expected numbers of columns, such as word=2,tag=3 or tag=3+4, since columns have no names here"
+        raise file.error(number, problem) from error
     if not all(0 <= at < width for at in (word_at, *tags_at)):
-        raise file.error(number, f"expected columns from 1 to {width}, found word={word}, tag={tag}", line)
+        raise file.error(number, f"expected columns from 1 to {width}, found word={word}, tag={tag}")
     if not word and len(data) > 1 and all(row[0].isascii() and row[0].isdigit() for row in data):
-        tagged = [k + 1 for k in range(1, width) if all(len(row) == width and is_tag(row[k]) for row in data)]
-        named = " and ".join(map(str, tagged)) or "none"
-        raise file.error(
-            number,
-            f"expected words in column 1, found running numbers; the columns with tags are: {named}. "
-            f"Name the columns with --columns word=2,tag={tagged[0] if tagged else 3}",
-            line,
-        )
+        found = [k + 1 for k in range(1, width) if all(len(row) == width and is_tag(row[k]) for row in data)]
+        problem = "expected words in column 1, found running numbers; the columns with tags are: "
+        problem += " and ".join(map(str, found)) or "none"
+        raise file.error(number, f"{problem}. Name the columns with --columns word=2,tag={found[0] if found else 3}")
     return word_at, tags_at
 
 
@@ -122,7 +113,7 @@ def is_tag(text: str) -> bool:
     return True
 
 
-def write_conll(records: Iterable[Record], path: Path, writing: Writing) -> None:
+def _write(records: Iterable[Record], path: Path, writing: Writing) -> None:
     """Write words and tags, in the scheme IOB2. Unannotated words have the tag `-`."""
     with path.open("w", encoding="utf-8", newline="\n") as out:
         for record in records:
@@ -165,8 +156,8 @@ FORMAT = Format(
     "conll",
     "lines of a word and a tag such as B-PER, in columns",
     _sniff,
-    _read,
-    write_conll,
+    tagged(_sentences),
+    _write,
     suffixes=(".conll", ".iob", ".iob2", ".bio", ".tsv"),
     flat=True,
 )

@@ -9,6 +9,7 @@ The entities are in the fourth column from the start after the parse, number 11;
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from ..annotated_file import AnnotatedFile, Entity, Record, text_of
 from .base import Format, Head
@@ -31,12 +32,11 @@ def _read(file: AnnotatedFile) -> Iterator[Record]:
     words: list[str] = []
     spans: list[tuple[int, int, str]] = []
     begun: list[tuple[int, str]] = []
-    for number, line in enumerate([*file.lines(), ""], 1):
+    for number, line in enumerate(chain(file.stream(), [""]), 1):
         if line.startswith("#") or not line.strip():
             if begun:
-                raise file.error(
-                    number, f"expected the end of the entity {begun[-1][1]}, found the end of the sentence"
-                )
+                problem = f"expected the end of the entity {begun[-1][1]}, found the end of the sentence"
+                raise file.error(number, problem)
             if words:
                 text, offsets = text_of(words, None)
                 found = [Entity(offsets[i], offsets[k] + len(words[k]), label) for i, k, label in sorted(spans)]
@@ -47,14 +47,14 @@ def _read(file: AnnotatedFile) -> Iterator[Record]:
             continue
         columns = line.split()
         if len(columns) <= max(at, _WORD):
-            raise file.error(number, f"expected at least {max(at, _WORD) + 1} columns, found {len(columns)}", line)
+            raise file.error(number, f"expected at least {max(at, _WORD) + 1} columns, found {len(columns)}")
         cell = _CELL.fullmatch(columns[at])
         if cell is None:
-            raise file.error(number, f"expected an entity such as (PERSON*, * or *), found {columns[at]}", line)
+            raise file.error(number, f"expected an entity such as (PERSON*, * or *), found {columns[at]}")
         begun += [(len(words), label) for label in cell[1].split("(")[1:]]
         for _ in cell[2]:
             if not begun:
-                raise file.error(number, "expected the start of an entity before its end", line)
+                raise file.error(number, "expected the start of an entity before its end")
             start, label = begun.pop()
             spans.append((start, len(words), label))
         words.append(columns[_WORD])

@@ -8,11 +8,12 @@ The option `tag` names another key. Ranges such as `1-2` and empty nodes such as
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import chain
 
-from ..annotated_file import AnnotatedFile, Record
+from ..annotated_file import AnnotatedFile
 from .base import Format, Head
-from .tagged import TaggedWords, add_tagged, add_word
+from .tagged import TaggedWords, add_word, tagged
 
 _ROW = re.compile(r"\d+(-\d+|\.\d+)?\t([^\t]*\t){8}[^\t]*")
 _KEYS = ("name", "ner", "entity", "ne", "netag", "bio")
@@ -23,32 +24,27 @@ def _sniff(head: Head) -> float:
     return 1.0 if rows and 2 * rows > len(head.lines) else 0.0
 
 
-def _read(file: AnnotatedFile) -> Iterator[Record]:
-    lines = file.lines()
-    yield from add_tagged(file, lines, _sentences(file, lines))
-
-
 def _misc(line: str) -> dict[str, str]:
     pairs = (part.partition("=") for part in line.split("\t")[-1].split("|"))
     return {key.lower(): value for key, _, value in pairs}
 
 
-def _key(file: AnnotatedFile, lines: Sequence[str]) -> str:
-    found = dict.fromkeys(key for line in lines if _ROW.fullmatch(line) for key in _misc(line))
+def _key(file: AnnotatedFile) -> str:
+    found = dict.fromkeys(key for line in file.stream() if _ROW.fullmatch(line) for key in _misc(line))
     wanted = file.column("tag")
     key = next((key for key in ([wanted.lower()] if wanted else _KEYS) if key in found), None)
     if key is None:
         others = ", ".join(key for key in found if key not in ("_", "spaceafter")) or "none"
         problem = f"expected tags in the column MISC under {wanted or ', '.join(_KEYS)}, found the keys: {others}. "
-        raise file.error(1, problem + "Name the key with --columns tag=KEY", lines[0])
+        raise file.error(1, problem + "Name the key with --columns tag=KEY")
     return key
 
 
-def _sentences(file: AnnotatedFile, lines: Sequence[str]) -> Iterator[TaggedWords]:
-    key = _key(file, lines)
+def _sentences(file: AnnotatedFile) -> Iterator[TaggedWords]:
+    key = _key(file)
     rows = TaggedWords(starts_doc=True, spaces=[])
     inside = 0
-    for number, line in enumerate([*lines, ""], 1):
+    for number, line in enumerate(chain(file.stream(), [""]), 1):
         if line.startswith("#"):
             file.comments += 1
             if line.startswith("# newdoc"):
@@ -59,7 +55,7 @@ def _sentences(file: AnnotatedFile, lines: Sequence[str]) -> Iterator[TaggedWord
                 rows = TaggedWords(starts_doc=False, spaces=[])
             inside = 0
         elif _ROW.fullmatch(line) is None:
-            raise file.error(number, "expected the ten columns of CoNLL-U", line)
+            raise file.error(number, "expected the ten columns of CoNLL-U")
         elif "." not in line.split("\t")[0]:
             number_column, form = line.split("\t")[:2]
             misc = _misc(line)
@@ -70,9 +66,9 @@ def _sentences(file: AnnotatedFile, lines: Sequence[str]) -> Iterator[TaggedWord
                 inside = int(last) if not spaced and int(last) >= int(first) else 0
                 continue
             spaced = spaced and int(number_column) != inside
-            add_word(file, rows, form, misc.get(key, "O"), number, line)
+            add_word(file, rows, form, misc.get(key, "O"), number)
             if rows.spaces is not None:
                 rows.spaces.append(spaced)
 
 
-FORMAT = Format("conllu", "ten columns as in CoNLL-U, with tags in MISC", _sniff, _read, suffixes=(".conllu",))
+FORMAT = Format("conllu", "columns of CoNLL-U, with tags in MISC", _sniff, tagged(_sentences), suffixes=(".conllu",))

@@ -22,25 +22,21 @@ COLUMNS = ("id", *NEEDED, "score")
 
 
 def _sniff(head: Head) -> float:
-    header, _ = header_of(head.all_lines[0])
+    header, _ = header_of(head.all_lines[0], head.path)
     return 0.95 if all(place_of(header, meaning) >= 0 for meaning in NEEDED) else 0.0
 
 
 def _read(file: AnnotatedFile) -> Iterator[Record]:
     rows = read_rows(file, in_one_line=False)
-    header, _, line = next(rows, ([], 1, ""))
+    header, _ = next(rows, ([], 1))
     places = {meaning: place_of(header, meaning, file.column(meaning)) for meaning in COLUMNS}
     for meaning in NEEDED:
         if places[meaning] < 0:
             wanted = ", ".join(file.column(name) or name for name in NEEDED)
             problem = f"expected a header with the columns {wanted}, found none for {meaning}"
-            raise file.error(1, f"{problem}. Name it with --columns {meaning}=NAME", line)
-
-    def values() -> Iterator[tuple[dict[str, Any], int]]:
-        for fields, number, _ in rows:
-            yield {meaning: fields[at] for meaning, at in places.items() if at >= 0}, number
-
-    yield from group_rows(file, values())
+            raise file.error(1, f"{problem}. Name it with --columns {meaning}=NAME")
+    found = {meaning: at for meaning, at in places.items() if at >= 0}
+    yield from group_rows(file, (({name: row[at] for name, at in found.items()}, number) for row, number in rows))
 
 
 def group_rows(file: AnnotatedFile, rows: Iterable[tuple[dict[str, Any], int]]) -> Iterator[Record]:
@@ -73,23 +69,12 @@ def group_rows(file: AnnotatedFile, rows: Iterable[tuple[dict[str, Any], int]]) 
 def rows_of(records: Iterable[Record], writing: Writing) -> Iterator[tuple[Any, ...]]:
     """The rows of records, in the order of COLUMNS."""
     for number, record in enumerate(records, 1):
-        note_unwritten(record, writing)
+        writing.note(record)
         name = record.name or str(number)
         for span in record.spans:
             yield name, record.text, span.start, span.end, span.label, span.score
         if not record.spans:
             yield name, record.text, None, None, None, None
-
-
-def note_unwritten(record: Record, writing: Writing, with_gaps: bool = False) -> None:
-    """Note what a format with texts and entities only cannot hold; with_gaps: whether it has entities with gaps."""
-    if record.missing or not record.complete:
-        writing.lost("parts without annotation, which look annotated now", record.place)
-    for span in record.rejected:
-        writing.lost("spans that are known to be wrong", f"{record.place}: {span.label}")
-    for span in record.spans:
-        if span.parts and not with_gaps:
-            writing.lost("gaps in entities", f"{record.place}: {span.label}")
 
 
 def _write(records: Iterable[Record], path: Path, writing: Writing) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 from ..annotated_file import AnnotatedFile, Record
 from .base import Writing
-from .csv_offsets import note_unwritten
 from .json_values import field, json_format, read_span, write_lines
 
 
@@ -43,9 +42,9 @@ def _read_item(file: AnnotatedFile, item: Any, place: str) -> Iterable[Record]:
 def _write(records: Iterable[Record], path: Path, writing: Writing) -> None:
     def values() -> Iterable[Any]:
         for number, record in enumerate(records, 1):
-            note_unwritten(record, writing)
+            writing.note(record)
             spans = [[span.start, span.end, span.label] for span in record.spans]
-            yield {"id": record.name or number, "text": record.text, "label": spans}
+            yield {"id": record.name or number, "text": record.text, "label": spans, **record.meta}
 
     write_lines(path, values())
 

@@ -11,10 +11,10 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Optional
 
-from ..annotated_file import AnnotatedFile, Record
+from ..annotated_file import AnnotatedFile
 from .base import Format, Head
 from .json_values import field, read_values
-from .tagged import TaggedWords, add_tagged, add_word
+from .tagged import MISSING_TAG, TaggedWords, add_word, tagged
 
 WORDS = ("tokens", "words", "text_tokens")
 TAGS = ("ner_tags", "ner", "tags", "labels", "ner_labels", "bio_tags")
@@ -39,8 +39,7 @@ def _sniff(head: Head) -> float:
     return 0.96 if fits and all(isinstance(tag, (str, int)) for tag in tags) else 0.0
 
 
-def _read(file: AnnotatedFile) -> Iterator[Record]:
-    rows = []
+def _sentences(file: AnnotatedFile) -> Iterator[TaggedWords]:
     for item, number, named in read_values(file):
         word, tag = columns_of(item if isinstance(item, dict) else (), file)
         if not word or not tag:
@@ -48,34 +47,28 @@ def _read(file: AnnotatedFile) -> Iterator[Record]:
             problem = f"{named}expected words and tags, found the fields: {found}"
             raise file.error(number, f"{problem}. Name them with --columns word=NAME,tag=NAME")
         try:
-            rows.append((field(item, word, list), field(item, tag, list), number))
+            words, tags = field(item, word, list), field(item, tag, list)
         except ValueError as error:
             raise file.error(number, named + str(error), json.dumps(item)) from error
-    yield from tagged_rows(file, rows, file.options.names)
+        yield tagged_row(file, words, tags, number, file.options.names)
 
 
-def tagged_rows(
-    file: AnnotatedFile, rows: Sequence[tuple[list[Any], list[Any], int]], names: Sequence[str]
-) -> list[Record]:
-    """Make records of lists of words with lists of tags, or of their numbers."""
-    sentences = []
-    for words, tags, number in rows:
-        sentence = TaggedWords(starts_doc=False)
-        if len(words) != len(tags):
-            raise file.error(number, f"expected a tag for each word, found {len(words)} words and {len(tags)} tags")
-        for word, tag in zip(words, tags, strict=True):
-            if isinstance(tag, int) and not names:
-                problem = "expected tags, found numbers without names. Name them in order with --names O,B-PER,I-PER"
-                raise file.error(number, problem, str(tags))
-            if isinstance(tag, int) and not -1 <= tag < len(names):
-                raise file.error(number, f"expected numbers of tags below {len(names)}, found {tag}", str(tags))
-            if not isinstance(word, str) or not isinstance(tag, (str, int)):
-                raise file.error(number, f"expected words and tags, found {word!r:.40} and {tag!r:.40}")
-            text = tag if isinstance(tag, str) else "-" if tag < 0 else names[tag]
-            add_word(file, sentence, field({"word": word}, "word", str), text, number, str(words))
-        if sentence.words:
-            sentences.append(sentence)
-    return add_tagged(file, [], sentences)
+def tagged_row(file: AnnotatedFile, words: Any, tags: Any, number: int, names: Sequence[str]) -> TaggedWords:
+    """Make a sentence of a list of words with a list of tags, or of their numbers."""
+    sentence = TaggedWords(starts_doc=False)
+    if not isinstance(words, list) or not isinstance(tags, list) or len(words) != len(tags):
+        raise file.error(number, "expected a list of words and a tag for each, found other values", f"{words} {tags}")
+    for word, tag in zip(words, tags, strict=True):
+        if isinstance(tag, int) and not names:
+            problem = "expected tags, found numbers without names. Name them in order with --names O,B-PER,I-PER"
+            raise file.error(number, problem, str(tags))
+        if isinstance(tag, int) and not -1 <= tag < len(names):
+            raise file.error(number, f"expected numbers of tags below {len(names)}, found {tag}", str(tags))
+        if not isinstance(word, str) or not isinstance(tag, (str, int)):
+            raise file.error(number, f"expected words and tags, found {word!r:.40} and {tag!r:.40}", str(tags))
+        text = tag if isinstance(tag, str) else MISSING_TAG if tag < 0 else names[tag]
+        add_word(file, sentence, field({"word": word}, "word", str), text, number)
+    return sentence
 
 
-FORMAT = Format("huggingface", "JSON lines with tokens and ner_tags", _sniff, _read)
+FORMAT = Format("huggingface", "JSON lines with tokens and ner_tags", _sniff, tagged(_sentences))

@@ -1,14 +1,18 @@
-r"""Inline annotation: `[Sharon](per) flew to [Miami](geo).` as plain text with spans.
+r"""The format inline: a sentence a line, with entities in square brackets and their labels in round ones.
 
-The entity is in square brackets, its label in round ones. `\[` and `\]` are literal brackets. Entities do not nest.
+`\[` and `\]` are literal brackets. Entities do not nest. An empty line ends a document.
+
+    # a comment
+    [Sharon](per) flew to [Miami](geo).
+    She came back \[sic\].
 """
 
 import re
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
-from ..annotated_file import AnnotatedFile, CorpusError, Entity, Record
+from ..annotated_file import AnnotatedFile, Entity, Record
+from ..encodings import first_bad_line
 from ..tag_schemes import LabelSpan
 from .base import Format, Head
 
@@ -74,11 +78,11 @@ def _sniff(head: Head) -> float:
 
 
 def _read(file: AnnotatedFile) -> Iterator[Record]:
-    lines = file.lines()
-    if file.encoding == "latin-1" and not file.options.encoding:
-        raise CorpusError(file.path, *_first_bad_line(file.path))
     records, starts_doc = [], True
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(file.stream(), 1):
+        if file.encoding == "latin-1" and not file.options.encoding:
+            bad, byte = first_bad_line(file.path)
+            raise file.error(bad, f"expected UTF-8, found the byte 0x{byte:02x}")
         if not line.strip():
             starts_doc = True
         elif line.startswith("# "):
@@ -87,23 +91,13 @@ def _read(file: AnnotatedFile) -> Iterator[Record]:
             try:
                 plain, spans = parse_inline(line.strip())
             except ValueError as error:
-                raise file.error(number, str(error), line) from error
+                raise file.error(number, str(error)) from error
             found = [Entity(*span) for span in spans]
             records.append(Record(plain, found, f"{file.path}:{number}", sents=[0], starts_doc=starts_doc))
             starts_doc = False
     # If no empty line separates two sentences, the file may as well be a list of single sentences.
     file.marks_documents = any(after.starts_doc for _, after in pairwise(records))
     yield from records
-
-
-def _first_bad_line(path: Path) -> tuple[int, str, str]:
-    """The first line that is not UTF-8: its number, the problem, and the line read as latin-1."""
-    for number, raw in enumerate(path.read_bytes().split(b"\n"), 1):
-        try:
-            raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            return number, f"expected UTF-8, found the byte 0x{raw[error.start]:02x}", raw.decode("latin-1")
-    raise ValueError(f"{path}: every line is UTF-8")
 
 
 FORMAT = Format("inline", "text with entities such as [Oslo](LOC)", _sniff, _read)

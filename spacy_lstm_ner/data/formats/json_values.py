@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Optional, TypeVar
 
-from ..annotated_file import AnnotatedFile, Entity, Record
+from ..annotated_file import AnnotatedFile, CorpusError, Entity, Record
 from .base import Format, Head, Writing, is_pair
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ def _one_value(file: AnnotatedFile) -> Iterator[tuple[Any, int, str]]:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         number = getattr(error, "lineno", 1)
-        raise file.error(number, f"expected JSON, found: {error}", [*text.split("\n"), ""][number - 1]) from error
+        raise file.error(number, f"expected JSON, found: {error}") from error
     if isinstance(value, list) and not is_pair(value):
         yield from ((item, 1, f"record {k}: ") for k, item in enumerate(value, 1))
     else:
@@ -118,7 +118,7 @@ def _load(file: AnnotatedFile, line: str, number: int) -> Any:
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise file.error(number, f"expected JSON, found: {error}", line) from error
+        raise file.error(number, f"expected JSON, found: {error}") from error
 
 
 def json_format(
@@ -150,6 +150,8 @@ def json_format(
         for item, number, named in read_values(file):
             try:
                 yield from read_item(file, item, f"{file.path}:{number}" + (f" ({named[:-2]})" if named else ""))
+            except CorpusError:
+                raise
             except ValueError as error:
                 raise file.error(number, named + str(error), json.dumps(item)) from error
 

@@ -9,14 +9,13 @@ several annotations of a task, the ground truth or else the first one is read; c
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from ..annotated_file import AnnotatedFile, Entity, Record
-from .base import Writing
-from .csv_offsets import note_unwritten
+from .base import Writing, utf16_offsets
 from .json_values import field, json_format, read_span
 
 _KEYS = ("annotations", "completions")
@@ -86,18 +85,16 @@ def _record(text: str, regions: list[Any], place: str, name: str) -> Record:
         for region in regions
         for label in field({"labels": region.get("labels", region.get("hypertextlabels"))}, "labels", list)
     ]
-    units = [(lambda char: 1 + (ord(char) > 0xFFFF)), (lambda char: 1)]
-    ways = [_characters(text, unit, lines) for lines in (False, True) for unit in units]
+    ways = [_characters(text, highest, lines) for lines in (False, True) for highest in (0xFFFF, 0x10FFFF)]
     best = max(ways, key=lambda way: sum(_fits(text, span, way) for span in spans))
     return Record(text, [_placed(span, best) for span in spans], place, name=name)
 
 
-def _characters(text: str, units: Callable[[str], int], one_line_end: bool) -> dict[int, int]:
-    """The character at each offset, in a way of counting."""
-    sizes = [
-        0 if one_line_end and char == "\r" and text[k + 1 : k + 2] == "\n" else units(char)
-        for k, char in enumerate(text)
-    ]
+def _characters(text: str, highest: int, one_line_end: bool) -> dict[int, int]:
+    """The character at each offset, if characters above the highest one count as two."""
+    sizes = [1 + (ord(char) > highest) for char in text]
+    if one_line_end:
+        sizes = [size - (text[k : k + 2] == "\r\n") for k, size in enumerate(sizes)]
     return {offset: k for k, offset in enumerate(accumulate(sizes, initial=0))}
 
 
@@ -121,8 +118,8 @@ def _write(records: Iterable[Record], path: Path, writing: Writing) -> None:
 
 
 def _task(record: Record, number: int, writing: Writing) -> dict[str, Any]:
-    note_unwritten(record, writing)
-    offsets = list(accumulate((1 + (ord(char) > 0xFFFF) for char in record.text), initial=0))
+    writing.note(record)
+    offsets = utf16_offsets(record.text)
     result: list[dict[str, Any]] = []
     for k, span in enumerate(record.spans, 1):
         value = {
@@ -133,7 +130,8 @@ def _task(record: Record, number: int, writing: Writing) -> dict[str, Any]:
         }
         region = {"id": f"r{k}", "from_name": "label", "to_name": "text", "type": "labels", "value": value}
         result.append(region if span.score is None else {**region, "score": span.score})
-    task: dict[str, Any] = {"id": number, "data": {"text": record.text, **({"id": record.name} if record.name else {})}}
+    named = {"id": record.name} if record.name else {}
+    task: dict[str, Any] = {"id": number, "data": {"text": record.text, **named, **record.meta}}
     if not writing.model:
         return {**task, "annotations": [{"id": number, "was_cancelled": False, "result": result}]}
     scores = [span.score for span in record.spans if span.score is not None]

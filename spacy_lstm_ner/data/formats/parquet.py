@@ -9,28 +9,39 @@ for each entity, as in `csv-offsets`:
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ..annotated_file import AnnotatedFile, Record
 from . import json_spans
-from .base import Format, Head, Writing
+from .base import Format, Writing, no_text
 from .csv_offsets import COLUMNS, NEEDED, group_rows, rows_of
-from .huggingface import columns_of, tagged_rows
+from .huggingface import columns_of, tagged_row
 from .tables import place_of
+from .tagged import read_tagged
 
-_SUFFIXES = (".parquet", ".arrow")
 _ROWS = 10_000
 
 
-def _sniff(head: Head) -> float:
-    return 1.0 if head.path.suffix in _SUFFIXES else 0.0
+def _read(file: AnnotatedFile) -> Iterator[Record]:
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise ImportError(f"{file.path}: install pyarrow: pip install 'spacy-lstm-ner[parquet]'") from error
+    try:
+        yield from _records(file, _open(file)[0], lambda: _rows(file))
+    except (pa.ArrowException, OSError) as error:
+        raise file.error(1, f"expected a Parquet or Arrow file, found: {error}") from error
 
 
-def _batches(file: AnnotatedFile, pa: Any) -> tuple[Any, Iterator[Any]]:
+def _open(file: AnnotatedFile) -> tuple[Any, Iterator[Any]]:
     """The schema of a file and its batches of rows."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    file.position = file.path.stat().st_size
     if file.path.suffix == ".arrow":
         reader = pa.ipc.open_stream(pa.memory_map(str(file.path)))
         return reader.schema, iter(reader)
@@ -38,38 +49,26 @@ def _batches(file: AnnotatedFile, pa: Any) -> tuple[Any, Iterator[Any]]:
     return table.schema_arrow, table.iter_batches(_ROWS)
 
 
-def _read(file: AnnotatedFile) -> Iterator[Record]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ImportError(f"{file.path}: install pyarrow: pip install 'spacy-lstm-ner[parquet]'") from error
-    try:
-        schema, batches = _batches(file, pa)
-        rows = ((row, k) for k, row in enumerate((row for batch in batches for row in batch.to_pylist()), 1))
-        file.position = file.path.stat().st_size
-        yield from _records(file, schema, rows)
-    except (pa.ArrowException, OSError) as error:
-        raise file.error(1, f"expected a Parquet or Arrow file, found: {error}") from error
+def _rows(file: AnnotatedFile) -> Iterator[tuple[dict[str, Any], int]]:
+    rows = (row for batch in _open(file)[1] for row in batch.to_pylist())
+    return ((row, number) for number, row in enumerate(rows, 1))
 
 
-def _records(file: AnnotatedFile, schema: Any, rows: Iterator[tuple[dict[str, Any], int]]) -> Iterator[Record]:
+def _records(
+    file: AnnotatedFile, schema: Any, rows: Callable[[], Iterator[tuple[dict[str, Any], int]]]
+) -> Iterator[Record]:
     names = list(schema.names)
     word, tag = columns_of(names, file)
     places = {meaning: place_of(names, meaning, file.column(meaning)) for meaning in COLUMNS}
     if word and tag:
-        tag_names = file.options.names or _tag_names(schema.metadata or {}, tag)
-        listed = [(row[word], row[tag], k) for row, k in rows]
-        for words, tags, k in listed:
-            if not isinstance(words, list) or not isinstance(tags, list):
-                raise file.error(k, f"expected lists in the columns {word} and {tag}, found other values")
-        yield from tagged_rows(file, listed, tag_names)
+        known = file.options.names or _tag_names(schema.metadata or {}, tag)
+        yield from read_tagged(file, lambda: (tagged_row(file, row[word], row[tag], k, known) for row, k in rows()))
     elif all(places[meaning] >= 0 for meaning in NEEDED):
         named = {meaning: names[at] for meaning, at in places.items() if at >= 0}
-        yield from group_rows(file, (({meaning: row[name] for meaning, name in named.items()}, k) for row, k in rows))
+        yield from group_rows(file, (({meaning: row[name] for meaning, name in named.items()}, k) for row, k in rows()))
     else:
         file.marks_documents = True
-        for row, k in rows:
+        for row, k in rows():
             try:
                 yield from json_spans.read_item(file, row, f"{file.path}:{k}")
             except ValueError as error:
@@ -99,4 +98,4 @@ def _write(records: Iterable[Record], path: Path, writing: Writing) -> None:
             out.write_table(pa.table(dict(zip(COLUMNS, map(list, columns), strict=True)), schema=schema))
 
 
-FORMAT = Format("parquet", "a Parquet or Arrow file", _sniff, _read, _write, binary=True)
+FORMAT = Format("parquet", "a Parquet or Arrow file", no_text, _read, _write, (".parquet", ".arrow"), binary=True)

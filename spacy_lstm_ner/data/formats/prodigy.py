@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Optional
 
-from ..annotated_file import AnnotatedFile, Record, text_of
+from ..annotated_file import AnnotatedFile, Entity, Record, text_of
 from .base import Writing
 from .json_values import field, json_format, read_span, write_lines
 
@@ -67,37 +67,42 @@ def _write(records: Iterable[Record], path: Path, writing: Writing) -> None:
 
 def _tasks(record: Record, writing: Writing) -> Iterator[dict[str, Any]]:
     """One task with all entities; or one for each span of which alone something is known."""
-    base: dict[str, Any] = {"text": record.text}
-    if record.name:
-        base["meta"] = {"id": record.name}
+    meta = {**({"id": record.name} if record.name else {}), **record.meta}
+    meta.update({"model": writing.model} if writing.model else {})
+    base: dict[str, Any] = {"text": record.text, **({"meta": meta} if meta else {})}
+    tokens: list[dict[str, Any]] = []
     if record.words is not None and record.spaces is not None:
         _, starts = text_of(record.words, record.spaces)
         rows = zip(record.words, record.spaces, starts, strict=True)
-        base["tokens"] = [
+        tokens = [
             {"text": word, "start": start, "end": start + len(word), "id": k, "ws": space}
             for k, (word, space, start) in enumerate(rows)
         ]
-    spans = []
+        base["tokens"] = tokens
+    first, last = ({token[limit]: token["id"] for token in tokens} for limit in ("start", "end"))
+
+    def written(span: Entity) -> dict[str, Any]:
+        task = {"start": span.start, "end": span.end, "label": span.label}
+        if span.start in first and span.end in last:
+            task.update(token_start=first[span.start], token_end=last[span.end])
+        return task if span.score is None else {**task, "score": span.score}
+
     for span in record.spans:
         if span.parts:
             writing.lost("gaps in entities", f"{record.place}: {span.label}")
-        spans.append({"start": span.start, "end": span.end, "label": span.label})
-        if span.score is not None:
-            spans[-1]["score"] = span.score
+    spans = [written(span) for span in record.spans]
     complete = record.complete and not record.missing
     if complete or not (spans or record.rejected):
         if not complete:
             writing.lost("texts without any annotation", record.place)
-        model = {"meta": {**base.get("meta", {}), "model": writing.model}} if writing.model else {}
         answer = {} if writing.model else {"answer": "accept" if complete else "ignore"}
-        yield {**base, **model, "spans": spans, "_view_id": "ner_manual", **answer}
+        yield {**base, "spans": spans, "_view_id": "ner_manual", **answer}
     elif spans:
         if record.complete:
             writing.lost("where text is known to have no entity, in a text with missing annotation", record.place)
         yield {**base, "spans": spans, "_view_id": "ner", "answer": "accept"}
     for span in record.rejected:
-        wrong = {"start": span.start, "end": span.end, "label": span.label}
-        yield {**base, "spans": [wrong], "_view_id": "ner", "answer": "reject"}
+        yield {**base, "spans": [written(span)], "_view_id": "ner", "answer": "reject"}
 
 
 FORMAT = json_format("prodigy", "JSON lines with text, spans and answer", _score, _read_item, _write)

@@ -21,7 +21,7 @@ def _sniff(head: Head) -> float:
 def _read(file: AnnotatedFile) -> Iterator[Record]:
     file.marks_documents = True
     record = None
-    for number, line in enumerate(file.lines(), 1):
+    for number, line in enumerate(file.stream(), 1):
         if match := _PART.fullmatch(line):
             if record is not None and match["id"] == record.name and match["part"] != "t":
                 record.text += "\n" + match["text"]
@@ -32,15 +32,15 @@ def _read(file: AnnotatedFile) -> Iterator[Record]:
         elif line.strip():
             fields = line.split("\t")
             if record is None or len(fields) < 2 or fields[0] != record.name:
-                raise file.error(number, "expected the annotation of the article before it", line)
+                raise file.error(number, "expected the annotation of the article before it")
             if not fields[1].isdigit():
                 file.skipped["relations"] += 1
             elif len(fields) < 5 or not fields[2].isdigit():
-                raise file.error(number, "expected the columns id, start, end, text and type", line)
+                raise file.error(number, "expected the columns id, start, end, text and type")
             else:
                 record.spans.append(Entity(int(fields[1]), int(fields[2]), fields[4].strip(), None, fields[3]))
                 if not fields[4].strip():
-                    raise file.error(number, "expected a type", line)
+                    raise file.error(number, "expected a type")
     if record is not None:
         yield record
 

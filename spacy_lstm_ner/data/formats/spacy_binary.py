@@ -5,14 +5,14 @@ doc.ents = [doc.char_span(0, 4, label="PER"), doc.char_span(14, 18, label="LOC")
 DocBin(docs=[doc]).to_disk("corpus.spacy")
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Optional
 
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
 from ..annotated_file import AnnotatedFile, Entity, Record
-from .base import Format, Head
+from .base import Format, no_text
 
 
 def _read(file: AnnotatedFile) -> Iterator[Record]:
@@ -30,21 +30,20 @@ def _read(file: AnnotatedFile) -> Iterator[Record]:
             yield record
 
 
-def record_of(
-    doc: Doc, place: str, score: Optional[Callable[[Span], Optional[float]]] = None, incorrect: str = "incorrect_spans"
-) -> Record:
+def record_of(doc: Doc, place: str, score_attr: Optional[str] = None, incorrect: str = "incorrect_spans") -> Record:
     """Make a record of a doc.
 
     Args:
         doc (Doc): The doc.
         place (str): Where it is from.
-        score (Optional[Callable[[Span], Optional[float]]]): Gives the probability of an entity.
+        score_attr (Optional[str]): The attribute of entities with their probability.
         incorrect (str): The group of `doc.spans` with spans that are known to be wrong.
 
     Returns:
         Record: The record, with its tokens, and with its sentences if the doc has them.
     """
-    spans = [Entity(e.start_char, e.end_char, e.label_, score(e) if score else None) for e in doc.ents]
+    scores = [getattr(ent._, score_attr) if score_attr else None for ent in doc.ents]
+    spans = [Entity(e.start_char, e.end_char, e.label_, score) for e, score in zip(doc.ents, scores, strict=True)]
     unknown = doc.has_unknown_spaces
     rejected = [Entity(span.start_char, span.end_char, span.label_) for span in doc.spans.get(incorrect, [])]
     missing = [(token.idx, token.idx + len(token)) for token in doc if not token.ent_iob]
@@ -61,8 +60,4 @@ def record_of(
     )
 
 
-def _sniff(head: Head) -> float:
-    return 1.0 if head.path.suffix == ".spacy" else 0.0
-
-
-FORMAT = Format("spacy", "docs in spaCy's binary format", _sniff, _read, binary=True)
+FORMAT = Format("spacy", "docs in spaCy's binary format", no_text, _read, suffixes=(".spacy",), binary=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..annotated_file import AnnotatedFile, Record, join
 from .json_values import field, json_format, read_span
-from .tagged import MISSING_TAG, TaggedWords, add_tagged
+from .tagged import MISSING_TAG, TaggedWords, read_tagged
 
 
 def _score(item: Any) -> float:
@@ -39,7 +39,7 @@ def _read_item(file: AnnotatedFile, item: Any, place: str) -> Iterable[Record]:
             if rows.words:
                 sentences.append(rows)
         if sentences:
-            records = add_tagged(file, [], sentences)
+            records = list(read_tagged(file, lambda sentences=sentences: sentences))  # type: ignore[misc]
             yield replace(join(records), place=place)
 
 

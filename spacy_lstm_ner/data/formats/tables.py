@@ -1,8 +1,9 @@
 """Tables with a header: their separator, the columns by their meaning, and their rows."""
 
 import csv
-import io
 from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
 from typing import Optional
 
 from ..annotated_file import AnnotatedFile
@@ -24,10 +25,11 @@ NAMES = {
 """The names that columns have, without regard to case."""
 
 
-def header_of(line: str, wanted: Sequence[str] = ()) -> tuple[list[str], str]:
+def header_of(line: str, path: Path, wanted: Sequence[str] = ()) -> tuple[list[str], str]:
     """The fields of a header and its separator: the one by which the header has most of the known names."""
     known = {name for names in NAMES.values() for name in names} | {name.lower() for name in wanted}
-    rows = [(next(csv.reader([line], delimiter=mark), []), mark) for mark in SEPARATORS]
+    marks = ("\t" if path.suffix.lower() == ".tsv" else ",", *SEPARATORS)
+    rows = [(next(csv.reader([line], delimiter=mark), []), mark) for mark in marks]
     return max(rows, key=lambda row: (sum(field.strip().lower() in known for field in row[0]), len(row[0])))
 
 
@@ -40,7 +42,7 @@ def place_of(header: Sequence[str], meaning: str, given: Optional[str] = None) -
     return next((fields.index(name) for name in names if name in fields), -1)
 
 
-def read_rows(file: AnnotatedFile, in_one_line: bool) -> Iterator[tuple[list[str], int, str]]:
+def read_rows(file: AnnotatedFile, in_one_line: bool) -> Iterator[tuple[list[str], int]]:
     """Read the rows of a table, the header first.
 
     Args:
@@ -48,29 +50,26 @@ def read_rows(file: AnnotatedFile, in_one_line: bool) -> Iterator[tuple[list[str
         in_one_line (bool): Whether each row must be in one line.
 
     Yields:
-        tuple[list[str], int, str]: The fields, the number of the first line, and the line.
+        tuple[list[str], int]: The fields, and the number of the first line.
 
     Raises:
         CorpusError: If a row is no row of the table.
     """
-    text = file.text()
-    lines = io.StringIO(text, newline=None).read().split("\n")
-    _, separator = header_of(lines[0], list(file.options.columns.values()))
+    lines = file.stream(ends=True)
+    first = next(lines, "")
+    _, separator = header_of(first.rstrip("\r\n"), file.path, list(file.options.columns.values()))
     # Strict, since otherwise a quote that is never closed makes one word of the rest of the file.
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
+    reader = csv.reader(chain([first], lines), strict=True, delimiter=separator)
     width, number = 0, 1
     try:
         for fields in reader:
-            line = lines[number - 1] if number <= len(lines) else ""
             if fields:
                 if width and len(fields) != width:
-                    problem = f"expected {width} columns as in the header, found {len(fields)}"
-                    raise file.error(number, problem, line)
+                    raise file.error(number, f"expected {width} columns as in the header, found {len(fields)}")
                 if in_one_line and reader.line_num != number:
-                    raise file.error(number, "expected a row in one line, found a quote left open", line)
+                    raise file.error(number, "expected a row in one line, found a quote left open")
                 width = len(fields)
-                yield fields, number, line
+                yield fields, number
             number = reader.line_num + 1
     except csv.Error as error:
-        line = lines[number - 1] if number <= len(lines) else ""
-        raise file.error(number, f"expected a row of CSV, found: {error}", line) from error
+        raise file.error(number, f"expected a row of CSV, found: {error}") from error

@@ -8,12 +8,14 @@ The tags of a file are written in one of these ways, with the roles of IOB1, IOB
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from sys import intern
 from typing import Optional
 
-from ..annotated_file import AnnotatedFile, Entity, Record, text_of
-from ..tag_schemes import O_TAG, FileTag, LabelSpan, parse_tag, read_tags, recognize_scheme
+from ..annotated_file import AnnotatedFile, CorpusError, Entity, Record, text_of
+from ..tag_schemes import O_TAG, FileScheme, FileTag, LabelSpan, parse_tag, read_tags, recognize_scheme
 
 MISSING_TAG = "-"
 """The tag of a word without annotation, as in spaCy's files."""
@@ -39,10 +41,10 @@ class TaggedWords:
     name: str = ""
 
 
-def add_word(file: AnnotatedFile, rows: TaggedWords, word: str, tag: str, number: int, line: str) -> None:
+def add_word(file: AnnotatedFile, rows: TaggedWords, word: str, tag: str, number: int) -> None:
     """Add a word with its tag to a sentence. Raises CorpusError for an empty word."""
     if not word:
-        raise file.error(number, "expected a word in the first column, found none", line)
+        raise file.error(number, "expected a word in the first column, found none")
     rows.tags.append(tag.strip())
     rows.words.append(word)
     rows.lines.append(number)
@@ -78,74 +80,77 @@ def _parse(way: str, tag: str) -> FileTag:
     return FileTag(_ROLES.get(role, role), match["label"])
 
 
-def add_tagged(file: AnnotatedFile, lines: Sequence[str], tagged: Iterable[TaggedWords]) -> list[Record]:
+def tagged(sentences: Callable[[AnnotatedFile], Iterable[TaggedWords]]) -> Callable[[AnnotatedFile], Iterator[Record]]:
+    """Make the reader of a format from a function that yields its tagged sentences."""
+    return lambda file: read_tagged(file, lambda: sentences(file))
+
+
+def read_tagged(file: AnnotatedFile, sentences: Callable[[], Iterable[TaggedWords]]) -> Iterator[Record]:
     """Read the tags of all sentences by the scheme of the file.
+
+    Only the tags are in memory: the sentences are read once to find the scheme, and again for the records.
 
     Args:
         file (AnnotatedFile): The file, whose scheme is noted.
-        lines (Sequence[str]): Its lines, for errors.
-        tagged (Iterable[TaggedWords]): All its sentences.
+        sentences (Callable[[], Iterable[TaggedWords]]): Reads its sentences from the start.
 
-    Returns:
-        list[Record]: The sentences.
+    Yields:
+        Record: The next sentence.
 
     Raises:
         CorpusError: If a tag is none, or the tags have several schemes.
     """
-    all_rows = list(tagged)
-    layered = [[tag.split("|") for tag in rows.tags] for rows in all_rows]
-    way = find_way({tag for row in layered for layers in row for tag in layers})
-    parsed: list[list[list[FileTag]]] = []
-    for rows, row in zip(all_rows, layered, strict=True):
-        parsed.append([])
-        for k, layers in enumerate(row):
-            try:
-                parsed[-1].append([_parse(way, tag) for tag in layers])
-                if not rows.tags[k]:
-                    parse_tag("")
-            except ValueError as error:
-                line = rows.lines[k]
-                raise file.error(line, str(error), lines[line - 1] if line <= len(lines) else rows.tags[k]) from error
+    rows_of_tags = [tuple(map(intern, rows.tags)) for rows in sentences()]
+    layered = {tag: tag.split("|") for tag in dict.fromkeys(chain.from_iterable(rows_of_tags))}
+    way = find_way({layer for layers in layered.values() for layer in layers})
+    parsed: dict[str, list[FileTag]] = {}
+    for tag, layers in layered.items():
+        try:
+            parsed[tag] = [_parse(way, layer) for layer in layers] if tag else [parse_tag("")]
+        except ValueError as error:
+            raise _error(file, sentences(), {tag}, error) from error
     try:
-        scheme = recognize_scheme([tag for layers in row for tag in layers] for row in parsed)
+        scheme = recognize_scheme([layer for tag in tags for layer in parsed[tag]] for tags in rows_of_tags)
     except ValueError as error:
-        # The error names the line of the first tag that only one of the schemes has.
-        number, tag = next(
-            (line, tag)
-            for rows, row in zip(all_rows, parsed, strict=True)
-            for layers, line, tag in zip(row, rows.lines, rows.tags, strict=True)
-            if any(layer.prefix in "LUES" for layer in layers)
-        )
-        raise file.error(number, str(error), lines[number - 1] if number <= len(lines) else tag) from error
+        closing = {tag for tag, layers in parsed.items() if any(layer.prefix in "LUES" for layer in layers)}
+        raise _error(file, sentences(), closing, error) from error
     if way == "IO":
         scheme, file.scheme = "IOB1", "IO"
     else:
-        bmes = any(tag[:2] in ("M-", "M_") for row in layered for layers in row for tag in layers)
+        bmes = any(layer[:2] in ("M-", "M_") for layers in layered.values() for layer in layers)
         file.scheme = ("BMES" if bmes else scheme) + (f" written {way}" if way not in ("B-PER", "") else "")
-    records = []
-    for rows, parsed_row in zip(all_rows, parsed, strict=True):
-        spans: list[LabelSpan] = []
-        repaired: set[int] = set()
-        for tags in _layers(parsed_row):
-            found, broken = read_tags(tags, scheme)
-            spans += found
-            repaired.update(broken)
-        text, offsets = text_of(rows.words, rows.spaces)
-        ends = [offset + len(word) for offset, word in zip(offsets, rows.words, strict=True)]
-        record = Record(
-            text,
-            [Entity(offsets[start], ends[end - 1], label) for start, end, label in sorted(spans)],
-            f"{file.path}:{rows.lines[0]}",
-            rows.words,
-            rows.spaces,
-            [0],
-            rows.starts_doc,
-            missing=[(offsets[k], ends[k]) for k, tag in enumerate(rows.tags) if tag == MISSING_TAG],
-            repairs=[f"{file.path}:{rows.lines[k]}: {rows.tags[k]}" for k in sorted(repaired)],
-            name=rows.name,
-        )
-        records.append(record)
-    return records
+    for rows in sentences():
+        if rows.words:
+            yield _record(file, rows, [parsed[tag] for tag in rows.tags], scheme)
+
+
+def _error(file: AnnotatedFile, sentences: Iterable[TaggedWords], tags: set[str], error: Exception) -> CorpusError:
+    """An error that names the line of the first word with one of some tags."""
+    pairs = (pair for rows in sentences for pair in zip(rows.lines, rows.tags, strict=True))
+    return file.error(next(line for line, tag in pairs if tag in tags), str(error))
+
+
+def _record(file: AnnotatedFile, rows: TaggedWords, parsed: Sequence[Sequence[FileTag]], scheme: FileScheme) -> Record:
+    spans: list[LabelSpan] = []
+    repaired: set[int] = set()
+    for tags in _layers(parsed):
+        found, broken = read_tags(tags, scheme)
+        spans += found
+        repaired.update(broken)
+    text, offsets = text_of(rows.words, rows.spaces)
+    ends = [offset + len(word) for offset, word in zip(offsets, rows.words, strict=True)]
+    return Record(
+        text,
+        [Entity(offsets[start], ends[end - 1], label) for start, end, label in sorted(spans)],
+        f"{file.path}:{rows.lines[0]}",
+        rows.words,
+        rows.spaces,
+        [0],
+        rows.starts_doc,
+        missing=[(offsets[k], ends[k]) for k, tag in enumerate(rows.tags) if tag == MISSING_TAG],
+        repairs=[f"{file.path}:{rows.lines[k]}: {rows.tags[k]}" for k in sorted(repaired)],
+        name=rows.name,
+    )
 
 
 def _layers(row: Sequence[Sequence[FileTag]]) -> list[list[FileTag]]:

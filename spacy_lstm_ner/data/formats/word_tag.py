@@ -7,12 +7,12 @@ There may be a part-of-speech tag between them.
     .|O
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from ..annotated_file import AnnotatedFile, Record
+from ..annotated_file import AnnotatedFile
 from .base import Format, Head
 from .conll import is_tag
-from .tagged import TaggedWords, add_tagged, add_word
+from .tagged import TaggedWords, add_word, tagged
 
 
 def _sniff(head: Head) -> float:
@@ -21,23 +21,18 @@ def _sniff(head: Head) -> float:
     return 0.95 if fitting and 10 * fitting > 9 * len(words) and not any("\t" in line for line in head.lines) else 0.0
 
 
-def _read(file: AnnotatedFile) -> Iterator[Record]:
-    lines = file.lines()
-    yield from add_tagged(file, lines, _sentences(file, lines))
-
-
-def _sentences(file: AnnotatedFile, lines: Sequence[str]) -> Iterator[TaggedWords]:
-    for number, line in enumerate(lines, 1):
+def _sentences(file: AnnotatedFile) -> Iterator[TaggedWords]:
+    for number, line in enumerate(file.stream(), 1):
         rows = TaggedWords(starts_doc=True)
         for item in line.split():
             parts = item.split("|")
             # A bar can be a word.
             if len(parts) < 2:
-                raise file.error(number, f"expected a word with a tag after a bar, found {item}", line)
+                raise file.error(number, f"expected a word with a tag after a bar, found {item}")
             word = parts[0] or "|" * (len(parts) - 1)
-            add_word(file, rows, word, parts[-1], number, line)
+            add_word(file, rows, word, parts[-1], number)
         if rows.words:
             yield rows
 
 
-FORMAT = Format("word-tag", "words with tags after a bar, such as Anna|B-PER", _sniff, _read)
+FORMAT = Format("word-tag", "words with tags after a bar, such as Anna|B-PER", _sniff, tagged(_sentences))

@@ -2,12 +2,14 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import spacy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from spacy.training import Corpus
 
 from spacy_lstm_ner.data import writers
 from spacy_lstm_ner.data.annotated_file import Entity, Record
@@ -21,10 +23,25 @@ SUFFIXES = {"csv-offsets": ".csv", "conll": ".conll", "parquet": ".parquet", "sp
 HELD = ("doccano", "prodigy", "label-studio", "csv-offsets", "parquet")
 """The formats that hold all spans of a text, whether they overlap or not."""
 # Letters, emoji beyond the first plane, combining marks, line ends, right-to-left text and its marks.
-TEXTS = st.text(
-    st.sampled_from("ab. \t\r\n🎵👩‍👩‍👧é\u0301אب\u200f\u2028\x85高\"',;|\\[]#"), min_size=1, max_size=24
-) | st.text(min_size=1)
-LABELS = st.sampled_from(["PER", "LOC", "a b", "Ü|x", "B-x", "_"])
+PIECES = [
+    "a",
+    "b.",
+    " ",
+    "\t",
+    "\r\n",
+    "\r",
+    "\n",
+    "🎵",
+    "👩\u200d👩\u200d👧",
+    "é",
+    "e\u0301",
+    "אב",
+    "\u200fمرحبا",
+    "\u2028",
+]
+PIECES += ["\x85", "高", '"', "',;", "|", "\\", "[]", "#", "_*->"]
+TEXTS = st.lists(st.sampled_from(PIECES), min_size=1, max_size=16).map("".join) | st.text(min_size=1)
+LABELS = st.sampled_from(["PER", "LOC", "a b", "Ü|x", "B-x", "_", "x[1]", "\\"])
 
 
 @st.composite
@@ -40,7 +57,7 @@ def records(draw):
 
 def write(found, path, format, **options):
     report = ReadReport()
-    write_annotated(found, path, format, NLP, SpanPolicy(), report, allow_empty=True, **options)
+    write_annotated(iter(found), path, format, NLP, SpanPolicy(), report, allow_empty=True, **options)
     return report
 
 
@@ -61,7 +78,7 @@ def test_formats_with_spans_keep_them_all(format, found):
         path = Path(folder) / f"file{SUFFIXES.get(format, '.jsonl')}"
         report = write(found, path, format)
         assert [(record.text, spans_of(record)) for record in read_file(path, format).sentences] == expected
-    assert report.problems.lost == empty
+    assert report.problems.lost() == empty
 
 
 @settings(max_examples=150, deadline=None)
@@ -74,12 +91,54 @@ def test_brat_keeps_all_spans_with_text(found):
         (record,) = read_file(path / "000001.ann", "brat").sentences
     assert record.text == found.text
     lost = len(found.spans) - len(expected)
-    assert report.problems.lost + report.problems.found["entities that are line ends"].count == lost
+    assert report.problems.lost() + report.problems.found["entities that are line ends"].count == lost
     assert len(record.spans) == len(expected)
     renamed = report.problems.found["labels with white space"].count
     for span, (start, end, label) in zip(sorted(record.spans), sorted(expected), strict=True) if not renamed else ():
         # Line ends at the limits of a span cannot be in its parts.
         assert found.text[span.start : span.end].strip() == found.text[start:end].strip() and span.label == label
+
+
+@settings(max_examples=150, deadline=None)
+@given(found=records(), sentences=st.booleans())
+@example(
+    found=Record("🎵 Zoë\r\n[x]_ b", [Entity(2, 4, "_"), Entity(0, 9, "a\\"), Entity(2, 5, "a\\")], "x:1"),
+    sentences=True,
+)
+def test_webanno_keeps_all_spans_with_words(found, sentences):
+    doc = NLP(found.text)
+    if sentences:
+        found = replace(found, sents=[token.idx for token in doc if token.i % 2 == 0])
+    words = [(token.idx, token.idx + len(token)) for token in doc if token.text.strip()]
+    expected = []
+    for start, end, label in spans_of(found):
+        touched = [
+            (max(start, first), min(end, last)) for first, last in words if first < end and start < last and start < end
+        ]
+        # White space at the limits of a span is in no word.
+        expected += [(touched[0][0], touched[-1][1], label)] if touched else []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "corpus"
+        report = write([found], path, "webanno")
+        lost = report.problems.lost() + report.problems.found["entities without a word"].count
+        assert lost == len(found.spans) - len(expected)
+        if not words:
+            return
+        (record,) = read_file(path / "000001.tsv").sentences
+    assert record.text == found.text
+    assert spans_of(record) == sorted(expected)
+
+
+def test_halves_of_surrogate_pairs_keep_their_place(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"text": "\\ud83c \\ud83c\\udfb5 Ida", "label": [[4, 7, "P\\udc00"]]}\n{"text": "b", "label": []}\n', "utf-8"
+    )
+    (first, _) = read_file(path).sentences
+    assert (first.text, spans_of(first)) == ("\ufffd 🎵 Ida", [(4, 7, "P\ufffd")])
+    for format in HELD:
+        if format != "parquet":
+            write([first], tmp_path / "out", format)
 
 
 @pytest.mark.parametrize("format", ["conll", "spacy"])
@@ -91,7 +150,7 @@ def test_formats_with_tokens_keep_entities_or_count_them(format, found):
         report = write([found], path, format)
         kept = report.entities.total()
         problems = report.problems.found
-        assert kept + report.problems.lost + problems["repeated"].count == len(found.spans)
+        assert kept + report.problems.lost() + problems["repeated"].count == len(found.spans)
         words = [token.text for token in make_doc(NLP, found, SpanPolicy(), ReadReport().problems)]
         if not any(word.strip() for word in words):
             return
@@ -145,17 +204,26 @@ def test_predictions_have_scores_and_a_version(tmp_path):
 
 def test_large_data_is_written_in_parts(tmp_path, monkeypatch):
     monkeypatch.setattr(writers, "_TOKENS_IN_PART", 4)
-    write([Record("Ida left", [Entity(0, 3, "PER")], "x:1")] * 5, tmp_path / "parts", "spacy")
-    assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == ["0001.spacy", "0002.spacy", "0003.spacy"]
-    assert len(list(read_docs(tmp_path / "parts", NLP))) == 5
+    found = [Record("Ida left", [Entity(0, 3, "PER")], "x:1")] * 5
+    for name in ("parts", "large.spacy"):
+        write(found, tmp_path / name, "spacy")
+        names = sorted(path.name for path in (tmp_path / name).iterdir())
+        assert names == ["0001.spacy", "0002.spacy", "0003.spacy"]
+        assert len(list(read_docs(tmp_path / name, NLP))) == len(list(Corpus(tmp_path / name)(NLP))) == 5
+    write(found[:1], tmp_path / "large.spacy", "spacy")
+    assert [path.name for path in (tmp_path / "large.spacy").iterdir()] == ["0001.spacy"]
+    write(found[:2], tmp_path / "small.spacy", "spacy")
+    assert (tmp_path / "small.spacy").is_file()
+    with pytest.raises(NotADirectoryError, match=r"small\.spacy: expected a folder, found a file"):
+        write(found, tmp_path / "small.spacy", "spacy")
     with pytest.raises(ValueError, match=r"expected a new folder, or one with \.txt and \.ann files, found"):
         write([], tmp_path / "parts", "brat")
 
 
 def test_formats_to_write():
-    assert set(WRITTEN) == {*HELD, "brat", "conll", "spacy"} <= set(FORMATS) == set(REGISTRY)
+    assert set(WRITTEN) == {*HELD, "brat", "webanno", "conll", "spacy"} <= set(FORMATS) == set(REGISTRY)
     assert output_format(Path("a.conll"), None) == "conll" and output_format(Path("a.json"), "doccano") == "doccano"
     with pytest.raises(ValueError, match=r"ends in \.spacy, or a format with --output-format"):
         output_format(Path("a.json"), None)
     with pytest.raises(ValueError, match="expected an output format among"):
-        output_format(Path("a.json"), "webanno")
+        output_format(Path("a.json"), "conllu")
