@@ -39,7 +39,8 @@ graphemes = true
 @architectures = "spacy-lstm-ner.LSTMEncoder.v1"
 width = 2
 """
-CHOICES = ("auto", *(name for name in FORMATS if name != "parquet" or find_spec("pyarrow")))
+NEEDS = {"parquet": "pyarrow", "bioc": "bioc"}
+CHOICES = ("auto", *(name for name in FORMATS if name not in NEEDS or find_spec(NEEDS[name])))
 SUFFIXES = (".txt", ".gz", ".zip", ".npy", ".index")
 
 
@@ -169,6 +170,10 @@ class Annotated:
             ("texts", "Ann left.\n"),
             ("webanno", header + "1-1\t0-3\tAnn\tPER\n1-2\t4-8\tleft\t_\n"),
         ]
+        if "bioc" in CHOICES:
+            inner = '<annotation id="1"><infon key="type">PER</infon><location offset="0" length="3"/></annotation>'
+            inner = f"<passage><offset>0</offset><text>Ann left</text>{inner}</passage>"
+            texts.append(("bioc", f"<collection><document><id>1</id>{inner}</document></collection>"))
         binary = [("spacy", DocBin(docs=[self.nlp("Ann left")]).to_bytes())]
         found = [(name, text.encode()) for name, text in texts] + binary
         return [bytes([CHOICES.index(name)]) + raw for name, raw in found]

@@ -286,6 +286,33 @@ def test_parquet_and_data_sets(tmp_path):
         read(broken)
 
 
+def test_bioc(tmp_path):
+    pytest.importorskip("bioc")
+    from bioc import biocjson, biocxml
+
+    def annotation(label, *limits):
+        places = "".join(f'<location offset="{start}" length="{end - start}"/>' for start, end in limits)
+        text = " ".join(TEXT[start:end] for start, end in limits)
+        return f'<annotation id="1"><infon key="type">{label}</infon>{places}<text>{text}</text></annotation>'
+
+    title = f"<passage><offset>0</offset><text>Ida Moe</text>{annotation('PER', (0, 7))}</passage>"
+    inner = f"<sentence><offset>8</offset><text>left Rome.</text>{annotation('LOC', (13, 17))}</sentence>"
+    inner += annotation("X", (0, 3), (8, 12))
+    rest = f"<passage><offset>8</offset>{inner}</passage>"
+    head = "<source>a</source><date>b</date><key>c</key>"
+    xml = f'<?xml version="1.0"?><collection>{head}<document><id>7</id>{title}{rest}</document></collection>'
+    path = written(tmp_path, "a.xml", xml)
+    other = written(tmp_path, "a.json", biocjson.dumps(biocxml.loads(xml)))
+    for source in (path, other):
+        docs, report = read(source)
+        assert (docs[0].text, entities(docs[0])) == (TEXT, IDA)
+        assert report.formats == {"bioc": 1} and report.problems.found["discontinuous"].count == 1
+    with pytest.raises(CorpusError, match="expected a BioC collection, found"):
+        read(written(tmp_path, "b.xml", xml[:200]), format="bioc")
+    with pytest.raises(CorpusError, match="expected the offset 7 or a higher one, found 6"):
+        read(written(tmp_path, "b.xml", xml.replace("<offset>8<", "<offset>6<")), format="bioc")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
