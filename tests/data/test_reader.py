@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import registry
-from support.data_files import real_corpus
+from support.data_files import read_file, real_corpus
 
 from spacy_lstm_ner.data.annotated_file import CorpusError
-from spacy_lstm_ner.data.formats import FORMATS, read_file, recognize
+from spacy_lstm_ner.data.formats import FORMATS, recognize
 from spacy_lstm_ner.data.formats.inline import parse_inline
 from spacy_lstm_ner.data.reader import ReadReport, create_annotated_text_reader, read_docs
 from spacy_lstm_ner.data.tag_schemes import LabelSpan

@@ -7,6 +7,7 @@ import pytest
 import spacy
 from spacy.tokens import DocBin
 
+from spacy_lstm_ner.data.formats import open_file
 from support.bad_input import blank, examples_for
 
 GOOD = [(f"Ann met Bob {k} times", [(0, 3, "per"), (8, 11, "per")]) for k in range(25)]
@@ -40,3 +41,10 @@ def real_corpus(name):
     if folder is None or not (Path(folder) / name).exists():
         pytest.skip(f"needs {name} in the folder of real corpora that LSTM_NER_DATA names")
     return Path(folder) / name
+
+
+def read_file(path, format="auto"):
+    """An annotated file with the list of its records."""
+    file = open_file(path, format)
+    file.sentences = list(file.sentences)
+    return file

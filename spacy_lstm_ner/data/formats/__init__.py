@@ -52,22 +52,6 @@ def open_file(path: Path, format: str = "auto", options: ReadOptions = NO_OPTION
     return file
 
 
-def read_file(path: Path, format: str = "auto", options: ReadOptions = NO_OPTIONS) -> AnnotatedFile:
-    """Read all of an annotated file; see `open_file`.
-
-    Args:
-        path (Path): The file.
-        format (str): One of `FORMATS`, or "auto" to recognize it.
-        options (ReadOptions): What the file does not say of itself.
-
-    Returns:
-        AnnotatedFile: The file with the list of its records, at least one.
-    """
-    file = open_file(path, format, options)
-    file.sentences = list(file.sentences)
-    return file
-
-
 def recognize(path: Path, options: ReadOptions = NO_OPTIONS) -> str:
     """Recognize the format of a file.
 

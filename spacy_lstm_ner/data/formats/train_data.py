@@ -1,5 +1,7 @@
 """The format train-data: spaCy's TRAIN_DATA, as JSON or as a Python literal, which is read and never run.
 
+An object with "classes" may hold it under "annotations", as annotators on the web write it.
+
 TRAIN_DATA = [
     ("Anna sings in Oslo.", {"entities": [(0, 4, "PER"), (14, 18, "LOC")]}),
 ]
@@ -10,15 +12,25 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..annotated_file import AnnotatedFile, Record
-from .base import Format, Head
+from .base import Format, Head, is_pair
 from .json_values import field, json_format, read_span
 
 
 def _score(item: Any) -> float:
-    return 1.0 if isinstance(item, list) and len(item) == 2 and "entities" in (item[1] or ()) else 0.0
+    pairs = item["annotations"] if _has_classes(item) else [item]
+    return 1.0 if any(is_pair(pair) and "entities" in pair[1] for pair in pairs) else 0.0
+
+
+def _has_classes(item: Any) -> bool:
+    return isinstance(item, dict) and "classes" in item and isinstance(item.get("annotations"), list)
 
 
 def _read_item(file: AnnotatedFile, item: Any, place: str) -> Iterable[Record]:
+    if _has_classes(item):
+        for pair in item["annotations"]:
+            # A text that was skipped is null.
+            yield from _read_item(file, pair, place) if pair else ()
+        return
     if not isinstance(item, (list, tuple)) or len(item) != 2:
         raise ValueError('expected a text and {"entities": [...]}, found something else')
     text = field({"text": item[0]}, "text", str)

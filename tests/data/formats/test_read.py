@@ -4,9 +4,10 @@ import json
 
 import pytest
 import spacy
+from support.data_files import read_file
 
 from spacy_lstm_ner.data.annotated_file import CorpusError, ReadOptions
-from spacy_lstm_ner.data.formats import FORMATS, read_file
+from spacy_lstm_ner.data.formats import FORMATS
 from spacy_lstm_ner.data.reader import ReadReport, read_docs
 from spacy_lstm_ner.data.span_policy import SpanPolicy
 
@@ -110,6 +111,11 @@ FILES = {
     "train data": ("a.json", json.dumps([[TEXT, {"entities": SPANS}]], indent=1), "train-data"),
     "train data, one line": ("a.json", json.dumps([[TEXT, {"entities": SPANS}]]), "train-data"),
     "train data, lines": ("a.jsonl", json.dumps([TEXT, {"entities": SPANS}]), "train-data"),
+    "train data, classes": (
+        "a.json",
+        json.dumps({"classes": ["PER"], "annotations": [[TEXT, {"entities": SPANS}], None]}),
+        "train-data",
+    ),
     "train data, python": ("a.py", f"# data\nDATA = [({TEXT!r}, {{'entities': {SPANS!r}}})]\n", "train-data"),
     "spacy v2": (
         "a.json",

@@ -10,10 +10,11 @@ import spacy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from spacy.training import Corpus
+from support.data_files import read_file
 
 from spacy_lstm_ner.data import writers
 from spacy_lstm_ner.data.annotated_file import Entity, Record
-from spacy_lstm_ner.data.formats import FORMATS, REGISTRY, WRITTEN, read_file
+from spacy_lstm_ner.data.formats import FORMATS, REGISTRY, WRITTEN
 from spacy_lstm_ner.data.reader import ReadReport, read_docs
 from spacy_lstm_ner.data.span_policy import SpanPolicy, make_doc
 from spacy_lstm_ner.data.writers import output_format, write_annotated
