@@ -25,6 +25,7 @@ LOST = {
     "blank": "entities consist of white space",
     "outside": "entities are not within the text",
     "different": "entities have another text than the file says",
+    "unwritten": "entities have no word that the format can hold",
 }
 """The kinds of spans that do not become entities. Their tokens become missing annotation."""
 CHANGED = {

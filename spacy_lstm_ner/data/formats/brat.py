@@ -15,7 +15,7 @@ from ..annotated_file import AnnotatedFile, Entity, Record
 from ..encodings import read_text
 from .base import Format, Head, Writing, named
 
-_BOUND = re.compile(r"T[^\t]*\t(?P<label>[^\s]+) (?P<parts>\d+ \d+(?:;\d+ \d+)*)(?:\t(?P<text>.*))?")
+_BOUND = re.compile(r"T[^\t]*\t(?P<label>[^\s]+) (?P<parts>\d{1,9} \d{1,9}(?:;\d{1,9} \d{1,9})*)(?:\t(?P<text>.*))?")
 
 
 def _sniff(head: Head) -> float:
@@ -80,7 +80,7 @@ def _line(record: Record, number: int, span: Entity, writing: Writing) -> str:
     lines = re.finditer(r"[^\r\n]+", record.text[span.start : span.end])
     parts = span.parts or [(span.start + match.start(), span.start + match.end()) for match in lines]
     if not parts:
-        writing.lost("entities that are line ends", f"{record.place}: {span.label}")
+        writing.lost("unwritten", f"{record.place}: {span.label}")
         return ""
     text = " ".join(record.text[start:end] for start, end in parts)
     return f"T{number}\t{label} {';'.join(f'{start} {end}' for start, end in parts)}\t{text}\n"

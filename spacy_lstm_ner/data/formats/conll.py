@@ -146,7 +146,7 @@ def _lines(record: Record, writing: Writing) -> Iterator[str]:
         yield "{}\t{}\n".format(re.sub(r"[\t\r\n]", " ", word), tag)
     for span in record.spans:
         if span not in written:
-            writing.lost("entities of which no word can be written", f"{record.place}: {span.label}")
+            writing.lost("unwritten", f"{record.place}: {span.label}")
     for span in record.rejected:
         writing.lost("spans that are known to be wrong", f"{record.place}: {span.label}")
     yield "\n"

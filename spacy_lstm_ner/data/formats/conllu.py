@@ -15,7 +15,7 @@ from ..annotated_file import AnnotatedFile
 from .base import Format, Head
 from .tagged import TaggedWords, add_word, tagged
 
-_ROW = re.compile(r"\d+(-\d+|\.\d+)?\t([^\t]*\t){8}[^\t]*")
+_ROW = re.compile(r"\d{1,9}(-\d{1,9}|\.\d+)?\t([^\t]*\t){8}[^\t]*")
 _KEYS = ("name", "ner", "entity", "ne", "netag", "bio")
 
 

@@ -12,6 +12,7 @@ from ..annotated_file import AnnotatedFile, Entity, Record
 from .base import Format, Head
 
 _PART = re.compile(r"(?P<id>[^|\t]+)\|(?P<part>[a-z])\|(?P<text>.*)")
+_LIMIT = re.compile(r"\d{1,9}")
 
 
 def _sniff(head: Head) -> float:
@@ -33,9 +34,9 @@ def _read(file: AnnotatedFile) -> Iterator[Record]:
             fields = line.split("\t")
             if record is None or len(fields) < 2 or fields[0] != record.name:
                 raise file.error(number, "expected the annotation of the article before it")
-            if not fields[1].isdigit():
+            if not _LIMIT.fullmatch(fields[1]):
                 file.skipped["relations"] += 1
-            elif len(fields) < 5 or not fields[2].isdigit():
+            elif len(fields) < 5 or not _LIMIT.fullmatch(fields[2]):
                 raise file.error(number, "expected the columns id, start, end, text and type")
             else:
                 record.spans.append(Entity(int(fields[1]), int(fields[2]), fields[4].strip(), None, fields[3]))

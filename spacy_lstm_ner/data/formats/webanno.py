@@ -16,7 +16,7 @@ from pathlib import Path
 from ..annotated_file import AnnotatedFile, Entity, Record, text_of
 from .base import Format, Head, Writing, named, utf16_offsets
 
-_ROW = re.compile(r"\d+-\d+(?P<sub>\.\d+)?\t(?P<start>\d+)-(?P<end>\d+)\t")
+_ROW = re.compile(r"\d+-\d+(?P<sub>\.\d+)?\t(?P<start>\d{1,9})-(?P<end>\d{1,9})\t")
 _Row = tuple[int, int, str, bool]
 _Sentence = tuple[str, list[_Row], int]
 _LONGEST_GAP = 100_000
@@ -146,7 +146,7 @@ def _lines(record: Record, writing: Writing) -> Iterator[str]:
         if any(start < span.end and span.start < stop for start, stop in tokens):
             kept.append((span, f"[{len(kept) + 1}]"))
         else:
-            writing.lost("entities without a word", f"{record.place}: {span.label}")
+            writing.lost("unwritten", f"{record.place}: {span.label}")
 
     def row(number: str, start: int, stop: int, found: Sequence[tuple[Entity, str]]) -> str:
         identifiers = "|".join("*" + mark for _, mark in found) or "_"
