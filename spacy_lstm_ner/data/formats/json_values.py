@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, Optional, TypeVar
 
@@ -85,40 +86,26 @@ def read_values(file: AnnotatedFile) -> Iterator[tuple[Any, int, str]]:
     """
     lines = ((number, line) for number, line in enumerate(file.stream(), 1) if line.strip())
     number, line = next(lines, (1, ""))
+    following = next(lines, None)
     try:
         first = json.loads(line)
     except (ValueError, RecursionError):
-        yield from _one_value(file)
-        return
-    following = next(lines, None)
+        # Then the file is one value in several lines.
+        first, number, following = _load(file, file.text(), 0), 1, None
     if following is None and isinstance(first, list) and not is_pair(first):
         yield from ((value, 1, f"record {k}: ") for k, value in enumerate(first, 1))
         return
     yield first, number, ""
-    for number, line in [following] if following else ():
-        yield _load(file, line, number), number, ""
-    for number, line in lines:
+    for number, line in chain([following], lines) if following else ():
         yield _load(file, line, number), number, ""
 
 
-def _one_value(file: AnnotatedFile) -> Iterator[tuple[Any, int, str]]:
-    text = file.text()
+def _load(file: AnnotatedFile, text: str, number: int) -> Any:
+    """The value of a line, or of the whole file if the number is 0."""
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        number = getattr(error, "lineno", 1)
-        raise file.error(number, f"expected JSON, found: {error}") from error
-    if isinstance(value, list) and not is_pair(value):
-        yield from ((item, 1, f"record {k}: ") for k, item in enumerate(value, 1))
-    else:
-        yield value, 1, ""
-
-
-def _load(file: AnnotatedFile, line: str, number: int) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise file.error(number, f"expected JSON, found: {error}") from error
+        raise file.error(number or getattr(error, "lineno", 1), f"expected JSON, found: {error}") from error
 
 
 def json_format(
