@@ -1,13 +1,14 @@
 """Every format: small files in its published variants, with the entities in them, and files that are none of it."""
 
 import json
+import re
 
 import pytest
 import spacy
 from support.data_files import read_file
 
 from spacy_lstm_ner.data.annotated_file import CorpusError, ReadOptions
-from spacy_lstm_ner.data.formats import FORMATS
+from spacy_lstm_ner.data.formats import FORMATS, WRITTEN
 from spacy_lstm_ner.data.reader import ReadReport, read_docs
 from spacy_lstm_ner.data.span_policy import SpanPolicy
 
@@ -374,3 +375,10 @@ def test_broken_files_are_refused_with_their_place(tmp_path, format, text, probl
     with pytest.raises(CorpusError) as error:
         read(path, format=format)
     assert problem in str(error.value) and str(error.value).startswith(f"{path}:")
+
+
+def test_the_table_of_the_documentation_has_all_formats(root):
+    page = (root / "docs" / "formats.md").read_text("utf-8").partition("## Columns")[0]
+    rows = [re.split(r" *(?<!\\)\| *", line)[1:-1] for line in page.splitlines() if line.startswith("| `")]
+    assert {row[0].strip("`") for row in rows if row[2] == "yes"} == set(FORMATS)
+    assert {row[0].strip("`") for row in rows if row[4] == "yes"} == set(WRITTEN)
