@@ -1,13 +1,12 @@
 """The command `python -m spacy lstm-ner convert`."""
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -88,7 +87,10 @@ def convert_cli(
         Optional[str],
         typer.Option("--model", "-m", help="Pipeline that annotates the texts of INPUT: a folder or a package"),
     ] = None,
-    pipe: Annotated[str, typer.Option("--pipe", "-p", help="Name of the component of --model")] = "lstm_ner",
+    pipe: Annotated[
+        Optional[str],
+        typer.Option("--pipe", "-p", help="Name of the component of --model; by default, the first lstm_ner"),
+    ] = None,
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="Exit code 0 also if there are no entities, or some are lost")
     ] = False,
@@ -171,7 +173,7 @@ def name_and_version(nlp: Language) -> str:
     return f"{nlp.meta['lang']}_{nlp.meta['name']} {nlp.meta['version']}"
 
 
-def _predicted(nlp: Language, pipe: str, path: Path, texts: Iterable[str]) -> Iterator[Record]:
+def _predicted(nlp: Language, pipe: Optional[str], path: Path, texts: Iterable[str]) -> Iterator[Record]:
     """Texts with the entities that a pipeline predicts, and their probabilities."""
     attr = find_component(nlp.pipeline, pipe).cfg["score_attr"]
     for number, doc in enumerate(nlp.pipe(texts), 1):
@@ -232,13 +234,11 @@ def _names(counts: Mapping[str, int]) -> str:
 
 
 def _with_progress(records: Iterable[Record], path: Path, report: ReadReport) -> Iterator[Record]:
-    """Pass records on and show the progress on a terminal, on standard error, so that the report can be piped."""
+    """Pass records on and show how much was read, on standard error, so that the report can be piped."""
     files = path.rglob("*") if path.is_dir() else [path]
     total = sum(file.stat().st_size for file in files if file.is_file())
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Reading", total=total)
+    with typer.progressbar(length=total, label="Reading", file=sys.stderr) as bar:
         for number, record in enumerate(records):
             if number % 100 == 0:
-                bar.update(task, completed=report.position)
+                bar.update(report.position - bar.pos)
             yield record
