@@ -10,12 +10,12 @@ F1 is measured after 10, 30 and 50 rounds.
 
 The texts come from
   - templates with the sentences of tutorials ("Who is Shaka Khan?"). One set of held-out texts has the same templates
-    with other names; the other has templates that training did not see, and half of its names are other ones;
+    with other names; the other has templates that training did not see, and at least half of its names are other ones;
   - CoNLL-2003 and CrossNER politics: the first sentences of the training part, and 300 sentences of the other part.
     They need the folder that LSTM_NER_DATA names, and are skipped without it.
 
-Writes benchmarks/results/tutorial_loops.json and the table in docs/benchmarks/tutorials.md. --report only writes the
-table, from the stored results.
+Writes benchmarks/results/tutorial_loops.json when all runs are done. --report writes the table in
+docs/benchmarks/tutorials.md, from the stored results.
 """
 
 import argparse
@@ -239,8 +239,8 @@ def below(loops: list[dict[str, Any]]) -> str:
     errors = np.concatenate([found.std(axis=0, ddof=1) / len(found) ** 0.5 for found in more])
     above, lower, beyond = (int(found.sum()) for found in (means > 0, means < 0, means < -2 * errors))
     return (
-        f"Of {len(means)} means over {len(more[0])} seeds, {above} are above that of `ner` and {lower} below it, "
-        f"{beyond} of them by more than twice the standard error of the difference."
+        f"Of {len(means)} means over {len(more[0])} seeds, {above} are above that of `ner` and {lower} below it. "
+        f"Of those below, {beyond} are so by more than twice the standard error of the difference."
     )
 
 
@@ -254,9 +254,11 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", choices=LOOPS, default=list(LOOPS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--target", type=Path, default=OUTPUT)
-    parser.add_argument("--report", action="store_true", help="only write the table of the stored results")
+    parser.add_argument("--report", action="store_true", help="write the table of the stored results")
     args = parser.parse_args()
-    if not args.report:
+    if args.report:
+        report(args.target)
+    else:
         loops: list[dict[str, Any]] = []
         versions = {"python": platform.python_version(), "machine": platform.machine(), "spacy": spacy.__version__}
         for data in args.data:
@@ -270,8 +272,7 @@ def main() -> None:
                 }
                 loops.append(loop)
                 print(table([loop]).split("\n", 2)[2], flush=True)
-                args.target.write_text(json.dumps({**versions, "loops": loops}) + "\n")
-    report(args.target)
+        args.target.write_text(json.dumps({**versions, "loops": loops}) + "\n")
 
 
 if __name__ == "__main__":

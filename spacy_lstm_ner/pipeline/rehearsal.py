@@ -31,7 +31,7 @@ from .listeners import listeners
 
 
 def is_trained(model: Model[Any, Any]) -> bool:
-    """Whether a tagger has learned anything. The weights of its output layer start at zero."""
+    """Whether a tagger has learned anything. The weights of its output layer start at zero (the bias does not)."""
     output = model.get_ref("output_layer")
     return bool(output.has_param("W")) and bool(output.get_param("W").any())
 

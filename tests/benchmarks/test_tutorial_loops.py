@@ -19,6 +19,8 @@ def test_the_report_counts_the_means_below_ner():
     found = {factory: [{"dev": f} for f in of_seeds] for factory, of_seeds in scores.items()}
     loop = {"data": "conll03", "texts": 5, "drop": 0.2, "batches": "one", "f": found}
     assert len(ROUNDS) == 3
-    assert below([loop]).startswith("Of 3 means over 2 seeds, 1 are above that of `ner` and 2 below it, 1 of them by")
+    assert below([loop]).startswith(
+        "Of 3 means over 2 seeds, 1 are above that of `ner` and 2 below it. Of those below, 1"
+    )
     cells = table([loop]).splitlines()[2].split(" | ")
     assert cells[:6] == ["| CoNLL-2003", "5", "0.2", "one", "0.60 ± 0.14", "0.40 ± 0.00"]
