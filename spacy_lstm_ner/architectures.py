@@ -192,8 +192,8 @@ def build_lexeme_embed(
     if min_count < 0:
         raise ValueError(f"LexemeEmbed: min_count is {min_count}, but must be at least 0 (0: no vocabulary)")
     # Small vectors: a few updates with Adam give a feature its meaning, and a feature that training has not shown adds
-    # little noise. The mix is normalized, so that without other branches, its output does not
-    # depend on this scale.
+    # little noise. The mix is normalized, so that its output does not depend on this scale if
+    # there are no other branches.
     hashed = _hash_tables(width, rows, partial(uniform_init, lo=-0.02, hi=0.02))
     branches: List[Model[Any, Any]] = [chain(lexeme_features(attrs, word_dropout, affix_dropout, graphemes), hashed)]
     if include_static_vectors:

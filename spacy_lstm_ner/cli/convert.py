@@ -25,6 +25,11 @@ from ..files import write_atomically
 from ..pipeline.component import find_component
 from .app import app, exit_on_error
 
+FormatOption = Annotated[
+    str, typer.Option("--format", "-f", help=f"Format of the input: {', '.join(FORMATS)}, or auto to recognize it")
+]
+EncodingOption = Annotated[str, typer.Option("--encoding", "-e", help="Encoding of the input; by default, found")]
+
 
 @app.command("convert")
 def convert_cli(
@@ -33,9 +38,7 @@ def convert_cli(
         Path,
         typer.Argument(metavar="OUTPUT", help="File to write; a folder for brat, or for parts in the format spacy"),
     ],
-    format: Annotated[
-        str, typer.Option("--format", "-f", help=f"Format of the input: {', '.join(FORMATS)}, or auto to recognize it")
-    ] = "auto",
+    format: FormatOption = "auto",
     n_sents: Annotated[
         int,
         typer.Option(
@@ -51,7 +54,7 @@ def convert_cli(
     stop: Annotated[
         float, typer.Option("--to", help="Stop at this fraction of each file's sentences, from 0 to 1")
     ] = 1.0,
-    encoding: Annotated[str, typer.Option("--encoding", "-e", help="Encoding of the input; by default, found")] = "",
+    encoding: EncodingOption = "",
     columns: Annotated[
         str,
         typer.Option(

@@ -9,7 +9,7 @@ from spacy.util import load_model
 from wasabi import msg
 
 from ..data.annotated_file import ReadOptions
-from ..data.formats import FORMATS, WRITTEN
+from ..data.formats import WRITTEN
 from ..data.formats.spacy_binary import record_of
 from ..data.reader import ReadReport, read_texts
 from ..data.span_policy import DEFAULT_POLICY
@@ -18,7 +18,7 @@ from ..pipeline.component import find_component
 from ..pipeline.predict import Uncertainty
 from ..pipeline.uncertainty import rank_by_uncertainty
 from .app import app, exit_on_error
-from .convert import name_and_version, parse_columns
+from .convert import EncodingOption, FormatOption, name_and_version, parse_columns
 
 
 @app.command("uncertainty")
@@ -38,10 +38,8 @@ def uncertainty_cli(
     pipe: Annotated[
         Optional[str], typer.Option("--pipe", "-p", help="Name of the component; by default, the first lstm_ner")
     ] = None,
-    format: Annotated[
-        str, typer.Option("--format", "-f", help=f"Format of the input: {', '.join(FORMATS)}, or auto to recognize it")
-    ] = "auto",
-    encoding: Annotated[str, typer.Option("--encoding", "-e", help="Encoding of the input; by default, found")] = "",
+    format: FormatOption = "auto",
+    encoding: EncodingOption = "",
     columns: Annotated[
         str, typer.Option("--columns", "-c", help="Columns or fields by their meaning, such as text=body")
     ] = "",

@@ -37,10 +37,11 @@ def find_files(
             f"{path}: expected one part of a data set, found {', '.join(splits)}. Give one of these folders"
         )
     files = [name for name in sorted(path.rglob("*")) if name.is_file() and not _is_hidden(name.relative_to(path))]
+    annotations = {name for name in files if name.suffix == ".ann"}
     found: list[tuple[Path, str]] = []
     unknown = None
     for name in files:
-        if name.suffix == ".txt" and name.with_suffix(".ann") in files:
+        if name.suffix == ".txt" and name.with_suffix(".ann") in annotations:
             continue
         if name.suffix.lower() in _ABOUT or name.stem.lower() in _ABOUT_NAMES:
             skip(name, "no annotation by its name")

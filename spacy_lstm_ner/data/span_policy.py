@@ -5,14 +5,14 @@ that is not like that is counted by its kind, and listed.
 """
 
 import warnings
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Optional
 
 from spacy.language import Language
-from spacy.tokens import Doc, Span, Token
+from spacy.tokens import Doc, Span
 
 from ..annotation.gold_report import Finding
 from .annotated_file import Entity, Record
@@ -119,15 +119,15 @@ def make_doc(nlp: Language, record: Record, policy: SpanPolicy, problems: Proble
         doc = Doc(nlp.vocab, words=record.words, spaces=spaces)
     if record.sents is not None:
         _set_sentences(doc, record.sents)
-    missing = {token.i for start, end in record.missing for token in _overlapped(doc, start, end)}
+    unknown = list(record.missing)
     candidates: list[tuple[Span, Entity]] = []
     for entity in record.spans:
         span = _aligned(doc, record, entity, policy, problems)
         if span is not None:
             candidates.append((span, entity))
         else:
-            parts = entity.parts or ((entity.start, entity.end),)
-            missing.update(token.i for start, end in parts for token in _overlapped(doc, start, end))
+            unknown.extend(entity.parts or ((entity.start, entity.end),))
+    missing = _overlapped(doc, unknown)
     ents = _without_overlaps(record, candidates, policy, problems, missing)
     missing.difference_update(token.i for ent in ents for token in ent)
     if record.complete:
@@ -147,9 +147,12 @@ def _set_sentences(doc: Doc, sents: Iterable[int]) -> None:
         token.is_sent_start = token.i in starts
 
 
-def _overlapped(doc: Doc, start: int, end: int) -> list[Token]:
-    """The tokens that share a character with the text from `start` to `end`."""
-    return [token for token in doc if token.idx < end and token.idx + len(token) > start]
+def _overlapped(doc: Doc, parts: Collection[tuple[int, int]]) -> set[int]:
+    """The indices of the tokens that share a character with one of the parts of the text."""
+    if not parts:
+        return set()
+    starts, ends = [token.idx for token in doc], [token.idx + len(token) for token in doc]
+    return {i for start, end in parts for i in range(bisect_right(ends, start), bisect_left(starts, end))}
 
 
 def _aligned(doc: Doc, record: Record, entity: Entity, policy: SpanPolicy, problems: Problems) -> Optional[Span]:
