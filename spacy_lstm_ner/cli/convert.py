@@ -14,7 +14,7 @@ from spacy.util import load_model
 from wasabi import msg
 
 from ..data.annotated_file import ReadOptions, Record
-from ..data.formats import FORMATS, WRITTEN
+from ..data.formats import WRITTEN
 from ..data.formats.spacy_binary import record_of
 from ..data.languages import blank_pipeline
 from ..data.reader import ReadReport, read_records, read_texts
@@ -24,11 +24,7 @@ from ..data.writers import output_format, write_annotated
 from ..files import write_atomically
 from ..pipeline.component import find_component
 from .app import app, exit_on_error
-
-FormatOption = Annotated[
-    str, typer.Option("--format", "-f", help=f"Format of the input: {', '.join(FORMATS)}, or auto to recognize it")
-]
-EncodingOption = Annotated[str, typer.Option("--encoding", "-e", help="Encoding of the input; by default, found")]
+from .options import ColumnsOption, EncodingOption, FormatOption, name_and_version, parse_columns
 
 
 @app.command("convert")
@@ -55,12 +51,7 @@ def convert_cli(
         float, typer.Option("--to", help="Stop at this fraction of each file's sentences, from 0 to 1")
     ] = 1.0,
     encoding: EncodingOption = "",
-    columns: Annotated[
-        str,
-        typer.Option(
-            "--columns", "-c", help="Columns or fields by their meaning, such as word=2,tag=3 or text=body,spans=marks"
-        ),
-    ] = "",
+    columns: ColumnsOption = "",
     names: Annotated[
         str, typer.Option("--names", help="The tags in order, such as O,B-PER,I-PER, if the data has numbers")
     ] = "",
@@ -143,37 +134,6 @@ def convert_cli(
             "--allow-empty",
             exits=1,
         )
-
-
-def parse_columns(given: str) -> dict[str, str]:
-    """Read the option for columns.
-
-    Args:
-        given (str): Its value, such as word=2,tag=3.
-
-    Returns:
-        dict[str, str]: The columns by their meaning.
-
-    Raises:
-        ValueError: If it has another form.
-    """
-    pairs = [part.partition("=") for part in given.split(",") if part]
-    for name, equals, value in pairs:
-        if not name.strip() or not equals or not value.strip():
-            raise ValueError(f"expected --columns such as word=2,tag=3, found {given!r}")
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def name_and_version(nlp: Language) -> str:
-    """Name a pipeline for tools that show what predicted an entity.
-
-    Args:
-        nlp (Language): The pipeline.
-
-    Returns:
-        str: Its name and its version.
-    """
-    return f"{nlp.meta['lang']}_{nlp.meta['name']} {nlp.meta['version']}"
 
 
 def _predicted(nlp: Language, pipe: Optional[str], path: Path, texts: Iterable[str]) -> Iterator[Record]:

@@ -9,7 +9,6 @@ from spacy.util import load_model
 from wasabi import msg
 
 from ..data.annotated_file import ReadOptions
-from ..data.formats import WRITTEN
 from ..data.formats.spacy_binary import record_of
 from ..data.reader import ReadReport, read_texts
 from ..data.span_policy import DEFAULT_POLICY
@@ -18,7 +17,14 @@ from ..pipeline.component import find_component
 from ..pipeline.predict import Uncertainty
 from ..pipeline.uncertainty import rank_by_uncertainty
 from .app import app, exit_on_error
-from .convert import EncodingOption, FormatOption, name_and_version, parse_columns
+from .options import (
+    ColumnsOption,
+    EncodingOption,
+    FormatOption,
+    TasksFormatOption,
+    name_and_version,
+    parse_columns,
+)
 
 
 @app.command("uncertainty")
@@ -40,15 +46,8 @@ def uncertainty_cli(
     ] = None,
     format: FormatOption = "auto",
     encoding: EncodingOption = "",
-    columns: Annotated[
-        str, typer.Option("--columns", "-c", help="Columns or fields by their meaning, such as text=body")
-    ] = "",
-    out_format: Annotated[
-        Optional[str],
-        typer.Option(
-            "--output-format", "-o", help=f"Format to write: {', '.join(WRITTEN)}; by default by the suffix, or prodigy"
-        ),
-    ] = None,
+    columns: ColumnsOption = "",
+    out_format: TasksFormatOption = None,
 ) -> None:
     """Sort texts for annotation, the most uncertain first.
 

@@ -3,7 +3,7 @@
 Notation as in `layers.crf.forward_backward` and `annotation.chain`: M tokens that get tags, T tags.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -149,6 +149,38 @@ def span_scores(chains: Chains, spans: Spans, head: "Model[Floats, Floats]") -> 
         padded[: len(by_label)] = by_label
         scores = soften(scores, padded[spans.labels])
     return scores
+
+
+def score_spans(
+    tagger: BoundTagger, docs: List[Doc], spans: Sequence[Sequence[Tuple[int, int, str]]]
+) -> List[List[float]]:
+    """Compute the probabilities of any spans, whether they are predicted or not.
+
+    Args:
+        tagger (BoundTagger): The model, initialized.
+        docs (List[Doc]): The docs.
+        spans (Sequence[Sequence[Tuple[int, int, str]]]): Spans of each doc (start token, end token, label). They may
+            overlap.
+
+    Returns:
+        List[List[float]]: The probability of each span. It is 0 for labels that the model does not know, and for spans
+            that start or end with white space.
+    """
+    chains, first_token, places = read_chains(tagger, docs), 0, []
+    row_of = dict(zip(chains.tokens.rows.tolist(), range(len(chains.tokens.rows)), strict=True))
+    numbers = {label: number for number, label in enumerate(tagger.labels)}
+    for doc, own in zip(docs, spans, strict=True):
+        for start, end, label in own:
+            first, last = row_of.get(first_token + start, -1), row_of.get(first_token + end - 1, -1)
+            places.append((first, last + 1, numbers.get(label, -1)))
+        first_token += len(doc)
+    table = np.array(places, dtype=np.int64).reshape(-1, 3)
+    order = np.argsort(table[:, 0], kind="stable")
+    order = order[((table[order] >= 0) & (table[order, 1:2] > 0)).all(axis=1)]
+    scores = np.zeros(len(table))
+    scores[order] = span_scores(chains, Spans(*table[order].T), tagger.head)
+    found = iter(scores.tolist())
+    return [[next(found) for _ in own] for own in spans]
 
 
 def find_entities(tagger: BoundTagger, docs: List[Doc]) -> List[Prediction]:

@@ -1,0 +1,165 @@
+"""Find errors in the annotation of a corpus: models judge texts that they were not trained on (cross-fitting).
+
+The corpus is divided into folds. For each fold, a model is trained on the other folds, and computes the exact
+probability of each annotated entity of the fold, and of each entity that it finds itself. Where the two differ, there
+is a doubt: a place in a doc, with the annotation and what the model suggests.
+"""
+
+import io
+import random
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import DIR_MODEL_BEST, DIR_MODEL_LAST, train
+from spacy.util import load_model, minibatch
+from thinc.api import Config
+
+from ..data.corpora import pack_docs
+from ..pipeline.component import LSTMEntityRecognizer, find_component
+from ..pipeline.predict import score_spans
+
+DOCS_AT_ONCE = 256
+
+Triple = tuple[int, int, str]
+"""A span: start token, end token, label."""
+
+
+class Doubt(NamedTuple):
+    """A place in a doc where the annotation is improbable.
+
+    Attributes:
+        doc (int): The number of the doc in the corpus, from 0.
+        annotated (list[Triple]): The annotated entities at this place.
+        suggested (list[Triple]): The entities that the model finds there.
+        score (float): The probability that the suggestion is right, if either it or the annotation is.
+    """
+
+    doc: int
+    annotated: list[Triple]
+    suggested: list[Triple]
+    score: float
+
+    @property
+    def start(self) -> int:
+        """The first token of the place."""
+        return min(span[0] for span in (*self.annotated, *self.suggested))
+
+    @property
+    def end(self) -> int:
+        """The token after its last one."""
+        return max(span[1] for span in (*self.annotated, *self.suggested))
+
+
+def cross_review(docs: Sequence[Doc], config: Config, n_folds: int) -> Iterator[list[Doubt]]:
+    """Review a corpus with models that are trained on other parts of it.
+
+    Args:
+        docs (Sequence[Doc]): The annotated docs.
+        config (Config): The training config. Its data is replaced.
+        n_folds (int): The number of folds, at least 2.
+
+    Yields:
+        list[Doubt]: The doubts of the next fold.
+
+    Raises:
+        ValueError: If there are fewer different texts than folds.
+    """
+    folds = _fold_of_each(docs, n_folds, config["training"]["seed"] or 0)
+    for fold in range(n_folds):
+        own = {number: doc for number, (doc, its) in enumerate(zip(docs, folds, strict=True)) if its == fold}
+        others = (doc for number, doc in enumerate(docs) if number not in own)
+        nlp = _train(config, others, own.values())
+        yield list(review(nlp, find_component(nlp.pipeline), own))
+
+
+def _fold_of_each(docs: Sequence[Doc], n_folds: int, seed: int) -> list[int]:
+    """The fold of each doc. Docs with the same text are in the same fold, so that no model has seen them."""
+    texts = sorted({doc.text for doc in docs})
+    if len(texts) < n_folds:
+        raise ValueError(f"expected at least as many different texts as folds, found {len(texts)} and {n_folds}")
+    random.Random(seed).shuffle(texts)
+    fold = {text: number % n_folds for number, text in enumerate(texts)}
+    return [fold[doc.text] for doc in docs]
+
+
+def _train(config: Config, docs: Iterable[Doc], held_out: Iterable[Doc]) -> Language:
+    """Train a pipeline. The held-out docs choose no weights, unless the config leaves the end of training to them."""
+    with TemporaryDirectory() as name:
+        folder, config = Path(name), config.copy()
+        for part, its in (("train", docs), ("dev", held_out)):
+            path = folder / f"{part}.spacy"
+            path.write_bytes(pack_docs(its))
+            config["paths"][part] = str(path)
+        steps = config["training"]["max_steps"]
+        config["training"]["eval_frequency"] = steps or config["training"]["eval_frequency"]
+        config["training"]["logger"] = {"@loggers": "spacy.ConsoleLogger.v1"}
+        train(init_nlp(config), folder, stdout=io.StringIO(), stderr=io.StringIO())
+        return load_model(folder / (DIR_MODEL_LAST if steps else DIR_MODEL_BEST))
+
+
+def review(nlp: Language, component: LSTMEntityRecognizer, docs: Mapping[int, Doc]) -> Iterator[Doubt]:
+    """Review docs with a model that was not trained on them. Docs without annotation are left out.
+
+    Args:
+        nlp (Language): The pipeline.
+        component (LSTMEntityRecognizer): Its component.
+        docs (Mapping[int, Doc]): The docs by their number.
+
+    Yields:
+        Doubt: The next doubt, in the order of the docs.
+    """
+    before = nlp.pipe_names[: nlp.pipe_names.index(component.name)]
+    annotated = ((number, doc) for number, doc in docs.items() if doc.has_annotation("ENT_IOB"))
+    for part in minibatch(annotated, DOCS_AT_ONCE):
+        with nlp.select_pipes(enable=before):
+            # The component must not see the annotation, since it would constrain it.
+            fresh = list(nlp.pipe(_without_annotation(nlp, doc) for _, doc in part))
+        found = [list(zip(p.starts, p.ends, p.labels, strict=True)) for p in component.predict(fresh)]
+        places = [list(_places(doc, own, component.labels)) for (_, doc), own in zip(part, found, strict=True)]
+        spans = [[span for place in own for side in place for span in side] for own in places]
+        scores = score_spans(component.tagger, fresh, spans)
+        for (number, _), own, its, values in zip(part, places, spans, scores, strict=True):
+            p = dict(zip(its, values, strict=True))
+            for ours, theirs in own:
+                yield Doubt(number, ours, theirs, _share([p[span] for span in ours], [p[span] for span in theirs]))
+
+
+def _without_annotation(nlp: Language, doc: Doc) -> Doc:
+    spaces = None if doc.has_unknown_spaces else [bool(token.whitespace_) for token in doc]
+    fresh = Doc(nlp.vocab, words=[token.text for token in doc], spaces=spaces)
+    if doc.has_annotation("SENT_START"):
+        for token, other in zip(fresh, doc, strict=True):
+            token.is_sent_start = other.is_sent_start
+    return fresh
+
+
+def _places(doc: Doc, found: list[Triple], labels: Collection[str]) -> Iterator[tuple[list[Triple], list[Triple]]]:
+    """Groups of overlapping spans on which annotation and model do not agree: those of the annotation, and the model's.
+
+    There is none where a token has no annotation, or where the model does not know the label (labels).
+    """
+    gold = [(ent.start, ent.end, ent.label_) for ent in doc.ents]
+    sides = [(span, 0) for span in gold if span not in found] + [(span, 1) for span in found if span not in gold]
+    groups: list[tuple[list[Triple], list[Triple]]] = []
+    end = 0
+    for span, side in sorted(sides):
+        if span[0] >= end:
+            groups.append(([], []))
+        groups[-1][side].append(span)
+        end = max(end, span[1])
+    for ours, theirs in groups:
+        judged = all(label in labels for _, _, label in ours)
+        if judged and all(token.ent_iob for start, stop, _ in theirs for token in doc[start:stop]):
+            yield ours, theirs
+
+
+def _share(annotated: list[float], suggested: list[float]) -> float:
+    """The share of the suggestion in the probability of both. Without entities, it is that of not having the others."""
+    change = min(suggested) if suggested else 1.0 - max(annotated)
+    stay = min(annotated) if annotated else 1.0 - max(suggested)
+    return change / (change + stay) if change + stay else 0.5

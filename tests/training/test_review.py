@@ -1,0 +1,122 @@
+"""Doubts about annotation: spans on which annotation and model differ, and their probabilities."""
+
+import pytest
+import spacy
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.tokens import Doc, Span
+from support.small import SMALL, entities, learned
+
+from spacy_lstm_ner.data.facts import count_facts
+from spacy_lstm_ner.pipeline.predict import score_spans
+from spacy_lstm_ner.training.recipe import choose, make_config
+from spacy_lstm_ner.training.review import _fold_of_each, _places, _share, cross_review, review
+
+VOCAB = Vocab()
+WORDS = ["Anna", "and", "Bob", "met", "Carl", "in", "Oslo"]
+
+
+def doc_with(spans, missing=()):
+    doc = Doc(VOCAB, words=WORDS)
+    doc.set_ents([Span(doc, *span) for span in spans], missing=[doc[i : i + 1] for i in missing], default="outside")
+    return doc
+
+
+@pytest.mark.parametrize("model", ["crf", "classic"])
+def test_probabilities_are_sums_over_all_analyses(model):
+    """Brute force: with few tokens, the n best analyses are all of them."""
+    nlp = learned(model)
+    ner = nlp.get_pipe("lstm_ner")
+    docs = [nlp.make_doc("Uber Pay"), nlp.make_doc(" "), nlp.make_doc("Khan  left")]
+    spans = [
+        [(a, b, label) for a in range(len(doc)) for b in range(a + 1, len(doc) + 1) for label in (*ner.labels, "NEW")]
+        for doc in docs
+    ]
+    scores = score_spans(ner.tagger, docs, spans)
+    found = 0.0
+    for doc, own, values, analyses in zip(docs, spans, scores, ner.n_best(docs, 10_000), strict=True):
+        assert sum(p for _, p in analyses) == pytest.approx(1.0, abs=1e-4)
+        for span, value in zip(own, values, strict=True):
+            assert value == pytest.approx(sum(p for ents, p in analyses if span in ents), abs=1e-4), (doc, span)
+            found += value
+    assert found > 0.5
+
+
+def test_spans_may_have_any_order():
+    nlp = learned()
+    ner = nlp.get_pipe("lstm_ner")
+    docs = [nlp.make_doc("I like London and Berlin."), nlp.make_doc("Who is Shaka Khan?")]
+    spans = [[(4, 5, "LOC"), (2, 3, "LOC")], [(2, 4, "PERSON"), (0, 1, "PERSON")]]
+    first, second = score_spans(ner.tagger, docs, spans)
+    assert min(*first, second[0]) > 0.5 > second[1]
+    turned = score_spans(ner.tagger, docs[::-1], [spans[1], spans[0][::-1]])
+    assert turned == [pytest.approx(second), pytest.approx(first[::-1])]
+    assert score_spans(ner.tagger, docs, [[], []]) == [[], []]
+
+
+@given(st.data())
+def test_each_disagreement_is_at_one_place(data):
+    def draw():
+        limits = sorted(data.draw(st.sets(st.integers(0, len(WORDS)))))
+        label = st.sampled_from(["PER", "LOC"])
+        return [(a, b, data.draw(label)) for a, b in zip(limits[::2], limits[1::2], strict=False)]
+
+    gold, found = draw(), draw()
+    places = list(_places(doc_with(gold), found, ["PER", "LOC"]))
+    assert sorted(s for ours, _ in places for s in ours) == [s for s in gold if s not in found]
+    assert sorted(s for _, theirs in places for s in theirs) == [s for s in found if s not in gold]
+    ends = 0
+    for ours, theirs in places:
+        assert min(s[0] for s in ours + theirs) >= ends
+        ends = max(s[1] for s in ours + theirs)
+
+
+def test_what_cannot_be_judged_is_no_doubt():
+    found = [(0, 1, "PER"), (4, 5, "PER")]
+    assert list(_places(doc_with([(6, 7, "LOC")], missing=[0]), found, ["PER"])) == [([], [(4, 5, "PER")])]
+
+
+def test_share():
+    assert _share([0.1], [0.3]) == pytest.approx(0.75)
+    assert _share([0.1], []) == pytest.approx(0.9) and _share([], [0.9]) == pytest.approx(0.9)
+    assert _share([0.2, 0.1], [0.9, 0.3]) == pytest.approx(0.75) and _share([0.0], [0.0]) == 0.5
+
+
+def test_the_same_text_is_never_in_two_folds():
+    docs = [doc_with([]), *(Doc(VOCAB, words=[word]) for word in WORDS), doc_with([(0, 1, "PER")])]
+    folds = _fold_of_each(docs, 3, 0)
+    assert set(folds) == {0, 1, 2} and folds[0] == folds[-1]
+    with pytest.raises(ValueError, match="found 1 and 2"):
+        _fold_of_each(docs[:1] * 5, 2, 0)
+
+
+def test_a_model_finds_errors():
+    nlp = learned()
+    docs = {7: nlp("I like London and Berlin."), 9: nlp("Who is Shaka Khan?"), 11: nlp.make_doc("no annotation")}
+    assert len(entities(docs[7])) == 2
+    docs[7].set_ents([Span(docs[7], 2, 3, "ORG"), Span(docs[7], 4, 5, "LOC")])
+    docs[9].set_ents([Span(docs[9], 3, 4, "PERSON")])
+    doubts = list(review(nlp, nlp.get_pipe("lstm_ner"), docs))
+    assert [(d.doc, d.annotated, d.suggested) for d in doubts] == [
+        (7, [(2, 3, "ORG")], [(2, 3, "LOC")]),
+        (9, [(3, 4, "PERSON")], [(2, 4, "PERSON")]),
+    ]
+    assert all(doubt.score > 0.9 for doubt in doubts) and (doubts[1].start, doubts[1].end) == (2, 4)
+
+
+def test_errors_are_found_by_models_that_have_not_seen_them():
+    nlp = spacy.blank("en")
+    docs = []
+    for k in range(30):
+        doc = nlp.make_doc(f"{WORDS[k % 3 * 2]} met number {k} in Oslo")
+        doc.set_ents([Span(doc, 0, 1, "PER"), Span(doc, len(doc) - 1, len(doc), "LOC")])
+        docs.append(doc)
+    docs[12].set_ents([Span(docs[12], 0, 1, "LOC"), docs[12].ents[1]])
+    docs[20].set_ents([docs[20].ents[0]], default="outside")
+    config = make_config(choose(count_facts(docs), False, "speed"), "en", {"train": None, "dev": None})
+    config["components"]["lstm_ner"]["model"] = SMALL["crf"]["model"]
+    config["training"]["max_steps"] = 60
+    parts = list(cross_review(docs, config, 3))
+    doubts = sorted((doubt for part in parts for doubt in part), key=lambda doubt: -doubt.score)
+    assert len(parts) == 3 and {doubt.doc for doubt in doubts[:2]} == {12, 20}
+    assert {doubt.doc: doubt.suggested[0][2] for doubt in doubts[:2]} == {12: "PER", 20: "LOC"}
