@@ -5,6 +5,7 @@ import spacy
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
+from spacy.vocab import Vocab
 from support.small import SMALL, entities, learned
 
 from spacy_lstm_ner.data.facts import count_facts
