@@ -21,8 +21,9 @@ from ..data.languages import blank_pipeline
 from ..data.reader import ReadReport, read_docs, read_records
 from ..data.span_policy import DEFAULT_POLICY
 from ..data.writers import output_format, write_annotated
+from ..pipeline.component import find_component
 from ..training.recipe import choose, make_config
-from ..training.review import Doubt, Triple, cross_review
+from ..training.review import Doubt, Triple, cross_fit, review
 from .app import app, exit_on_error
 from .options import ColumnsOption, EncodingOption, FormatOption, TasksFormatOption, parse_columns
 
@@ -57,8 +58,8 @@ def review_cli(
         config = _config(docs, corpus, lang) if config_path is None else load_config(config_path)
         doubts: list[Doubt] = []
         with typer.progressbar(length=folds, label="Training", file=sys.stderr) as bar:
-            for found in cross_review(docs, config, folds):
-                doubts.extend(found)
+            for trained, held_out in cross_fit(docs, config, folds):
+                doubts.extend(review(trained, find_component(trained.pipeline), held_out))
                 bar.update(1)
         doubts.sort(key=lambda doubt: -doubt.score)
         kept = doubts[: limit or None]

@@ -20,7 +20,7 @@ from spacy.util import load_model, minibatch
 from thinc.api import Config
 
 from ..data.corpora import pack_docs
-from ..pipeline.component import LSTMEntityRecognizer, find_component
+from ..pipeline.component import LSTMEntityRecognizer
 from ..pipeline.predict import score_spans
 
 DOCS_AT_ONCE = 256
@@ -36,7 +36,7 @@ class Doubt(NamedTuple):
         doc (int): The number of the doc in the corpus, from 0.
         annotated (list[Triple]): The annotated entities at this place.
         suggested (list[Triple]): The entities that the model finds there.
-        score (float): The probability that the suggestion is right, if either it or the annotation is.
+        score (float): The probability of the suggestion, times the probability that the annotation is wrong.
     """
 
     doc: int
@@ -55,26 +55,24 @@ class Doubt(NamedTuple):
         return max(span[1] for span in (*self.annotated, *self.suggested))
 
 
-def cross_review(docs: Sequence[Doc], config: Config, n_folds: int) -> Iterator[list[Doubt]]:
-    """Review a corpus with models that are trained on other parts of it.
+def cross_fit(docs: Sequence[Doc], config: Config, n_folds: int) -> Iterator[tuple[Language, dict[int, Doc]]]:
+    """Train a model for each part of a corpus on the other parts.
 
     Args:
         docs (Sequence[Doc]): The annotated docs.
         config (Config): The training config. Its data is replaced.
-        n_folds (int): The number of folds, at least 2.
+        n_folds (int): The number of parts, at least 2.
 
     Yields:
-        list[Doubt]: The doubts of the next fold.
+        tuple[Language, dict[int, Doc]]: A pipeline, and the docs by their number that it was not trained on.
 
     Raises:
-        ValueError: If there are fewer different texts than folds.
+        ValueError: If there are fewer different texts than parts.
     """
     folds = _fold_of_each(docs, n_folds, config["training"]["seed"] or 0)
     for fold in range(n_folds):
         own = {number: doc for number, (doc, its) in enumerate(zip(docs, folds, strict=True)) if its == fold}
-        others = (doc for number, doc in enumerate(docs) if number not in own)
-        nlp = _train(config, others, own.values())
-        yield list(review(nlp, find_component(nlp.pipeline), own))
+        yield _train(config, (doc for number, doc in enumerate(docs) if number not in own), own.values()), own
 
 
 def _fold_of_each(docs: Sequence[Doc], n_folds: int, seed: int) -> list[int]:
@@ -118,7 +116,7 @@ def review(nlp: Language, component: LSTMEntityRecognizer, docs: Mapping[int, Do
     for part in minibatch(annotated, DOCS_AT_ONCE):
         with nlp.select_pipes(enable=before):
             # The component must not see the annotation, since it would constrain it.
-            fresh = list(nlp.pipe(_without_annotation(nlp, doc) for _, doc in part))
+            fresh = list(nlp.pipe(without_annotation(nlp, doc) for _, doc in part))
         found = [list(zip(p.starts, p.ends, p.labels, strict=True)) for p in component.predict(fresh)]
         places = [list(_places(doc, own, component.labels)) for (_, doc), own in zip(part, found, strict=True)]
         spans = [[span for place in own for side in place for span in side] for own in places]
@@ -126,10 +124,19 @@ def review(nlp: Language, component: LSTMEntityRecognizer, docs: Mapping[int, Do
         for (number, _), own, its, values in zip(part, places, spans, scores, strict=True):
             p = dict(zip(its, values, strict=True))
             for ours, theirs in own:
-                yield Doubt(number, ours, theirs, _share([p[span] for span in ours], [p[span] for span in theirs]))
+                yield Doubt(number, ours, theirs, _score([p[span] for span in ours], [p[span] for span in theirs]))
 
 
-def _without_annotation(nlp: Language, doc: Doc) -> Doc:
+def without_annotation(nlp: Language, doc: Doc) -> Doc:
+    """Copy a doc without its entities, for a pipeline that is to find its own.
+
+    Args:
+        nlp (Language): The pipeline.
+        doc (Doc): The doc.
+
+    Returns:
+        Doc: A doc with the same tokens, and with the starts of sentences if they are known.
+    """
     spaces = None if doc.has_unknown_spaces else [bool(token.whitespace_) for token in doc]
     fresh = Doc(nlp.vocab, words=[token.text for token in doc], spaces=spaces)
     if doc.has_annotation("SENT_START"):
@@ -158,8 +165,8 @@ def _places(doc: Doc, found: list[Triple], labels: Collection[str]) -> Iterator[
             yield ours, theirs
 
 
-def _share(annotated: list[float], suggested: list[float]) -> float:
-    """The share of the suggestion in the probability of both. Without entities, it is that of not having the others."""
-    change = min(suggested) if suggested else 1.0 - max(annotated)
-    stay = min(annotated) if annotated else 1.0 - max(suggested)
-    return change / (change + stay) if change + stay else 0.5
+def _score(annotated: list[float], suggested: list[float]) -> float:
+    """Combine the probabilities of spans. The probability of no entity is that of not having those of the other side."""
+    right = min(suggested) if suggested else 1.0 - max(annotated)
+    stays = min(annotated) if annotated else 1.0 - max(suggested)
+    return right * (1.0 - stays)

@@ -11,7 +11,7 @@ from support.small import SMALL, entities, learned
 from spacy_lstm_ner.data.facts import count_facts
 from spacy_lstm_ner.pipeline.predict import score_spans
 from spacy_lstm_ner.training.recipe import choose, make_config
-from spacy_lstm_ner.training.review import _fold_of_each, _places, _share, cross_review, review
+from spacy_lstm_ner.training.review import _fold_of_each, _places, _score, cross_fit, review
 
 VOCAB = Vocab()
 WORDS = ["Anna", "and", "Bob", "met", "Carl", "in", "Oslo"]
@@ -77,10 +77,9 @@ def test_what_cannot_be_judged_is_no_doubt():
     assert list(_places(doc_with([(6, 7, "LOC")], missing=[0]), found, ["PER"])) == [([], [(4, 5, "PER")])]
 
 
-def test_share():
-    assert _share([0.1], [0.3]) == pytest.approx(0.75)
-    assert _share([0.1], []) == pytest.approx(0.9) and _share([], [0.9]) == pytest.approx(0.9)
-    assert _share([0.2, 0.1], [0.9, 0.3]) == pytest.approx(0.75) and _share([0.0], [0.0]) == 0.5
+def test_score():
+    assert _score([0.1], [0.3]) == pytest.approx(0.27) and _score([0.2, 0.1], [0.9, 0.3]) == pytest.approx(0.27)
+    assert _score([0.1], []) == pytest.approx(0.81) and _score([], [0.9]) == pytest.approx(0.81)
 
 
 def test_the_same_text_is_never_in_two_folds():
@@ -117,7 +116,8 @@ def test_errors_are_found_by_models_that_have_not_seen_them():
     config = make_config(choose(count_facts(docs), False, "speed"), "en", {"train": None, "dev": None})
     config["components"]["lstm_ner"]["model"] = SMALL["crf"]["model"]
     config["training"]["max_steps"] = 60
-    parts = list(cross_review(docs, config, 3))
-    doubts = sorted((doubt for part in parts for doubt in part), key=lambda doubt: -doubt.score)
-    assert len(parts) == 3 and {doubt.doc for doubt in doubts[:2]} == {12, 20}
+    parts = [(own, list(review(nlp, nlp.get_pipe("lstm_ner"), own))) for nlp, own in cross_fit(docs, config, 3)]
+    assert sorted(number for own, _ in parts for number in own) == list(range(30))
+    doubts = sorted((doubt for _, found in parts for doubt in found), key=lambda doubt: -doubt.score)
+    assert {doubt.doc for doubt in doubts[:2]} == {12, 20}
     assert {doubt.doc: doubt.suggested[0][2] for doubt in doubts[:2]} == {12: "PER", 20: "LOC"}
