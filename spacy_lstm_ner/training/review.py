@@ -166,7 +166,7 @@ def _places(doc: Doc, found: list[Triple], labels: Collection[str]) -> Iterator[
 
 
 def _score(annotated: list[float], suggested: list[float]) -> float:
-    """Combine the probabilities of spans. The probability of no entity is that of not having those of the other side."""
+    """Combine the probabilities of spans. That of no entity is that of not having the spans of the other side."""
     right = min(suggested) if suggested else 1.0 - max(annotated)
     stays = min(annotated) if annotated else 1.0 - max(suggested)
     return right * (1.0 - stays)
