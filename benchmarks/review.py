@@ -105,7 +105,7 @@ def token_places(nlp: Language, docs: dict[int, Doc]) -> list[tuple[float, int, 
     names = ["O", *tagger.labels]
     fresh = [without_annotation(nlp, doc) for doc in docs.values()]
     chains = read_chains(tagger, fresh)
-    marginals = chains.lattice().marginals()
+    marginals = chains.lattice().marginals
     roles = (marginals.shape[1] - 1) // len(tagger.labels)
     by_label = np.concatenate([marginals[:, :1], marginals[:, 1:].reshape(len(marginals), -1, roles).sum(2)], axis=1)
     by_doc = np.split(by_label / by_label.sum(axis=1, keepdims=True), np.cumsum(chains.tokens.lengths)[:-1])
