@@ -10,12 +10,12 @@ from wasabi import msg
 
 from ..data.annotated_file import ReadOptions
 from ..data.formats.spacy_binary import record_of
-from ..data.reader import ReadReport, read_texts
+from ..data.reader import ReadReport, read_records, read_texts
 from ..data.span_policy import DEFAULT_POLICY
 from ..data.writers import output_format, write_annotated
 from ..pipeline.component import find_component
 from ..pipeline.predict import Uncertainty
-from ..pipeline.uncertainty import rank_by_uncertainty
+from ..pipeline.uncertainty import choose_diverse, rank_by_uncertainty
 from .app import app, exit_on_error
 from .options import (
     ColumnsOption,
@@ -41,6 +41,13 @@ def uncertainty_cli(
     output_path: Annotated[Path, typer.Argument(metavar="OUTPUT", help="File to write; for brat, a folder")],
     by: Annotated[str, typer.Option("--by", help=f"Measure: {', '.join(Uncertainty._fields)}")] = "least_confidence",
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Number of texts to write; 0 for all")] = 0,
+    diverse: Annotated[
+        bool, typer.Option("--diverse", help="Of uncertain texts, choose --limit that are different, and not too long")
+    ] = False,
+    annotated: Annotated[
+        Optional[Path],
+        typer.Option("--annotated", "-a", help="Texts that are annotated already and are left out: a file or a folder"),
+    ] = None,
     pipe: Annotated[
         Optional[str], typer.Option("--pipe", "-p", help="Name of the component; by default, the first lstm_ner")
     ] = None,
@@ -49,20 +56,23 @@ def uncertainty_cli(
     columns: ColumnsOption = "",
     out_format: TasksFormatOption = None,
 ) -> None:
-    """Sort texts for annotation, the most uncertain first.
+    """Choose texts for annotation, the most uncertain first.
 
     Writes each text with the predicted entities. The formats prodigy, doccano and label-studio also hold the
     uncertainty, and all but doccano, brat, conll, webanno and spacy hold the probabilities of the entities.
     """
     if by not in Uncertainty._fields:
         msg.fail(f"--by is {by!r}, but must be one of {', '.join(Uncertainty._fields)}", exits=1)
+    if diverse and not limit:
+        msg.fail("--diverse needs the number of texts to choose: add --limit", exits=1)
     with exit_on_error(f"Cannot sort {input_path}"):
         written = output_format(output_path, out_format, "prodigy")
         nlp = load_model(model)
         component = find_component(nlp.pipeline, pipe)
         texts = read_texts(input_path, format, options=ReadOptions(encoding, parse_columns(columns)))
-        ranked = rank_by_uncertainty(nlp, component, texts, by)
-        kept = ranked[: limit or None]
+        known = set() if annotated is None else {_words(record.text) for record in read_records(annotated)}
+        ranked = rank_by_uncertainty(nlp, component, (text for text in texts if _words(text) not in known), by)
+        kept = choose_diverse(nlp, component, ranked, by, limit) if diverse else ranked[: limit or None]
         records = (
             replace(record_of(doc, f"{output_path}:{k}", component.cfg["score_attr"]), meta=_rounded(doubt))
             for k, (doc, doubt) in enumerate(kept, 1)
@@ -70,6 +80,11 @@ def uncertainty_cli(
         version = name_and_version(nlp)
         write_annotated(records, output_path, written, nlp, DEFAULT_POLICY, ReadReport(), version, allow_empty=True)
     msg.good(f"{len(kept)} of {len(ranked)} texts written to {output_path}")
+
+
+def _words(text: str) -> str:
+    """A text without its white space, which files with a word a line do not keep."""
+    return "".join(text.split())
 
 
 def _rounded(doubt: Uncertainty) -> dict[str, object]:

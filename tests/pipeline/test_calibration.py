@@ -9,11 +9,13 @@ import spacy
 from spacy.cli._util import app as spacy_app
 from spacy.tokens import DocBin, Span
 from spacy.training import Example
+from support.commands import run_command
 from support.small import TRAIN, entities, examples_for, learned, trained
 from typer.testing import CliRunner
 
 from spacy_lstm_ner.cli import app
 from spacy_lstm_ner.pipeline.calibration import PRIOR_SD, calibrate, fit, reliability, score
+from spacy_lstm_ner.pipeline.uncertainty import choose_diverse, rank_by_uncertainty
 
 
 def test_reliability_by_hand():
@@ -239,3 +241,21 @@ def test_ten_docs_without_a_mistake_change_little(model):
     assert 0.9 < component.model.get_ref("head").attrs["temperature"] <= 1.0
     after = score(component.tagger, examples_for(nlp)).scores.min()
     assert 1 - after > 0.5 * (1 - before)
+
+
+def test_diverse_texts_are_no_copies_and_not_annotated_ones(model):
+    nlp = spacy.load(model / "model")
+    texts = ["Canada Khan Uber of the Pay"] * 5 + ["I like London and Berlin.", "nothing to see here", "Uber of Berlin"]
+    (model / "in.txt").write_text("\n".join(texts) + "\n")
+    (model / "done.txt").write_text("[Uber](ORG) of [Berlin](LOC)\n")
+    args = ["uncertainty", model / "model", model / "in.txt", model / "out.jsonl", "--by", "entropy", "--diverse"]
+    said, code = run_command(*args)
+    assert code == 1 and "add --limit" in said
+    said, code = run_command(*args, "--limit", "5", "--annotated", model / "done.txt")
+    assert code == 0, said
+    chosen = [json.loads(line)["text"] for line in (model / "out.jsonl").read_text().splitlines()]
+    assert sorted(chosen) == sorted({*texts} - {"Uber of Berlin"})
+    ranked = rank_by_uncertainty(nlp, nlp.get_pipe("lstm_ner"), texts, "entropy")
+    assert [doc.text for doc, _ in ranked[:5]] == texts[:5]
+    first, second = choose_diverse(nlp, nlp.get_pipe("lstm_ner"), ranked, "entropy", 2)
+    assert first[0].text == texts[0] != second[0].text
