@@ -19,6 +19,7 @@ RANKS = [
     {"annotation", "architectures"},
     {"pipeline", "data"},
     {"training"},
+    {"serve"},
     {"cli"},
 ]
 """What may import what: a place may import places of lower ranks, and its own files."""

@@ -1,6 +1,17 @@
 """The commands `python -m spacy lstm-ner ...`, one module for each."""
 
-from . import calibrate, convert, debug_data, evaluate, init_config, train, uncertainty, vectors
+from . import calibrate, convert, debug_data, evaluate, init_config, serve, train, uncertainty, vectors
 from .app import app
 
-__all__ = ["app", "calibrate", "convert", "debug_data", "evaluate", "init_config", "train", "uncertainty", "vectors"]
+__all__ = [
+    "app",
+    "calibrate",
+    "convert",
+    "debug_data",
+    "evaluate",
+    "init_config",
+    "serve",
+    "train",
+    "uncertainty",
+    "vectors",
+]

@@ -20,7 +20,7 @@ from ..data.languages import blank_pipeline
 from ..data.reader import ReadReport, read_records, read_texts
 from ..data.span_policy import CHANGED, LOST, MISALIGNED, OVERLAP, SpanPolicy
 from ..data.tokenization import count_retokenized
-from ..data.writers import output_format, write_annotated
+from ..data.writers import name_and_version, output_format, write_annotated
 from ..files import write_atomically
 from ..pipeline.component import find_component
 from .app import app, exit_on_error
@@ -162,18 +162,6 @@ def parse_columns(given: str) -> dict[str, str]:
         if not name.strip() or not equals or not value.strip():
             raise ValueError(f"expected --columns such as word=2,tag=3, found {given!r}")
     return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def name_and_version(nlp: Language) -> str:
-    """Name a pipeline for tools that show what predicted an entity.
-
-    Args:
-        nlp (Language): The pipeline.
-
-    Returns:
-        str: Its name and its version.
-    """
-    return f"{nlp.meta['lang']}_{nlp.meta['name']} {nlp.meta['version']}"
 
 
 def _predicted(nlp: Language, pipe: Optional[str], path: Path, texts: Iterable[str]) -> Iterator[Record]:

@@ -13,12 +13,12 @@ from ..data.formats import WRITTEN
 from ..data.formats.spacy_binary import record_of
 from ..data.reader import ReadReport, read_texts
 from ..data.span_policy import DEFAULT_POLICY
-from ..data.writers import output_format, write_annotated
+from ..data.writers import name_and_version, output_format, write_annotated
 from ..pipeline.component import find_component
 from ..pipeline.predict import Uncertainty
 from ..pipeline.uncertainty import rank_by_uncertainty
 from .app import app, exit_on_error
-from .convert import EncodingOption, FormatOption, name_and_version, parse_columns
+from .convert import EncodingOption, FormatOption, parse_columns
 
 
 @app.command("uncertainty")

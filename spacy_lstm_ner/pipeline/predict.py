@@ -246,6 +246,39 @@ def _best_analyses(
     return found
 
 
+def likely_entities(
+    tagger: BoundTagger, docs: List[Doc], n: int
+) -> List[Tuple[List[Analysis], List[Tuple[int, int, str, float]]]]:
+    """Find the most probable analyses of each doc, and the probability of each entity in them.
+
+    Args:
+        tagger (BoundTagger): The model, initialized.
+        docs (List[Doc]): The docs.
+        n (int): The number of analyses.
+
+    Returns:
+        List[Tuple[List[Analysis], List[Tuple[int, int, str, float]]]]: For each doc, up to n analyses, and all entities
+            in them in order, as (start token, end token, label, probability). Entities of different analyses may
+            overlap.
+    """
+    chains = read_chains(tagger, docs)
+    tempered = chains.at_temperature(tagger.head.attrs["temperature"])
+    analyses = _best_analyses(tagger, tempered, docs, n, tempered.lattice())
+    entities = [sorted({entity for found, _ in own for entity in found}) for own in analyses]
+    numbers = {label: number for number, label in enumerate(tagger.labels)}
+    first_tokens = np.cumsum([0, *(len(doc) for doc in docs)]).tolist()
+    flat = [
+        (first + start, first + end - 1, numbers[label])
+        for first, own in zip(first_tokens, entities, strict=False)
+        for start, end, label in own
+    ]
+    starts, lasts, labels = np.array(flat, dtype=np.int64).reshape(-1, 3).T
+    rows = chains.tokens.rows
+    spans = Spans(np.searchsorted(rows, starts), np.searchsorted(rows, lasts) + 1, labels)
+    scores = iter(span_scores(chains, spans, tagger.head).tolist())
+    return [(own, [(*entity, next(scores)) for entity in found]) for own, found in zip(analyses, entities, strict=True)]
+
+
 def uncertainties(tagger: BoundTagger, docs: List[Doc]) -> List[Uncertainty]:
     """Measure how unsure the model is of each doc.
 

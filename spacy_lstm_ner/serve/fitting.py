@@ -1,0 +1,212 @@
+"""Fit on submit: learn submitted annotations in a thread of its own, while the pipeline of before answers requests.
+
+A submission is first appended to a file. Then the pipeline on the disk is loaded, trained, and replaced in one step.
+The new `meta.json` has the number of lines that it has learned. So after a kill at any moment, the pipeline is the old
+one or the new one, and the lines that it has not learned are learned at the next start.
+"""
+
+import json
+import logging
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Condition, Thread
+from typing import Any, Optional
+
+from spacy.training import Example
+
+from ..data.annotated_file import Record
+from ..data.span_policy import DEFAULT_POLICY, Problems, make_doc
+from ..files import check_output, intact, save_pipeline
+from ..pipeline.listeners import listeners
+from .label_studio import read_submission
+from .model import LEARNED, Served
+
+logger = logging.getLogger("spacy_lstm_ner.serve")
+_BATCH = 8
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How a pipeline learns submissions.
+
+    Attributes:
+        updates (int): The number of updates for up to 8 submissions, with as many earlier ones in each.
+        learn_rate (float): The learning rate.
+        rehearse_weight (float): The weight of rehearsal, see the component's setting of this name.
+    """
+
+    updates: int = 15
+    learn_rate: float = 0.001
+    rehearse_weight: float = 1.0
+
+
+class Stopped(Exception):
+    """The server ends before a fit does."""
+
+
+class Fitter:
+    """The submissions in a folder, and the thread that learns them.
+
+    Args:
+        model (str): The pipeline to start with, if the folder has none yet.
+        folder (Path): The folder with `annotations.jsonl` and the pipeline `model`.
+        pipe (Optional[str]): The name of the component; None for the first `lstm_ner`.
+        settings (FitSettings): How to learn.
+    """
+
+    def __init__(self, model: str, folder: Path, pipe: Optional[str], settings: FitSettings) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._output, self._path = folder / "model", folder / "annotations.jsonl"
+        check_output(intact(self._output))
+        self._first, self._pipe, self._settings = model, pipe, settings
+        self._changed = Condition()
+        self._tasks: list[Optional[dict[str, Any]]] = _read(self._path)
+        self._learned, self._state, self._stopping = 0, "idle", False
+        self._swap: Callable[[Served], None] = lambda served: None
+        self._thread = Thread(target=self._run, name="fit", daemon=True)
+
+    def load(self) -> Served:
+        """Load the last pipeline that was fitted, or the first one if there is none.
+
+        Raises:
+            ValueError: If its component listens to another one, which is not trained here.
+        """
+        place = intact(self._output)
+        served = Served.load(place if place.exists() else self._first, self._pipe)
+        if listeners(served.component.model):
+            name = served.component.name
+            raise ValueError(
+                f"'{name}' listens to another component, so it cannot learn alone. Give it a copy: "
+                f"nlp.replace_listeners('tok2vec', {name!r}, ['model.tok2vec']), and save the pipeline"
+            )
+        self._learned = int(served.nlp.meta.get(LEARNED, 0))
+        return served
+
+    def start(self, swap: Callable[[Served], None]) -> None:
+        """Start to learn. swap: called with each new pipeline."""
+        self._swap = swap
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after the current update. What was not learned is learned at the next start."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def submit(self, task: dict[str, Any]) -> None:
+        """Keep a submission on the disk, and then learn it."""
+        line = json.dumps(task, ensure_ascii=False).encode("utf-8") + b"\n"
+        with self._changed:
+            with self._path.open("ab") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            self._tasks.append(task)
+            self._changed.notify()
+
+    def status(self) -> dict[str, Any]:
+        """What the thread does, and how many submissions it has learned."""
+        with self._changed:
+            return {"state": self._state, "submitted": len(self._tasks), "learned": self._learned}
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or len(self._tasks) > self._learned)
+                if self._stopping:
+                    return
+                end = min(len(self._tasks), self._learned + _BATCH)
+                tasks, self._state = self._tasks[:end], "fitting"
+            state = "idle"
+            try:
+                self._swap(self._fit(tasks))
+            except Stopped:
+                return
+            except Exception:
+                # Whatever it was, the old pipeline goes on, and these submissions are not tried again before a restart.
+                logger.exception("The fit of submissions %d to %d failed", self._learned + 1, end)
+                state = "failed"
+            with self._changed:
+                if state == "failed":
+                    self._tasks[self._learned : end] = [None] * (end - self._learned)
+                self._learned, self._state = end, state
+
+    def _fit(self, tasks: Sequence[Optional[dict[str, Any]]]) -> Served:
+        place = intact(self._output)
+        served = Served.load(place if place.exists() else self._first, self._pipe)
+        latest = {(task["project"], task["id"]): number for number, task in enumerate(tasks) if task is not None}
+        records = {number: read_submission(tasks[number] or {}) for number in latest.values()}
+        new = [record for number, record in records.items() if record is not None and number >= self._learned]
+        earlier = [record for number, record in records.items() if record is not None and number < self._learned]
+        learn(served, new, earlier, self._settings, lambda: self._stopping)
+        served.nlp.meta[LEARNED] = len(tasks)
+        save_pipeline(served.nlp, self._output)
+        return Served.load(self._output, self._pipe)
+
+
+def learn(
+    served: Served,
+    new: Sequence[Record],
+    earlier: Sequence[Record],
+    settings: FitSettings,
+    stopping: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train a pipeline on new annotations, together with earlier ones, and with rehearsal of what it knew.
+
+    Args:
+        served (Served): The pipeline. Its component is changed.
+        new (Sequence[Record]): The new texts with their entities, all in each update.
+        earlier (Sequence[Record]): Those of before. Each update has some of them by chance.
+        settings (FitSettings): How to learn.
+        stopping (Callable[[], bool]): Whether to stop.
+
+    Raises:
+        Stopped: If it was to stop.
+        ValueError: If the component cannot learn them.
+    """
+    if not new:
+        return
+    component, chance = served.component, random.Random(len(earlier))
+    examples, old = _examples(served, new), _examples(served, earlier)
+    optimizer = served.nlp.resume_training()
+    optimizer.learn_rate = settings.learn_rate
+    weight = component.cfg["rehearse_weight"]
+    component.cfg["rehearse_weight"] = settings.rehearse_weight
+    for _ in range(settings.updates):
+        if stopping():
+            raise Stopped
+        component.update([*examples, *chance.sample(old, min(_BATCH, len(old)))], drop=0.1, sgd=optimizer)
+    component.cfg["rehearse_weight"] = weight
+
+
+def _examples(served: Served, records: Sequence[Record]) -> list[Example]:
+    predicted = served.before([record.text for record in records])
+    return [
+        Example(doc, make_doc(served.nlp, record, DEFAULT_POLICY, Problems()))
+        for doc, record in zip(predicted, records, strict=True)
+    ]
+
+
+def _read(path: Path) -> list[Optional[dict[str, Any]]]:
+    """Read the submissions of earlier runs. A last line without an end was not answered, and is cut off."""
+    if not path.exists():
+        return []
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        logger.warning("%s: the last line is incomplete and was removed", path)
+        os.truncate(path, whole)
+    found: list[Optional[dict[str, Any]]] = []
+    for number, line in enumerate(data[:whole].split(b"\n")[:-1], 1):
+        try:
+            task = json.loads(line)
+            read_submission(task)
+            found.append({"id": task["id"], "project": task["project"], **task})
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"{path}:{number}: expected a submitted task as JSON, found: {error!r}") from error
+    return found
