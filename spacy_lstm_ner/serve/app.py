@@ -126,11 +126,11 @@ class Routes:
         if self._fitter is None:
             return JSONResponse({"status": "ignored", "detail": "Nothing is learned: the server runs without --fit"})
         with _error_of_the_client():
-            task = label_studio.submission(body.annotation, body.task, body.project)
-        if task is None:
+            submission = label_studio.submission(body.annotation, body.task, body.project)
+        if submission is None:
             return JSONResponse({"status": "ignored", "detail": "The annotation was cancelled"})
-        self._check([task["data"]["text"]])
-        await run_in_threadpool(self._fitter.submit, task)
+        self._check([submission.record.text])
+        await run_in_threadpool(self._fitter.submit, submission)
         return JSONResponse({"status": "ok", "model_version": self.served.version}, 201)
 
     def _check(self, texts: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from ..data.annotated_file import Record
 from ..data.span_policy import DEFAULT_POLICY, Problems, make_doc
 from ..files import check_output, intact, save_pipeline
 from ..pipeline.listeners import listeners
-from .label_studio import read_submission
+from .label_studio import Submission, read_submission
 from .model import LEARNED, Served
 
 logger = logging.getLogger("spacy_lstm_ner.serve")
@@ -63,7 +63,8 @@ class Fitter:
         check_output(intact(self._output))
         self._first, self._pipe, self._settings = model, pipe, settings
         self._changed = Condition()
-        self._tasks: list[Optional[dict[str, Any]]] = _read(self._path)
+        # Those that a fit failed on become None.
+        self._submitted: list[Optional[Submission]] = _read(self._path)
         self._learned, self._state, self._stopping = 0, "idle", False
         self._swap: Callable[[Served], None] = lambda served: None
         self._thread = Thread(target=self._run, name="fit", daemon=True)
@@ -98,33 +99,33 @@ class Fitter:
         if self._thread.is_alive():
             self._thread.join()
 
-    def submit(self, task: dict[str, Any]) -> None:
+    def submit(self, submission: Submission) -> None:
         """Keep a submission on the disk, and then learn it."""
-        line = json.dumps(task, ensure_ascii=False).encode("utf-8") + b"\n"
+        line = json.dumps(submission.task, ensure_ascii=False).encode("utf-8") + b"\n"
         with self._changed:
             with self._path.open("ab") as file:
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
-            self._tasks.append(task)
+            self._submitted.append(submission)
             self._changed.notify()
 
     def status(self) -> dict[str, Any]:
         """What the thread does, and how many submissions it has learned."""
         with self._changed:
-            return {"state": self._state, "submitted": len(self._tasks), "learned": self._learned}
+            return {"state": self._state, "submitted": len(self._submitted), "learned": self._learned}
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or len(self._tasks) > self._learned)
+                self._changed.wait_for(lambda: self._stopping or len(self._submitted) > self._learned)
                 if self._stopping:
                     return
-                end = min(len(self._tasks), self._learned + _BATCH)
-                tasks, self._state = self._tasks[:end], "fitting"
+                end = min(len(self._submitted), self._learned + _BATCH)
+                submitted, self._state = self._submitted[:end], "fitting"
             state = "idle"
             try:
-                self._swap(self._fit(tasks))
+                self._swap(self._fit(submitted))
             except Stopped:
                 return
             except Exception:
@@ -133,18 +134,18 @@ class Fitter:
                 state = "failed"
             with self._changed:
                 if state == "failed":
-                    self._tasks[self._learned : end] = [None] * (end - self._learned)
+                    self._submitted[self._learned : end] = [None] * (end - self._learned)
                 self._learned, self._state = end, state
 
-    def _fit(self, tasks: Sequence[Optional[dict[str, Any]]]) -> Served:
+    def _fit(self, submitted: Sequence[Optional[Submission]]) -> Served:
         place = intact(self._output)
         served = Served.load(place if place.exists() else self._first, self._pipe)
-        latest = {(task["project"], task["id"]): number for number, task in enumerate(tasks) if task is not None}
-        records = {number: read_submission(tasks[number] or {}) for number in latest.values()}
-        new = [record for number, record in records.items() if record is not None and number >= self._learned]
-        earlier = [record for number, record in records.items() if record is not None and number < self._learned]
+        # The last annotation of a task wins.
+        latest = {one.key: (number, one.record) for number, one in enumerate(submitted) if one is not None}
+        new = [record for number, record in latest.values() if number >= self._learned]
+        earlier = [record for number, record in latest.values() if number < self._learned]
         learn(served, new, earlier, self._settings, lambda: self._stopping)
-        served.nlp.meta[LEARNED] = len(tasks)
+        served.nlp.meta[LEARNED] = len(submitted)
         save_pipeline(served.nlp, self._output)
         return Served.load(self._output, self._pipe)
 
@@ -161,7 +162,7 @@ def learn(
     Args:
         served (Served): The pipeline. Its component is changed.
         new (Sequence[Record]): The new texts with their entities, all in each update.
-        earlier (Sequence[Record]): Those of before. Each update has some of them by chance.
+        earlier (Sequence[Record]): Those of before. Each update has up to 8 of them, chosen by chance.
         settings (FitSettings): How to learn.
         stopping (Callable[[], bool]): Whether to stop.
 
@@ -171,16 +172,19 @@ def learn(
     """
     if not new:
         return
-    component, chance = served.component, random.Random(len(earlier))
-    examples, old = _examples(served, new), _examples(served, earlier)
+    component = served.component
+    some = random.Random(len(earlier)).sample(earlier, min(len(earlier), settings.updates * _BATCH))
+    examples, old = _examples(served, new), _examples(served, some)
     optimizer = served.nlp.resume_training()
     optimizer.learn_rate = settings.learn_rate
     weight = component.cfg["rehearse_weight"]
     component.cfg["rehearse_weight"] = settings.rehearse_weight
-    for _ in range(settings.updates):
+    for number in range(settings.updates):
         if stopping():
             raise Stopped
-        component.update([*examples, *chance.sample(old, min(_BATCH, len(old)))], drop=0.1, sgd=optimizer)
+        first = number * _BATCH
+        chosen = [old[k % len(old)] for k in range(first, first + min(_BATCH, len(old)))]
+        component.update([*examples, *chosen], drop=0.1, sgd=optimizer)
     component.cfg["rehearse_weight"] = weight
 
 
@@ -192,7 +196,7 @@ def _examples(served: Served, records: Sequence[Record]) -> list[Example]:
     ]
 
 
-def _read(path: Path) -> list[Optional[dict[str, Any]]]:
+def _read(path: Path) -> list[Optional[Submission]]:
     """Read the submissions of earlier runs. A last line without an end was not answered, and is cut off."""
     if not path.exists():
         return []
@@ -201,12 +205,10 @@ def _read(path: Path) -> list[Optional[dict[str, Any]]]:
     if whole < len(data):
         logger.warning("%s: the last line is incomplete and was removed", path)
         os.truncate(path, whole)
-    found: list[Optional[dict[str, Any]]] = []
+    found: list[Optional[Submission]] = []
     for number, line in enumerate(data[:whole].split(b"\n")[:-1], 1):
         try:
-            task = json.loads(line)
-            read_submission(task)
-            found.append({"id": task["id"], "project": task["project"], **task})
-        except (ValueError, KeyError) as error:
-            raise ValueError(f"{path}:{number}: expected a submitted task as JSON, found: {error!r}") from error
+            found.append(read_submission(json.loads(line)))
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: expected a submitted task as JSON, found: {error}") from error
     return found

@@ -8,7 +8,7 @@ A project says in XML where its labels go:
     </View>
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 from xml.parsers import expat
@@ -134,17 +134,26 @@ def predictions(
     return found
 
 
-def submission(annotation: Any, task: Any, project: Any) -> Optional[dict[str, Any]]:
-    """Take what is to be learned from a webhook.
+class Submission(NamedTuple):
+    """An annotation to learn from.
 
-    Args:
-        annotation (Any): The annotation.
-        task (Any): Its task.
-        project (Any): The project.
+    Attributes:
+        task (dict[str, Any]): The task in the form of Label Studio's export, with its text, one annotation, and the
+            project.
+        key (tuple[str, int]): The project and the number of the task.
+        record (Record): The text with its entities.
+    """
+
+    task: dict[str, Any]
+    key: tuple[str, int]
+    record: Record
+
+
+def submission(annotation: Any, task: Any, project: Any) -> Optional[Submission]:
+    """Take what is to be learned from a webhook: an annotation, its task, and the project.
 
     Returns:
-        Optional[dict[str, Any]]: A task in the form of Label Studio's export, with its text, one annotation, and the
-            project. None if the annotation was cancelled.
+        Optional[Submission]: The annotation; None if it was cancelled.
 
     Raises:
         ValueError: If something is missing or has another form.
@@ -160,16 +169,18 @@ def submission(annotation: Any, task: Any, project: Any) -> Optional[dict[str, A
         and (not config or region.get("from_name") == control.from_name)
         and isinstance(value := region.get("value"), dict)
     ]
-    number = field(task, "id", int)
-    found = {
-        "id": number,
-        "project": str(project.get("id", "")) if isinstance(project, dict) else "",
-        "data": {"text": text},
-        "annotations": [{"was_cancelled": bool(annotation.get("was_cancelled")), "result": regions}],
-    }
-    return found if read_submission(found) is not None else None
+    return read_submission(
+        {
+            "id": field(task, "id", int),
+            "project": str(project.get("id", "")) if isinstance(project, dict) else "",
+            "data": {"text": text},
+            "annotations": [{"was_cancelled": bool(annotation.get("was_cancelled")), "result": regions}],
+        }
+    )
 
 
-def read_submission(task: Mapping[str, Any]) -> Optional[Record]:
-    """Read the text and the entities of a submission; None if it was cancelled. Raises ValueError for another form."""
-    return next(read_task(_source(), task, f"task {task.get('id')}"), None)
+def read_submission(task: Any) -> Optional[Submission]:
+    """Read the task of a submission; None if it was cancelled. Raises ValueError for another form."""
+    key = field(task, "project", str), field(task, "id", int)
+    record = next(read_task(_source(), task, f"task {key[1]}"), None)
+    return None if record is None else Submission(task, key, record)

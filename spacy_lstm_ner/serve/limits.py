@@ -148,7 +148,8 @@ class Guard:
         if self._token is None and (name is None or not is_loopback(name[1].strip("[]"))):
             raise HTTPException(403, "The Host header does not name this machine; start the server with a token")
         own = [f"{scheme}://{host}" for host in hosts for scheme in ("http", "https")]
-        if any(origin not in own for origin in values("origin")) or "cross-site" in values("sec-fetch-site"):
+        foreign = any(origin not in own for origin in values("origin")) or "cross-site" in values("sec-fetch-site")
+        if foreign and scope["method"] != "GET":
             raise HTTPException(403, "Pages of other sites may not send requests")
         if self._token is not None and scope["path"] != _OPEN and not self._is_known(values("authorization")):
             basic = {"www-authenticate": 'Basic realm="spacy-lstm-ner", charset="UTF-8"'}

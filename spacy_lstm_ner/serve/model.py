@@ -99,7 +99,7 @@ class Served:
             {"entities": [_entity(record.text, *span[:4]) for span in record.spans]}
             for record in self.records(texts, threshold)
         ]
-        if not n:
+        if not n or not texts:
             return answers
         docs = self.before(texts)
         for doc, answer, (analyses, likely) in zip(

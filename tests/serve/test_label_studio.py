@@ -106,7 +106,9 @@ def test_a_submission_is_a_task_of_the_export():
     body["annotation"]["result"].append(other)
     value = {"start": 10, "end": 16, "text": "London", "labels": ["LOC"]}
     annotation = {"was_cancelled": False, "result": [{"type": "labels", "value": value}]}
-    assert submission(**body) == {"id": 1, "project": "3", "data": {"text": TEXT}, "annotations": [annotation]}
+    found = submission(**body)
+    assert found.key == ("3", 1) and [span[:3] for span in found.record.spans] == [(9, 15, "LOC")]
+    assert found.task == {"id": 1, "project": "3", "data": {"text": TEXT}, "annotations": [annotation]}
 
 
 @pytest.mark.parametrize(
