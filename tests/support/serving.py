@@ -1,6 +1,7 @@
 """A server for tests, and requests as Label Studio sends them."""
 
 import time
+from functools import cache
 
 from fastapi.testclient import TestClient
 
@@ -17,9 +18,12 @@ STATUSES = {200, 201, 400, 401, 403, 404, 405, 408, 413, 415, 422, 503, 504}
 """What the documentation lists, and no 500."""
 
 
+_served = cache(Served.load)
+
+
 def client_of(folder, limits=LIMITS, token=None, fitter=None, host="localhost"):
     """A client of a server in this process. The learning thread runs within `with`."""
-    served = Served.load(folder) if fitter is None else fitter.load()
+    served = _served(folder) if fitter is None else fitter.load()
     app = create_app(served, limits, token, fitter)
     return TestClient(app, base_url=f"http://{host}", raise_server_exceptions=False)
 
