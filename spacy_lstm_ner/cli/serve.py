@@ -29,8 +29,8 @@ def serve_cli(
             "--token", envvar="SPACY_LSTM_NER_TOKEN", help="Token that requests need; rather set it in the environment"
         ),
     ] = None,
-    updates: Annotated[int, typer.Option("--updates", min=1, help="Updates for up to 8 submissions")] = 15,
-    learn_rate: Annotated[float, typer.Option("--learn-rate", help="Learning rate for submissions")] = 0.001,
+    updates: Annotated[int, typer.Option("--updates", min=1, help="Most updates for up to 8 submissions")] = 30,
+    learn_rate: Annotated[float, typer.Option("--learn-rate", min=0.0, help="Learning rate of a fit")] = 0.0003,
     rehearse: Annotated[
         float, typer.Option("--rehearse", min=0.0, help="Weight of rehearsal, which keeps what the pipeline knew")
     ] = 1.0,

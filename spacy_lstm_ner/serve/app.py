@@ -111,6 +111,8 @@ class Routes:
             control = label_studio.find_control(body.label_config)
             texts = label_studio.task_texts(body.tasks, control)
         self._check(texts)
+        if self._fitter is not None:
+            self._fitter.see(texts)
         served = self.served
 
         def run() -> list[dict[str, Any]]:

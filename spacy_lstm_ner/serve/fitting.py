@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition, Thread
@@ -26,6 +26,7 @@ from .model import LEARNED, Served
 
 logger = logging.getLogger("spacy_lstm_ner.serve")
 _BATCH = 8
+_MOST_TEXTS, _LONGEST_TEXT = 500, 5000
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,14 @@ class FitSettings:
     """How a pipeline learns submissions.
 
     Attributes:
-        updates (int): The number of updates for up to 8 submissions, with as many earlier ones in each.
+        updates (int): The most updates for up to 8 submissions. A fit ends when all of them are predicted right.
         learn_rate (float): The learning rate.
-        rehearse_weight (float): The weight of rehearsal, see the component's setting of this name.
+        rehearse_weight (float): The weight of rehearsal, see the component's setting of this name. With 0, other texts
+            are not rehearsed either.
     """
 
-    updates: int = 15
-    learn_rate: float = 0.001
+    updates: int = 30
+    learn_rate: float = 0.0003
     rehearse_weight: float = 1.0
 
 
@@ -65,6 +67,7 @@ class Fitter:
         self._changed = Condition()
         # Those that a fit failed on become None.
         self._submitted: list[Optional[Submission]] = _read(self._path)
+        self._texts: dict[str, None] = {}
         self._learned, self._state, self._stopping = 0, "idle", False
         self._swap: Callable[[Served], None] = lambda served: None
         self._thread = Thread(target=self._run, name="fit", daemon=True)
@@ -110,6 +113,13 @@ class Fitter:
             self._submitted.append(submission)
             self._changed.notify()
 
+    def see(self, texts: Iterable[str]) -> None:
+        """Keep the last texts that were predicted. They show what the pipeline must not forget."""
+        with self._changed:
+            self._texts.update(dict.fromkeys(text for text in texts if len(text) <= _LONGEST_TEXT))
+            for text in list(self._texts)[:-_MOST_TEXTS]:
+                del self._texts[text]
+
     def status(self) -> dict[str, Any]:
         """What the thread does, and how many submissions it has learned."""
         with self._changed:
@@ -122,10 +132,10 @@ class Fitter:
                 if self._stopping:
                     return
                 end = min(len(self._submitted), self._learned + _BATCH)
-                submitted, self._state = self._submitted[:end], "fitting"
+                submitted, texts, self._state = self._submitted[:end], list(self._texts), "fitting"
             state = "idle"
             try:
-                self._swap(self._fit(submitted))
+                self._swap(self._fit(submitted, texts))
             except Stopped:
                 return
             except Exception:
@@ -137,14 +147,16 @@ class Fitter:
                     self._submitted[self._learned : end] = [None] * (end - self._learned)
                 self._learned, self._state = end, state
 
-    def _fit(self, submitted: Sequence[Optional[Submission]]) -> Served:
+    def _fit(self, submitted: Sequence[Optional[Submission]], texts: Sequence[str]) -> Served:
         place = intact(self._output)
         served = Served.load(place if place.exists() else self._first, self._pipe)
         # The last annotation of a task wins.
         latest = {one.key: (number, one.record) for number, one in enumerate(submitted) if one is not None}
         new = [record for number, record in latest.values() if number >= self._learned]
         earlier = [record for number, record in latest.values() if number < self._learned]
-        learn(served, new, earlier, self._settings, lambda: self._stopping)
+        annotated = {record.text for _, record in latest.values()}
+        others = [text for text in texts if text not in annotated]
+        learn(served, new, earlier, others, self._settings, lambda: self._stopping)
         served.nlp.meta[LEARNED] = len(submitted)
         save_pipeline(served.nlp, self._output)
         return Served.load(self._output, self._pipe)
@@ -154,15 +166,20 @@ def learn(
     served: Served,
     new: Sequence[Record],
     earlier: Sequence[Record],
+    others: Sequence[str],
     settings: FitSettings,
     stopping: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Train a pipeline on new annotations, together with earlier ones, and with rehearsal of what it knew.
+    """Train a pipeline until it predicts new annotations, without forgetting what it knew.
+
+    Each update has all new annotations, 8 earlier ones by chance, and rehearsal on these and on 8 other texts. More
+    updates than necessary, or a higher rate, would make it forget more.
 
     Args:
         served (Served): The pipeline. Its component is changed.
-        new (Sequence[Record]): The new texts with their entities, all in each update.
-        earlier (Sequence[Record]): Those of before. Each update has up to 8 of them, chosen by chance.
+        new (Sequence[Record]): The new texts with their entities.
+        earlier (Sequence[Record]): Those of before.
+        others (Sequence[str]): Texts without annotation.
         settings (FitSettings): How to learn.
         stopping (Callable[[], bool]): Whether to stop.
 
@@ -170,22 +187,33 @@ def learn(
         Stopped: If it was to stop.
         ValueError: If the component cannot learn them.
     """
-    if not new:
-        return
-    component = served.component
-    some = random.Random(len(earlier)).sample(earlier, min(len(earlier), settings.updates * _BATCH))
-    examples, old = _examples(served, new), _examples(served, some)
+    component, chance = served.component, random.Random(len(earlier))
+    examples = _examples(served, new)
+    own = component.cfg["rehearse_weight"]
+    component.cfg["rehearse_weight"] = settings.rehearse_weight
     optimizer = served.nlp.resume_training()
     optimizer.learn_rate = settings.learn_rate
-    weight = component.cfg["rehearse_weight"]
-    component.cfg["rehearse_weight"] = settings.rehearse_weight
-    for number in range(settings.updates):
+    for _ in range(settings.updates):
         if stopping():
             raise Stopped
-        first = number * _BATCH
-        chosen = [old[k % len(old)] for k in range(first, first + min(_BATCH, len(old)))]
-        component.update([*examples, *chosen], drop=0.1, sgd=optimizer)
-    component.cfg["rehearse_weight"] = weight
+        if _are_right(served, new):
+            break
+        old = _examples(served, chance.sample(earlier, min(_BATCH, len(earlier))))
+        component.update([*examples, *old], drop=0.1)
+        if settings.rehearse_weight:
+            docs = served.before(chance.sample(others, min(_BATCH, len(others))))
+            component.rehearse([Example(doc, doc) for doc in docs])
+        component.finish_update(optimizer)
+    component.cfg["rehearse_weight"] = own
+
+
+def _are_right(served: Served, records: Sequence[Record]) -> bool:
+    """Whether the pipeline predicts exactly the entities of some texts."""
+    found = served.records([record.text for record in records])
+    return all(
+        {span[:3] for span in one.spans} == {span[:3] for span in record.spans}
+        for one, record in zip(found, records, strict=True)
+    )
 
 
 def _examples(served: Served, records: Sequence[Record]) -> list[Example]:

@@ -81,10 +81,13 @@ class Guard:
         app (ASGIApp): The application with the routes.
         limits (Limits): The limits.
         token (Optional[str]): The token that a request must have; None if the server is for this machine only.
+
+    Attributes:
+        running (int): The requests that run or wait.
     """
 
     def __init__(self, app: ASGIApp, limits: Limits, token: Optional[str]) -> None:
-        self._app, self._limits, self._running = app, limits, 0
+        self._app, self._limits, self.running = app, limits, 0
         self._token = None if token is None else token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,9 +121,9 @@ class Guard:
         if scope["path"] == _OPEN:
             await self._app(scope, receive, send)
             return
-        if self._running >= self._limits.requests:
+        if self.running >= self._limits.requests:
             raise HTTPException(503, "Too many requests at a time; try again later", {"retry-after": "1"})
-        self._running += 1
+        self.running += 1
         waiting_for_body = scope["method"] == "POST"
 
         async def run() -> None:
@@ -137,7 +140,7 @@ class Guard:
                 raise HTTPException(408, "The body of the request did not arrive in time") from None
             raise HTTPException(504, f"No answer within {self._limits.seconds:g} seconds; send less text") from None
         finally:
-            self._running -= 1
+            self.running -= 1
 
     def _check_sender(self, scope: Scope, headers: list[tuple[str, bytes]]) -> None:
         def values(name: str) -> list[str]:

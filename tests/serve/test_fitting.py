@@ -165,7 +165,7 @@ def test_a_kill_in_the_middle_of_a_fit(folder, tmp_path, run_env):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = ["--port", str(port), "--fit", str(output), "--updates", "100000"]
+    options = ["--port", str(port), "--fit", str(output), "--updates", "100000", "--learn-rate", "0"]
     command = [sys.executable, "-m", "spacy", "lstm-ner", "serve", str(folder), *options]
     server = subprocess.Popen(command, env=run_env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:

@@ -147,7 +147,9 @@ def held(monkeypatch):
 def test_more_requests_than_the_queue_holds(held, folder):
     with client_of(folder, Limits(requests=2)) as client, ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(client.post, "/annotate", json=BODY) for _ in range(2)]
-        refused = wait_for(lambda: (found := client.get("/")).status_code == 503 and found)
+        wait_for(lambda: client.app.running == 2)
+        refused = client.get("/")
+        assert refused.status_code == 503
         assert refused.headers["retry-after"] == "1" and list(refused.json()) == ["error"]
         held.set()
         assert [future.result().status_code for future in waiting] == [200, 200]
