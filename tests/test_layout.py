@@ -109,6 +109,12 @@ def test_the_package_is_imported_without_its_models():
     assert result.stdout.strip() == "[]"
 
 
+def test_the_commands_are_imported_without_the_server():
+    code = "import sys, spacy_lstm_ner.cli; print([m for m in ('fastapi', 'starlette', 'uvicorn') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_postponed_annotations(path):
     """spaCy and Thinc read the annotations of registered functions."""

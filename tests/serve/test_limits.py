@@ -1,5 +1,6 @@
 """Who may send requests, and how large and slow they may be."""
 
+import asyncio
 import base64
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -165,6 +166,23 @@ def test_a_slow_request_is_answered_in_time(held, folder):
         assert client.get("/health").status_code == 200
         held.set()
         assert wait_for(lambda: client.post("/annotate", json=BODY).status_code == 200)
+
+
+def test_a_body_that_does_not_arrive(folder):
+    """The sender stops in the middle. Its place in the queue is free again after the time of a request."""
+    guard, sent = client_of(folder, Limits(seconds=0.1)).app, []
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"1000")]
+    first = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+    async def receive():
+        return first.pop() if first else await asyncio.sleep(30)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/annotate", "headers": headers}
+    asyncio.run(guard(scope, receive, send))
+    assert sent[0]["status"] == 408 and guard.running == 0
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.1", "::1"])
