@@ -172,10 +172,10 @@ def create_app(served: Served, limits: Limits, token: Optional[str] = None, fitt
 
 @contextmanager
 def _error_of_the_client() -> Iterator[None]:
-    """Turn a ValueError about what a client sent into an answer."""
+    """Turn an error about what a client sent into an answer."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HTTPException(422, str(error)) from error
 
 

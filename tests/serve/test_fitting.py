@@ -188,6 +188,7 @@ def test_a_kill_in_the_middle_of_a_fit(folder, tmp_path, run_env):
     finally:
         server.kill() if os.name == "nt" else server.send_signal(signal.SIGKILL)
         server.wait()
+        server.stdout.close()
     assert spacy.load(intact(output / "model")).meta[LEARNED] == 1
     with client_of(folder, fitter=fitter_of(folder, output)) as client:
         assert predicted(client, first) == REGIONS
