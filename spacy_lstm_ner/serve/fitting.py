@@ -78,16 +78,21 @@ class Fitter:
         Raises:
             ValueError: If its component listens to another one, which is not trained here.
         """
-        place = intact(self._output)
-        served = Served.load(place if place.exists() else self._first, self._pipe)
+        served, is_ours = self._load()
         if listeners(served.component.model):
             name = served.component.name
             raise ValueError(
                 f"'{name}' listens to another component, so it cannot learn alone. Give it a copy: "
                 f"nlp.replace_listeners('tok2vec', {name!r}, ['model.tok2vec']), and save the pipeline"
             )
-        self._learned = int(served.nlp.meta.get(LEARNED, 0))
+        # What the first pipeline has learned is in another folder.
+        self._learned = min(int(served.nlp.meta.get(LEARNED, 0)), len(self._submitted)) if is_ours else 0
         return served
+
+    def _load(self) -> tuple[Served, bool]:
+        """The pipeline to go on with, and whether it is the one in the folder."""
+        place = intact(self._output)
+        return Served.load(place if place.exists() else self._first, self._pipe), place.exists()
 
     def start(self, swap: Callable[[Served], None]) -> None:
         """Start to learn. swap: called with each new pipeline."""
@@ -106,10 +111,15 @@ class Fitter:
         """Keep a submission on the disk, and then learn it."""
         line = json.dumps(submission.task, ensure_ascii=False).encode("utf-8") + b"\n"
         with self._changed:
-            with self._path.open("ab") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+            with self._path.open("ab", buffering=0) as file:
+                end = file.tell()
+                try:
+                    file.write(line)
+                    os.fsync(file.fileno())
+                except OSError:
+                    # A part of a line would spoil the next one.
+                    file.truncate(end)
+                    raise
             self._submitted.append(submission)
             self._changed.notify()
 
@@ -148,8 +158,7 @@ class Fitter:
                 self._learned, self._state = end, state
 
     def _fit(self, submitted: Sequence[Optional[Submission]], texts: Sequence[str]) -> Served:
-        place = intact(self._output)
-        served = Served.load(place if place.exists() else self._first, self._pipe)
+        served, _ = self._load()
         # The last annotation of a task wins.
         latest = {one.key: (number, one.record) for number, one in enumerate(submitted) if one is not None}
         new = [record for number, record in latest.values() if number >= self._learned]

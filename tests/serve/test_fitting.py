@@ -125,6 +125,31 @@ def test_a_fit_that_fails_keeps_the_old_pipeline(folder, tmp_path, monkeypatch, 
         assert predicted(client, second) == [(0, 6, "Berlin", "GPE")]
 
 
+def test_a_learned_pipeline_starts_another_folder(folder, tmp_path):
+    first, second = tasks_of(TEXT, "Berlin is nice")
+    with client_of(folder, fitter=fitter_of(folder, tmp_path / "one")) as client:
+        client.post("/webhook", json=webhook_of(first, REGIONS))
+        until_learned(client, 1)
+    with client_of(folder, fitter=fitter_of(tmp_path / "one" / "model", tmp_path / "two")) as client:
+        client.post("/webhook", json=webhook_of(second, [(0, 6, "Berlin", "GPE")]))
+        until_learned(client, 1)
+        assert predicted(client, second) == [(0, 6, "Berlin", "GPE")]
+
+
+def test_a_full_disk_leaves_no_part_of_a_line(folder, tmp_path, monkeypatch):
+    (task,) = tasks_of(TEXT)
+    client = client_of(folder, fitter=fitter_of(folder, tmp_path / "out"))
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert client.post("/webhook", json=webhook_of(task, REGIONS)).status_code == 500
+    assert client.post("/webhook", json=webhook_of(task, REGIONS)).status_code == 201
+    assert len((tmp_path / "out" / "annotations.jsonl").read_bytes().splitlines()) == 1
+
+
 def test_an_incomplete_line_is_cut_off(folder, tmp_path, caplog):
     (task,) = tasks_of(TEXT)
     output = tmp_path / "out"
