@@ -114,7 +114,8 @@ class Fitter:
             with self._path.open("ab", buffering=0) as file:
                 end = file.tell()
                 try:
-                    file.write(line)
+                    if file.write(line) < len(line):
+                        raise OSError(f"{self._path}: no space left")
                     os.fsync(file.fileno())
                 except OSError:
                     # A part of a line would spoil the next one.
