@@ -19,6 +19,7 @@ RANKS = [
     {"annotation", "architectures"},
     {"pipeline", "data"},
     {"training"},
+    {"serve"},
     {"cli"},
 ]
 """What may import what: a place may import places of lower ranks, and its own files."""
@@ -105,6 +106,12 @@ def test_the_package_is_imported_without_its_models():
         "import sys, spacy_lstm_ner; print(sorted(m for m in sys.modules if m.split('.')[0] in ('thinc', 'numpy')))"
     )
     result = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_the_commands_are_imported_without_the_server():
+    code = "import sys, spacy_lstm_ner.cli; print([m for m in ('fastapi', 'starlette', 'uvicorn') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
 

@@ -20,11 +20,11 @@ from ..data.languages import blank_pipeline
 from ..data.reader import ReadReport, read_records, read_texts
 from ..data.span_policy import CHANGED, LOST, MISALIGNED, OVERLAP, SpanPolicy
 from ..data.tokenization import count_retokenized
-from ..data.writers import output_format, write_annotated
+from ..data.writers import name_and_version, output_format, write_annotated
 from ..files import write_atomically
 from ..pipeline.component import find_component
 from .app import app, exit_on_error
-from .options import ColumnsOption, EncodingOption, FormatOption, name_and_version, parse_columns
+from .options import ColumnsOption, EncodingOption, FormatOption, parse_columns
 
 
 @app.command("convert")

@@ -3,7 +3,6 @@
 from typing import Annotated, Optional
 
 import typer
-from spacy.language import Language
 
 from ..data.formats import FORMATS, WRITTEN
 
@@ -42,15 +41,3 @@ def parse_columns(given: str) -> dict[str, str]:
         if not name.strip() or not equals or not value.strip():
             raise ValueError(f"expected --columns such as word=2,tag=3, found {given!r}")
     return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def name_and_version(nlp: Language) -> str:
-    """Name a pipeline for tools that show what predicted an entity.
-
-    Args:
-        nlp (Language): The pipeline.
-
-    Returns:
-        str: Its name and its version.
-    """
-    return f"{nlp.meta['lang']}_{nlp.meta['name']} {nlp.meta['version']}"

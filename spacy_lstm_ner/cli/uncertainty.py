@@ -12,7 +12,7 @@ from ..data.annotated_file import ReadOptions
 from ..data.formats.spacy_binary import record_of
 from ..data.reader import ReadReport, read_records, read_texts
 from ..data.span_policy import DEFAULT_POLICY
-from ..data.writers import output_format, write_annotated
+from ..data.writers import name_and_version, output_format, write_annotated
 from ..pipeline.component import find_component
 from ..pipeline.predict import Uncertainty
 from ..pipeline.uncertainty import choose_diverse, rank_by_uncertainty
@@ -22,7 +22,6 @@ from .options import (
     EncodingOption,
     FormatOption,
     TasksFormatOption,
-    name_and_version,
     parse_columns,
 )
 

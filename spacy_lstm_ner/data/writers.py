@@ -52,6 +52,18 @@ def output_format(path: Path, format: Optional[str], default: Optional[str] = No
     return found
 
 
+def name_and_version(nlp: Language) -> str:
+    """Name a pipeline for tools that show what predicted an entity.
+
+    Args:
+        nlp (Language): The pipeline.
+
+    Returns:
+        str: Its name and its version.
+    """
+    return f"{nlp.meta['lang']}_{nlp.meta['name']} {nlp.meta['version']}"
+
+
 def write_annotated(
     records: Iterable[Record],
     path: Path,

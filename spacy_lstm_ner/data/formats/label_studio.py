@@ -9,7 +9,7 @@ several annotations of a task, the ground truth or else the first one is read; c
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -41,14 +41,27 @@ def _labelled(item: Any) -> list[Any]:
     )
 
 
-def _read_item(file: AnnotatedFile, item: Any, place: str) -> Iterable[Record]:
+def read_task(file: AnnotatedFile, item: Any, place: str) -> Iterator[Record]:
+    """Read a task.
+
+    Args:
+        file (AnnotatedFile): The file, which counts what is skipped. Its options may name the field of the text.
+        item (Any): The task as JSON.
+        place (str): The place of the task, for its record.
+
+    Yields:
+        Record: The text with the entities of one annotation; nothing if there is none.
+
+    Raises:
+        ValueError: If the task has another form.
+    """
     name = str(item.get("id", "")) if isinstance(item, dict) else ""
     if isinstance(item, dict) and not isinstance(item.get("data"), dict):
         if name and name == file.previous:
             file.skipped["further annotations of a text"] += 1
             return
         file.previous = name
-        yield _record(_text(file, item), _labelled(item), place, name)
+        yield _record(task_text(file, item), _labelled(item), place, name)
         return
     data = field(item, "data", dict)
     name = str(data.get("id", name))
@@ -67,11 +80,11 @@ def _read_item(file: AnnotatedFile, item: Any, place: str) -> Iterable[Record]:
             regions.append(value)
         else:
             file.skipped["results that are no labels of text"] += 1
-    yield _record(_text(file, data), regions, place, name)
+    yield _record(task_text(file, data), regions, place, name)
 
 
-def _text(file: AnnotatedFile, data: Any) -> str:
-    """The text of a task: the field that the options name, or `text`, or the only field that is a text."""
+def task_text(file: AnnotatedFile, data: Any) -> str:
+    """The text of a task's data: the field that the options name, or `text`, or the only field that is a text."""
     wanted = file.column("text")
     texts = [key for key, value in data.items() if isinstance(value, str)]
     if not wanted and "text" not in texts and len(texts) == 1:
@@ -117,8 +130,17 @@ def _write(records: Iterable[Record], path: Path, writing: Writing) -> None:
         out.write("\n]\n")
 
 
-def _task(record: Record, number: int, writing: Writing) -> dict[str, Any]:
-    writing.note(record)
+def write_regions(record: Record, from_name: str = "label", to_name: str = "text") -> list[dict[str, Any]]:
+    """Write entities as regions.
+
+    Args:
+        record (Record): A text with entities.
+        from_name (str): The name of the control with the labels.
+        to_name (str): The name of the text that it labels.
+
+    Returns:
+        list[dict[str, Any]]: The regions.
+    """
     offsets = utf16_offsets(record.text)
     result: list[dict[str, Any]] = []
     for k, span in enumerate(record.spans, 1):
@@ -128,8 +150,14 @@ def _task(record: Record, number: int, writing: Writing) -> dict[str, Any]:
             "text": record.text[span.start : span.end],
             "labels": [span.label],
         }
-        region = {"id": f"r{k}", "from_name": "label", "to_name": "text", "type": "labels", "value": value}
+        region = {"id": f"r{k}", "from_name": from_name, "to_name": to_name, "type": "labels", "value": value}
         result.append(region if span.score is None else {**region, "score": span.score})
+    return result
+
+
+def _task(record: Record, number: int, writing: Writing) -> dict[str, Any]:
+    writing.note(record)
+    result = write_regions(record)
     named = {"id": record.name} if record.name else {}
     task: dict[str, Any] = {"id": number, "data": {"text": record.text, **named, **record.meta}}
     if not writing.model:
@@ -140,5 +168,5 @@ def _task(record: Record, number: int, writing: Writing) -> dict[str, Any]:
 
 
 FORMAT = json_format(
-    "label-studio", "a JSON export of Label Studio, with data and annotations", _score, _read_item, _write
+    "label-studio", "a JSON export of Label Studio, with data and annotations", _score, read_task, _write
 )
