@@ -71,7 +71,7 @@ def uncertainty_cli(
         texts = read_texts(input_path, format, options=ReadOptions(encoding, parse_columns(columns)))
         known = set() if annotated is None else {_words(record.text) for record in read_records(annotated)}
         ranked = rank_by_uncertainty(nlp, component, (text for text in texts if _words(text) not in known), by)
-        kept = choose_diverse(nlp, component, ranked, by, limit) if diverse else ranked[: limit or None]
+        kept = choose_diverse(component, ranked, by, limit) if diverse else ranked[: limit or None]
         records = (
             replace(record_of(doc, f"{output_path}:{k}", component.cfg["score_attr"]), meta=_rounded(doubt))
             for k, (doc, doubt) in enumerate(kept, 1)

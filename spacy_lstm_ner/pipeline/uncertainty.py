@@ -33,15 +33,19 @@ def rank_by_uncertainty(
     Returns:
         List[Tuple[Doc, Uncertainty]]: The annotated docs, each with its uncertainty.
     """
+    before = nlp.pipe_names[: nlp.pipe_names.index(component.name)]
     found: List[Tuple[Doc, Uncertainty]] = []
     for docs in minibatch(nlp.pipe(texts), DOCS_AT_ONCE):
         annotated = list(docs)
-        found.extend(zip(annotated, component.uncertainty(_fresh(nlp, component, annotated)), strict=True))
+        # The component must not see its own entities, since they would constrain it.
+        with nlp.select_pipes(enable=before):
+            fresh = list(nlp.pipe(nlp.make_doc(doc.text) for doc in annotated))
+        found.extend(zip(annotated, component.uncertainty(fresh), strict=True))
     return sorted(found, key=lambda pair: -float(getattr(pair[1], by)))
 
 
 def choose_diverse(
-    nlp: Language, component: LSTMEntityRecognizer, ranked: Sequence[Tuple[Doc, Uncertainty]], by: str, n: int
+    component: LSTMEntityRecognizer, ranked: Sequence[Tuple[Doc, Uncertainty]], by: str, n: int
 ) -> List[Tuple[Doc, Uncertainty]]:
     """Choose docs that are uncertain and different from each other, and worth the tokens to be annotated.
 
@@ -50,7 +54,6 @@ def choose_diverse(
     of the encoder). Uncertainty grows with length; the root keeps long docs from being chosen for their length alone.
 
     Args:
-        nlp (Language): The pipeline.
         component (LSTMEntityRecognizer): The component.
         ranked (Sequence[Tuple[Doc, Uncertainty]]): The docs with their uncertainty.
         by (str): The measure, a field of `Uncertainty`.
@@ -62,7 +65,7 @@ def choose_diverse(
     worth = np.array([getattr(doubt, by) / max(len(doc), 1) ** 0.5 for doc, doubt in ranked])
     order = np.argsort(-worth, kind="stable")[: max(LEAST_CANDIDATES, CANDIDATES_PER_DOC * n)]
     candidates, worth = [ranked[k] for k in order], worth[order]
-    directions = _directions(component, _fresh(nlp, component, [doc for doc, _ in candidates]))
+    directions = _directions(component, [doc for doc, _ in candidates])
     chosen: List[int] = []
     distance = np.ones(len(candidates))
     while len(chosen) < n and (distance > 0).any():
@@ -70,12 +73,6 @@ def choose_diverse(
         distance = np.minimum(distance, 1.0 - directions @ directions[chosen[-1]])
         distance[distance < _SAME] = 0.0
     return [candidates[k] for k in chosen]
-
-
-def _fresh(nlp: Language, component: LSTMEntityRecognizer, docs: Iterable[Doc]) -> List[Doc]:
-    """The docs as the component gets them. It must not see its own entities, since they would constrain it."""
-    with nlp.select_pipes(enable=nlp.pipe_names[: nlp.pipe_names.index(component.name)]):
-        return list(nlp.pipe(nlp.make_doc(doc.text) for doc in docs))
 
 
 def _directions(component: LSTMEntityRecognizer, docs: List[Doc]) -> Floats:

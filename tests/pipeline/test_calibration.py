@@ -257,5 +257,5 @@ def test_diverse_texts_are_no_copies_and_not_annotated_ones(model):
     assert sorted(chosen) == sorted({*texts} - {"Uber of Berlin"})
     ranked = rank_by_uncertainty(nlp, nlp.get_pipe("lstm_ner"), texts, "entropy")
     assert [doc.text for doc, _ in ranked[:5]] == texts[:5]
-    first, second = choose_diverse(nlp, nlp.get_pipe("lstm_ner"), ranked, "entropy", 2)
+    first, second = choose_diverse(nlp.get_pipe("lstm_ner"), ranked, "entropy", 2)
     assert first[0].text == texts[0] != second[0].text
