@@ -171,7 +171,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     doubts: list[Doubt] = []
     tokens: list[tuple[float, int, int, int]] = []
     for trained, own in cross_fit(docs, config, args.folds):
-        doubts += review(trained, trained.get_pipe("lstm_ner"), own)
+        doubts += review(trained, trained.get_pipe("lstm_ner"), own).doubts
         tokens += token_places(trained, own)
         print(f"{len(doubts)} doubts", flush=True)
     doubts.sort(key=lambda doubt: -doubt.score)

@@ -1,7 +1,7 @@
 """The group of commands `python -m spacy lstm-ner`, and what the commands share."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional
@@ -12,6 +12,8 @@ from confection import ConfigValidationError
 from spacy.cli._util import app as spacy_app
 from wasabi import msg
 
+from ..data.reader import ReadReport
+from ..data.span_policy import CHANGED, LOST
 from ..files import write_atomically
 
 app = typer.Typer(
@@ -41,6 +43,18 @@ def exit_on_error(title: str, not_found: Optional[str] = None) -> Iterator[None]
         msg.fail(not_found or title, error, exits=1)
     except _USER_ERRORS as error:
         msg.fail(title, error, exits=1)
+
+
+def warn_of_losses(report: ReadReport, except_for: Collection[str] = ()) -> None:
+    """Print a warning for each kind of entity that could not be read or written as it is.
+
+    Args:
+        report (ReadReport): What was read and written.
+        except_for (Collection[str]): The kinds that are shown elsewhere.
+    """
+    for kind, found in report.problems.found.items():
+        if found.count and kind not in except_for:
+            msg.warn(f"{found.count} {LOST.get(kind) or CHANGED.get(kind) or 'could not be written: ' + kind}: {found}")
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -18,12 +18,12 @@ from ..data.formats import WRITTEN
 from ..data.formats.spacy_binary import record_of
 from ..data.languages import blank_pipeline
 from ..data.reader import ReadReport, read_records, read_texts
-from ..data.span_policy import CHANGED, LOST, MISALIGNED, OVERLAP, SpanPolicy
+from ..data.span_policy import MISALIGNED, OVERLAP, SpanPolicy
 from ..data.tokenization import count_retokenized
 from ..data.writers import name_and_version, output_format, write_annotated
 from ..files import write_atomically
 from ..pipeline.component import find_component
-from .app import app, exit_on_error
+from .app import app, exit_on_error, warn_of_losses
 from .options import ColumnsOption, EncodingOption, FormatOption, parse_columns
 
 
@@ -147,9 +147,7 @@ def _print(report: ReadReport, input_path: Path, output_path: Path, listing: Opt
     message = f"{report.docs} docs written to {output_path}"
     msg.warn(message) if report.problems.lost() else msg.good(message)
     msg.table(report_rows(report), divider=True, header=("Read", str(input_path)))
-    for kind, found in report.problems.found.items():
-        if found.count and kind != "misaligned":
-            msg.warn(f"{found.count} {LOST.get(kind) or CHANGED.get(kind) or 'could not be written: ' + kind}: {found}")
+    warn_of_losses(report, except_for=("misaligned",))
     if listing is not None:
         msg.info(f"All of these are listed in {listing}")
     if report.skipped_files.count:

@@ -1,6 +1,8 @@
 """The command `python -m spacy lstm-ner uncertainty`."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -68,9 +70,9 @@ def uncertainty_cli(
         written = output_format(output_path, out_format, "prodigy")
         nlp = load_model(model)
         component = find_component(nlp.pipeline, pipe)
-        texts = read_texts(input_path, format, options=ReadOptions(encoding, parse_columns(columns)))
-        known = set() if annotated is None else {_words(record.text) for record in read_records(annotated)}
-        ranked = rank_by_uncertainty(nlp, component, (text for text in texts if _words(text) not in known), by)
+        texts = list(read_texts(input_path, format, options=ReadOptions(encoding, parse_columns(columns))))
+        known = set() if annotated is None else {_words(text) for text in _texts_and_sentences(annotated)}
+        ranked = rank_by_uncertainty(nlp, component, [text for text in texts if _words(text) not in known], by)
         kept = choose_diverse(component, ranked, by, limit) if diverse else ranked[: limit or None]
         records = (
             replace(record_of(doc, f"{output_path}:{k}", component.cfg["score_attr"]), meta=_rounded(doubt))
@@ -79,6 +81,16 @@ def uncertainty_cli(
         version = name_and_version(nlp)
         write_annotated(records, output_path, written, nlp, DEFAULT_POLICY, ReadReport(), version, allow_empty=True)
     msg.good(f"{len(kept)} of {len(ranked)} texts written to {output_path}")
+    if annotated is not None:
+        msg.info(f"{len(texts) - len(ranked)} texts of {input_path} are annotated in {annotated}, and were left out")
+
+
+def _texts_and_sentences(path: Path) -> Iterator[str]:
+    """The texts of an annotated corpus, and their sentences if they are known."""
+    for record in read_records(path):
+        yield record.text
+        for start, end in pairwise([*(record.sents or ()), len(record.text)]):
+            yield record.text[start:end]
 
 
 def _words(text: str) -> str:

@@ -72,6 +72,7 @@ class Record:
         missing (list[tuple[int, int]]): The limits of parts of the text without annotation.
         rejected (list[Entity]): Spans that are known to be no entities with this label.
         repairs (list[str]): The tags that broke the scheme of the file, each as `file:line: tag`.
+        accepted (bool): Whether the annotation was accepted in a tool that asks for an answer.
         name (str): The identifier of the text in the file; empty if there is none.
         meta (Mapping[str, object]): More about the text, for the formats that have a place for it.
     """
@@ -87,6 +88,7 @@ class Record:
     missing: list[tuple[int, int]] = field(default_factory=list)
     rejected: list[Entity] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
+    accepted: bool = True
     name: str = ""
     meta: Mapping[str, object] = field(default_factory=dict)
 

@@ -52,6 +52,22 @@ def output_format(path: Path, format: Optional[str], default: Optional[str] = No
     return found
 
 
+def check_target(path: Path, format: str) -> None:
+    """Check that a file or folder can be written, before the work that leads to it.
+
+    Args:
+        path (Path): The file or the folder.
+        format (str): One of `WRITTEN`.
+
+    Raises:
+        ValueError: If it is a folder with other files, or a folder where the format needs a file.
+    """
+    if REGISTRY[format].folder:
+        _check_folder(path, REGISTRY[format].folder)
+    elif path.is_dir() and format != "spacy":
+        raise ValueError(f"{path}: expected the name of a file for the format {format}, found a folder")
+
+
 def name_and_version(nlp: Language) -> str:
     """Name a pipeline for tools that show what predicted an entity.
 

@@ -696,6 +696,22 @@ def find_component(
     return ours[name]
 
 
+def docs_before(nlp: Language, component: LSTMEntityRecognizer, docs: Iterable[Union[str, Doc]]) -> List[Doc]:
+    """Process texts with the components before one of a pipeline.
+
+    Args:
+        nlp (Language): The pipeline.
+        component (LSTMEntityRecognizer): The component, which must not see entities of its own, since they would
+            constrain it.
+        docs (Iterable[Union[str, Doc]]): Texts, or docs without its entities.
+
+    Returns:
+        List[Doc]: The docs as the component gets them.
+    """
+    with nlp.select_pipes(enable=nlp.pipe_names[: nlp.pipe_names.index(component.name)]):
+        return list(nlp.pipe(docs))
+
+
 def _as_list(docs: Union[Doc, Iterable[Doc]]) -> List[Doc]:
     docs = [docs] if isinstance(docs, Doc) else list(docs)
     for doc in docs:

@@ -9,14 +9,12 @@ from spacy.tokens import Doc
 from spacy.util import minibatch
 
 from ..types import Floats
-from .component import LSTMEntityRecognizer
+from .component import LSTMEntityRecognizer, docs_before
 from .predict import Uncertainty
 
 DOCS_AT_ONCE = 256
 LEAST_CANDIDATES, CANDIDATES_PER_DOC = 1000, 20
 """The number of docs to choose from: the most uncertain ones, at least so many, and so many for each chosen one."""
-_SAME = 1e-6
-"""Docs with a smaller distance are equal."""
 
 
 def rank_by_uncertainty(
@@ -33,13 +31,10 @@ def rank_by_uncertainty(
     Returns:
         List[Tuple[Doc, Uncertainty]]: The annotated docs, each with its uncertainty.
     """
-    before = nlp.pipe_names[: nlp.pipe_names.index(component.name)]
     found: List[Tuple[Doc, Uncertainty]] = []
     for docs in minibatch(nlp.pipe(texts), DOCS_AT_ONCE):
         annotated = list(docs)
-        # The component must not see its own entities, since they would constrain it.
-        with nlp.select_pipes(enable=before):
-            fresh = list(nlp.pipe(nlp.make_doc(doc.text) for doc in annotated))
+        fresh = docs_before(nlp, component, (nlp.make_doc(doc.text) for doc in annotated))
         found.extend(zip(annotated, component.uncertainty(fresh), strict=True))
     return sorted(found, key=lambda pair: -float(getattr(pair[1], by)))
 
@@ -60,9 +55,13 @@ def choose_diverse(
         n (int): The number of docs to choose.
 
     Returns:
-        List[Tuple[Doc, Uncertainty]]: The docs in the order in which they were chosen. Of equal docs, there is one.
+        List[Tuple[Doc, Uncertainty]]: The docs in the order in which they were chosen, one of those with the same text.
     """
-    worth = np.array([getattr(doubt, by) / max(len(doc), 1) ** 0.5 for doc, doubt in ranked])
+    different = {doc.text: (doc, doubt) for doc, doubt in reversed(ranked) if len(doc)}
+    ranked = list(reversed(different.values()))
+    if not ranked:
+        return []
+    worth = np.array([getattr(doubt, by) / len(doc) ** 0.5 for doc, doubt in ranked])
     order = np.argsort(-worth, kind="stable")[: max(LEAST_CANDIDATES, CANDIDATES_PER_DOC * n)]
     candidates, worth = [ranked[k] for k in order], worth[order]
     directions = _directions(component, [doc for doc, _ in candidates])
@@ -71,14 +70,14 @@ def choose_diverse(
     while len(chosen) < n and (distance > 0).any():
         chosen.append(int(np.argmax(np.where(distance > 0, worth * distance, -1.0))))
         distance = np.minimum(distance, 1.0 - directions @ directions[chosen[-1]])
-        distance[distance < _SAME] = 0.0
+        distance[chosen[-1]] = 0.0
     return [candidates[k] for k in chosen]
 
 
 def _directions(component: LSTMEntityRecognizer, docs: List[Doc]) -> Floats:
     """(n_docs, width) The direction of each doc's mean hidden state from the mean over all docs, as a unit vector."""
-    ops = component.model.ops
-    states = component.model.get_ref("tok2vec").predict(docs)
-    means = np.array([ops.to_numpy(rows).mean(axis=0) if len(rows) else np.zeros(rows.shape[1]) for rows in states])
+    ops, tok2vec = component.model.ops, component.model.get_ref("tok2vec")
+    states = (rows for part in minibatch(docs, DOCS_AT_ONCE) for rows in tok2vec.predict(list(part)))
+    means = np.array([ops.to_numpy(rows).mean(axis=0) for rows in states])
     means = means - means.mean(axis=0)
     return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)

@@ -142,11 +142,13 @@ class Submission(NamedTuple):
             project.
         key (tuple[str, int]): The project and the number of the task.
         record (Record): The text with its entities.
+        labels (frozenset[str]): The labels of the project; empty if it does not list them.
     """
 
     task: dict[str, Any]
     key: tuple[str, int]
     record: Record
+    labels: frozenset[str]
 
 
 def submission(annotation: Any, task: Any, project: Any) -> Optional[Submission]:
@@ -173,6 +175,7 @@ def submission(annotation: Any, task: Any, project: Any) -> Optional[Submission]
         {
             "id": field(task, "id", int),
             "project": str(project.get("id", "")) if isinstance(project, dict) else "",
+            "labels": sorted(control.labels),
             "data": {"text": text},
             "annotations": [{"was_cancelled": bool(annotation.get("was_cancelled")), "result": regions}],
         }
@@ -183,4 +186,5 @@ def read_submission(task: Any) -> Optional[Submission]:
     """Read the task of a submission; None if it was cancelled. Raises ValueError for another form."""
     key = field(task, "project", str), field(task, "id", int)
     record = next(read_task(_source(), task, f"task {key[1]}"), None)
-    return None if record is None else Submission(task, key, record)
+    labels = frozenset(map(str, field(task, "labels", list)))
+    return None if record is None else Submission(task, key, record, labels)

@@ -12,7 +12,7 @@ from spacy.util import load_model
 from ..data.annotated_file import Record
 from ..data.formats.spacy_binary import record_of
 from ..data.writers import name_and_version
-from ..pipeline.component import LSTMEntityRecognizer, find_component
+from ..pipeline.component import LSTMEntityRecognizer, docs_before, find_component
 from ..pipeline.predict import score_spans
 from ..pipeline.scores import register_score_attribute
 from ..pipeline.settings import default_settings
@@ -64,10 +64,8 @@ class Served:
         return cls(nlp, component, version, component.cfg["threshold"])
 
     def before(self, texts: Sequence[str]) -> list[Doc]:
-        """Docs as the component gets them: processed by the components before it."""
-        names = self.nlp.pipe_names
-        with self.nlp.select_pipes(enable=names[: names.index(self.component.name)]):
-            return list(self.nlp.pipe(texts))
+        """Docs as the component gets them."""
+        return docs_before(self.nlp, self.component, texts)
 
     def records(self, texts: Sequence[str], threshold: Optional[float] = None) -> list[Record]:
         """Annotate texts.

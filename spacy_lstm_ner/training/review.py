@@ -8,20 +8,26 @@ is a doubt: a place in a doc, with the annotation and what the model suggests.
 import io
 import random
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from spacy.language import Language
+from spacy.language import DEFAULT_CONFIG, Language
 from spacy.tokens import Doc
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import DIR_MODEL_BEST, DIR_MODEL_LAST, train
 from spacy.util import load_model, minibatch
 from thinc.api import Config
 
+from ..data.annotated_file import Entity, Record
 from ..data.corpora import pack_docs
-from ..pipeline.component import LSTMEntityRecognizer
+from ..data.corrections import name_of
+from ..data.facts import count_facts
+from ..data.formats.spacy_binary import record_of
+from ..pipeline.component import LSTMEntityRecognizer, docs_before
 from ..pipeline.predict import score_spans
+from .recipe import choose, make_config
 
 DOCS_AT_ONCE = 256
 
@@ -54,33 +60,104 @@ class Doubt(NamedTuple):
         """The token after its last one."""
         return max(span[1] for span in (*self.annotated, *self.suggested))
 
+    def task(self, doc: Doc) -> Record:
+        """What a reviewer decides on: the doc with the suggestion in place of the annotation."""
+        start, end = doc[self.start].idx, doc[self.end - 1].idx + len(doc[self.end - 1])
+        record = record_of(doc, f"text {self.doc + 1}")
+        said = {
+            name: ", ".join(f"{doc[first:last].text} ({label})" for first, last, label in spans) or "no entity"
+            for name, spans in (("annotated", self.annotated), ("suggested", self.suggested))
+        }
+        kept = [span for span in record.spans if span.end <= start or span.start >= end]
+        new = [
+            Entity(doc[first].idx, doc[last - 1].idx + len(doc[last - 1]), label)
+            for first, last, label in self.suggested
+        ]
+        return replace(
+            record,
+            spans=sorted([*kept, *new]),
+            name=name_of(self.doc + 1, start, end),
+            meta={"score": round(self.score, 6), **said},
+            # The corpus has the missing and the rejected parts; the reviewer is asked about one place.
+            complete=True,
+            missing=[],
+            rejected=[],
+        )
+
+
+@dataclass
+class Review:
+    """Doubts, and how far annotation and models agree.
+
+    Attributes:
+        doubts (list[Doubt]): The doubts.
+        annotated (int): The number of annotated entities.
+        found (int): The number of entities that the models find.
+        both (int): The number of entities in both.
+    """
+
+    doubts: list[Doubt] = field(default_factory=list)
+    annotated: int = 0
+    found: int = 0
+    both: int = 0
+
+    def __add__(self, other: "Review") -> "Review":
+        """The reviews of two parts of a corpus together."""
+        counts = (self.annotated + other.annotated, self.found + other.found, self.both + other.both)
+        return Review([*self.doubts, *other.doubts], *counts)
+
+    @property
+    def f1(self) -> float:
+        """The F1 of the models on the annotation that they have not seen."""
+        return 2 * self.both / max(self.annotated + self.found, 1)
+
+
+def config_for(docs: Sequence[Doc], lang: str) -> Config:
+    """Make the config that `init-config` writes for a corpus.
+
+    Args:
+        docs (Sequence[Doc]): The annotated docs.
+        lang (str): The code of their language.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        ValueError: If there are no entities.
+    """
+    facts = count_facts(docs)
+    if not facts.entities:
+        raise ValueError(f"there are no entities in {facts.docs} docs. Check the data with debug-data")
+    return make_config(choose(facts, False, "speed"), lang, {"train": None, "dev": None})
+
 
 def cross_fit(docs: Sequence[Doc], config: Config, n_folds: int) -> Iterator[tuple[Language, dict[int, Doc]]]:
     """Train a model for each part of a corpus on the other parts.
 
     Args:
         docs (Sequence[Doc]): The annotated docs.
-        config (Config): The training config. Its data is replaced.
+        config (Config): The training config. Its corpora are replaced; their augmenters stay.
         n_folds (int): The number of parts, at least 2.
 
     Yields:
         tuple[Language, dict[int, Doc]]: A pipeline, and the docs by their number that it was not trained on.
 
     Raises:
-        ValueError: If there are fewer different texts than parts.
+        ValueError: If there are fewer different texts than parts, or the corpora of the config have no usual place.
     """
-    folds = _fold_of_each(docs, n_folds, config["training"]["seed"] or 0)
+    config = DEFAULT_CONFIG.merge(config)
+    folds = _fold_of_each(docs, n_folds, config["training"]["seed"])
     for fold in range(n_folds):
         own = {number: doc for number, (doc, its) in enumerate(zip(docs, folds, strict=True)) if its == fold}
         yield _train(config, (doc for number, doc in enumerate(docs) if number not in own), own.values()), own
 
 
-def _fold_of_each(docs: Sequence[Doc], n_folds: int, seed: int) -> list[int]:
+def _fold_of_each(docs: Sequence[Doc], n_folds: int, seed: object) -> list[int]:
     """The fold of each doc. Docs with the same text are in the same fold, so that no model has seen them."""
     texts = sorted({doc.text for doc in docs})
     if len(texts) < n_folds:
         raise ValueError(f"expected at least as many different texts as folds, found {len(texts)} and {n_folds}")
-    random.Random(seed).shuffle(texts)
+    random.Random(str(seed)).shuffle(texts)
     fold = {text: number % n_folds for number, text in enumerate(texts)}
     return [fold[doc.text] for doc in docs]
 
@@ -89,18 +166,27 @@ def _train(config: Config, docs: Iterable[Doc], held_out: Iterable[Doc]) -> Lang
     """Train a pipeline. The held-out docs choose no weights, unless the config leaves the end of training to them."""
     with TemporaryDirectory() as name:
         folder, config = Path(name), config.copy()
+        settings = config["training"]
         for part, its in (("train", docs), ("dev", held_out)):
             path = folder / f"{part}.spacy"
             path.write_bytes(pack_docs(its))
-            config["paths"][part] = str(path)
-        steps = config["training"]["max_steps"]
-        config["training"]["eval_frequency"] = steps or config["training"]["eval_frequency"]
-        config["training"]["logger"] = {"@loggers": "spacy.ConsoleLogger.v1"}
+            section, _, corpus = settings[f"{part}_corpus"].rpartition(".")
+            if section != "corpora" or corpus not in config["corpora"]:
+                raise ValueError(
+                    f"the config has {part}_corpus = {settings[f'{part}_corpus']!r} in [training]; expected a block "
+                    f"of [corpora], such as corpora.{part}"
+                )
+            reader = {"@readers": "spacy.Corpus.v1", "path": str(path)}
+            if augmenter := config["corpora"][corpus].get("augmenter"):
+                reader["augmenter"] = augmenter
+            config["corpora"][corpus] = reader
+        settings["eval_frequency"] = settings["max_steps"] or settings["eval_frequency"]
+        settings["logger"] = {"@loggers": "spacy.ConsoleLogger.v1"}
         train(init_nlp(config), folder, stdout=io.StringIO(), stderr=io.StringIO())
-        return load_model(folder / (DIR_MODEL_LAST if steps else DIR_MODEL_BEST))
+        return load_model(folder / (DIR_MODEL_LAST if settings["max_steps"] else DIR_MODEL_BEST))
 
 
-def review(nlp: Language, component: LSTMEntityRecognizer, docs: Mapping[int, Doc]) -> Iterator[Doubt]:
+def review(nlp: Language, component: LSTMEntityRecognizer, docs: Mapping[int, Doc]) -> Review:
     """Review docs with a model that was not trained on them. Docs without annotation are left out.
 
     Args:
@@ -108,23 +194,37 @@ def review(nlp: Language, component: LSTMEntityRecognizer, docs: Mapping[int, Do
         component (LSTMEntityRecognizer): Its component.
         docs (Mapping[int, Doc]): The docs by their number.
 
-    Yields:
-        Doubt: The next doubt, in the order of the docs.
+    Returns:
+        Review: The doubts, in the order of the docs. There is none about an entity of a component before this one.
     """
-    before = nlp.pipe_names[: nlp.pipe_names.index(component.name)]
     annotated = ((number, doc) for number, doc in docs.items() if doc.has_annotation("ENT_IOB"))
+    result = Review()
     for part in minibatch(annotated, DOCS_AT_ONCE):
-        with nlp.select_pipes(enable=before):
-            # The component must not see the annotation, since it would constrain it.
-            fresh = list(nlp.pipe(without_annotation(nlp, doc) for _, doc in part))
+        fresh = docs_before(nlp, component, (without_annotation(nlp, doc) for _, doc in part))
         found = [list(zip(p.starts, p.ends, p.labels, strict=True)) for p in component.predict(fresh)]
-        places = [list(_places(doc, own, component.labels)) for (_, doc), own in zip(part, found, strict=True)]
+        given = [_triples(doc) for doc in fresh]
+        gold = [_triples(doc) for _, doc in part]
+        places = [
+            list(_places(doc, ours, [*theirs, *preset], component.labels, preset))
+            for (_, doc), ours, theirs, preset in zip(part, gold, found, given, strict=True)
+        ]
         spans = [[span for place in own for side in place for span in side] for own in places]
         scores = score_spans(component.tagger, fresh, spans)
         for (number, _), own, its, values in zip(part, places, spans, scores, strict=True):
             p = dict(zip(its, values, strict=True))
-            for ours, theirs in own:
-                yield Doubt(number, ours, theirs, _score([p[span] for span in ours], [p[span] for span in theirs]))
+            result.doubts.extend(
+                Doubt(number, ours, theirs, _score([p[span] for span in ours], [p[span] for span in theirs]))
+                for ours, theirs in own
+            )
+        for annotation, entities in zip(gold, found, strict=True):
+            result.annotated += len(annotation)
+            result.found += len(entities)
+            result.both += len(set(annotation).intersection(entities))
+    return result
+
+
+def _triples(doc: Doc) -> list[Triple]:
+    return [(ent.start, ent.end, ent.label_) for ent in doc.ents]
 
 
 def without_annotation(nlp: Language, doc: Doc) -> Doc:
@@ -145,12 +245,14 @@ def without_annotation(nlp: Language, doc: Doc) -> Doc:
     return fresh
 
 
-def _places(doc: Doc, found: list[Triple], labels: Collection[str]) -> Iterator[tuple[list[Triple], list[Triple]]]:
+def _places(
+    doc: Doc, gold: list[Triple], found: list[Triple], labels: Collection[str], given: Collection[Triple] = ()
+) -> Iterator[tuple[list[Triple], list[Triple]]]:
     """Groups of overlapping spans on which annotation and model do not agree: those of the annotation, and the model's.
 
-    There is none where a token has no annotation, or where the model does not know the label (labels).
+    There is none where a token has no annotation, or where the model does not know the label (labels) or does not judge
+    (given: the entities of components before it).
     """
-    gold = [(ent.start, ent.end, ent.label_) for ent in doc.ents]
     sides = [(span, 0) for span in gold if span not in found] + [(span, 1) for span in found if span not in gold]
     groups: list[tuple[list[Triple], list[Triple]]] = []
     end = 0
@@ -161,6 +263,7 @@ def _places(doc: Doc, found: list[Triple], labels: Collection[str]) -> Iterator[
         end = max(end, span[1])
     for ours, theirs in groups:
         judged = all(label in labels for _, _, label in ours)
+        judged = judged and not any(a < end and start < b for a, b, _ in (*ours, *theirs) for start, end, _ in given)
         if judged and all(token.ent_iob for start, stop, _ in theirs for token in doc[start:stop]):
             yield ours, theirs
 

@@ -28,7 +28,7 @@ def corpus(tmp_path_factory):
     config.to_disk(folder / "my.cfg")
     options = ("--config", folder / "my.cfg", "--folds", "3", "--limit", "2")
     said, code = run_command("review", folder / "corpus.txt", folder / "doubts.jsonl", *options)
-    assert code == 0 and "2 of" in said, said
+    assert code == 0 and "2 of" in said and "agree with an F1 of" in said, said
     return folder
 
 
@@ -53,7 +53,7 @@ def test_errors_are_found_and_corrected(corpus):
     assert [(span["start"], span["label"]) for span in first["spans"]] == [(0, "PER"), (21, "LOC")]
     assert tasks["6:21-25"]["meta"]["annotated"] == "no entity" and first["meta"]["score"] > 0.5
     found, said = corrected(corpus, "doubts.jsonl")
-    assert found == RIGHT and "2 places corrected" in said
+    assert found == RIGHT and "2 accepted places: 1 entities removed, 2 added" in said
 
 
 def test_rejected_suggestions_stay(corpus):
@@ -62,7 +62,11 @@ def test_rejected_suggestions_stay(corpus):
         task["answer"] = "reject" if task["meta"]["id"] == "3:0-4" else "accept"
     (corpus / "answers.jsonl").write_text("".join(json.dumps(task) + "\n" for task in tasks), "utf8")
     found, said = corrected(corpus, "answers.jsonl")
-    assert found[2][0] == ("Carl", "LOC") and found[3:] == RIGHT[3:] and "1 places corrected" in said
+    assert (
+        found[2][0] == ("Carl", "LOC")
+        and found[3:] == RIGHT[3:]
+        and "1 accepted places: 0 entities removed, 1 added" in said
+    )
 
 
 def test_label_studio_gives_the_identifiers_back(corpus):
@@ -75,5 +79,19 @@ def test_errors(corpus):
     (corpus / "none.txt").write_text("Nothing here.\nOr here.\n", "utf8")
     said, code = run_command("review", corpus / "none.txt", corpus / "out.jsonl", "--format", "inline")
     assert code == 1 and "no entities in 2 docs" in said and not (corpus / "out.jsonl").exists()
+    for target, message in (corpus, "found a folder"), (corpus / "out.spacy", "expected the output format prodigy or"):
+        said, code = run_command("review", corpus / "corpus.txt", target, "--config", corpus / "my.cfg")
+        assert code == 1 and message in said
     said, code = run_command("correct", corpus / "corpus.txt", corpus / "corpus.txt", corpus / "out.spacy")
     assert code == 1 and "expected an identifier such as 12:45-60" in said and not (corpus / "out.spacy").exists()
+
+
+def test_binary_answers_and_lost_entities(corpus):
+    tasks = tasks_of(corpus)
+    for task in tasks:
+        task.update(answer="accept", _view_id="ner")
+    # The reviewer marks a part of a word.
+    tasks[0]["spans"][0]["end"] -= 1
+    (corpus / "binary.jsonl").write_text("".join(json.dumps(task) + "\n" for task in tasks), "utf8")
+    said, code = run_command("correct", corpus / "corpus.txt", corpus / "binary.jsonl", corpus / "binary.spacy")
+    assert code == 1 and "1 entities were lost" in said and "2 accepted places" in said

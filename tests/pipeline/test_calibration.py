@@ -247,15 +247,20 @@ def test_diverse_texts_are_no_copies_and_not_annotated_ones(model):
     nlp = spacy.load(model / "model")
     texts = ["Canada Khan Uber of the Pay"] * 5 + ["I like London and Berlin.", "nothing to see here", "Uber of Berlin"]
     (model / "in.txt").write_text("\n".join(texts) + "\n")
-    (model / "done.txt").write_text("[Uber](ORG) of [Berlin](LOC)\n")
+    # One document of two sentences.
+    (model / "done.conll").write_text("Uber B-ORG\nof O\nBerlin B-LOC\n\nNo O\none O\n", "utf8")
+    convert = ("convert", model / "done.conll", model / "done.spacy", "--n-sents", "2")
+    assert run_command(*convert)[1] == 0
     args = ["uncertainty", model / "model", model / "in.txt", model / "out.jsonl", "--by", "entropy", "--diverse"]
     said, code = run_command(*args)
     assert code == 1 and "add --limit" in said
-    said, code = run_command(*args, "--limit", "5", "--annotated", model / "done.txt")
-    assert code == 0, said
+    said, code = run_command(*args, "--limit", "5", "--annotated", model / "done.spacy")
+    assert code == 0 and "1 texts of" in said, said
     chosen = [json.loads(line)["text"] for line in (model / "out.jsonl").read_text().splitlines()]
     assert sorted(chosen) == sorted({*texts} - {"Uber of Berlin"})
     ranked = rank_by_uncertainty(nlp, nlp.get_pipe("lstm_ner"), texts, "entropy")
     assert [doc.text for doc, _ in ranked[:5]] == texts[:5]
+    assert choose_diverse(nlp.get_pipe("lstm_ner"), [], "entropy", 2) == []
+    assert len(choose_diverse(nlp.get_pipe("lstm_ner"), ranked[:2], "entropy", 2)) == 1
     first, second = choose_diverse(nlp.get_pipe("lstm_ner"), ranked, "entropy", 2)
     assert first[0].text == texts[0] != second[0].text

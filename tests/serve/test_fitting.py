@@ -16,7 +16,8 @@ from support.shared_tok2vec import shared
 from support.small import examples_for
 
 from spacy_lstm_ner.files import intact
-from spacy_lstm_ner.serve.fitting import FitSettings, Fitter
+from spacy_lstm_ner.serve.fitting import FitSettings, Fitter, _are_right, annotation
+from spacy_lstm_ner.serve.label_studio import submission
 from spacy_lstm_ner.serve.model import LEARNED, Served
 
 TEXT = "Zorbax opens an office in Quendale"
@@ -219,3 +220,33 @@ def test_a_kill_in_the_middle_of_a_fit(folder, tmp_path, run_env):
         assert predicted(client, first) == REGIONS
         until_learned(client, 2)
         assert predicted(client, second) == [(0, 6, "Berlin", "GPE")]
+
+
+def submitted(text, regions, config):
+    (task,) = tasks_of(text)
+    body = webhook_of(task, regions, config=config)
+    del body["action"]
+    return submission(**body)
+
+
+def test_labels_that_the_project_does_not_have_are_not_unlearned(folder):
+    served, text = Served.load(folder), "Who is Shaka Khan?"
+    found = [span[:3] for span in served.records([text])[0].spans]
+    assert found == [(7, 17, "PERSON")]
+    control = '<Labels name="label" toName="text"><Label value="GPE"/></Labels>'
+    project = f'<View>{control}<Text name="text" value="$body"/></View>'
+    (record,) = annotation(served, [submitted(text, [], project)])
+    assert record.missing == [(7, 17)] and not record.spans
+    (record,) = annotation(served, [submitted(text, [], project.replace("GPE", "PERSON"))])
+    assert not record.missing
+
+
+@pytest.mark.parametrize("end", [17, 18])
+def test_a_fit_is_done_when_tokens_can_be_no_closer(folder, end):
+    """A region may end with a space, which no entity does."""
+    served, text = Served.load(folder), "Who is Shaka Khan  ?"
+    right = submitted(text, [(7, end, text[7:end], "PERSON")], None)
+    wrong = submitted(text, [(7, 12, text[7:12], "PERSON")], None)
+    assert _are_right(served, annotation(served, [right])) and not _are_right(
+        served, annotation(served, [right, wrong])
+    )

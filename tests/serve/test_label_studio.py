@@ -108,7 +108,14 @@ def test_a_submission_is_a_task_of_the_export():
     annotation = {"was_cancelled": False, "result": [{"type": "labels", "value": value}]}
     found = submission(**body)
     assert found.key == ("3", 1) and [span[:3] for span in found.record.spans] == [(9, 15, "LOC")]
-    assert found.task == {"id": 1, "project": "3", "data": {"text": TEXT}, "annotations": [annotation]}
+    labels = ["GPE", "LOC", "ORG"]
+    assert found.task == {
+        "id": 1,
+        "project": "3",
+        "labels": labels,
+        "data": {"text": TEXT},
+        "annotations": [annotation],
+    }
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,8 @@ from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 from support.small import SMALL, entities, learned
 
-from spacy_lstm_ner.data.facts import count_facts
 from spacy_lstm_ner.pipeline.predict import score_spans
-from spacy_lstm_ner.training.recipe import choose, make_config
-from spacy_lstm_ner.training.review import _fold_of_each, _places, _score, cross_fit, review
+from spacy_lstm_ner.training.review import _fold_of_each, _places, _score, config_for, cross_fit, review
 
 VOCAB = Vocab()
 WORDS = ["Anna", "and", "Bob", "met", "Carl", "in", "Oslo"]
@@ -63,7 +61,7 @@ def test_each_disagreement_is_at_one_place(data):
         return [(a, b, data.draw(label)) for a, b in zip(limits[::2], limits[1::2], strict=False)]
 
     gold, found = draw(), draw()
-    places = list(_places(doc_with(gold), found, ["PER", "LOC"]))
+    places = list(_places(doc_with(gold), gold, found, ["PER", "LOC"]))
     assert sorted(s for ours, _ in places for s in ours) == [s for s in gold if s not in found]
     assert sorted(s for _, theirs in places for s in theirs) == [s for s in found if s not in gold]
     ends = 0
@@ -74,7 +72,9 @@ def test_each_disagreement_is_at_one_place(data):
 
 def test_what_cannot_be_judged_is_no_doubt():
     found = [(0, 1, "PER"), (4, 5, "PER")]
-    assert list(_places(doc_with([(6, 7, "LOC")], missing=[0]), found, ["PER"])) == [([], [(4, 5, "PER")])]
+    gold = [(6, 7, "LOC")]
+    assert list(_places(doc_with(gold, missing=[0]), gold, found, ["PER"])) == [([], [(4, 5, "PER")])]
+    assert list(_places(doc_with([]), [], found, ["PER"], given=[(4, 6, "LOC")])) == [([], [(0, 1, "PER")])]
 
 
 def test_score():
@@ -96,7 +96,9 @@ def test_a_model_finds_errors():
     assert len(entities(docs[7])) == 2
     docs[7].set_ents([Span(docs[7], 2, 3, "ORG"), Span(docs[7], 4, 5, "LOC")])
     docs[9].set_ents([Span(docs[9], 3, 4, "PERSON")])
-    doubts = list(review(nlp, nlp.get_pipe("lstm_ner"), docs))
+    result = review(nlp, nlp.get_pipe("lstm_ner"), docs)
+    doubts = result.doubts
+    assert (result.annotated, result.found, result.both) == (3, 3, 1) and result.f1 == pytest.approx(1 / 3)
     assert [(d.doc, d.annotated, d.suggested) for d in doubts] == [
         (7, [(2, 3, "ORG")], [(2, 3, "LOC")]),
         (9, [(3, 4, "PERSON")], [(2, 4, "PERSON")]),
@@ -113,11 +115,34 @@ def test_errors_are_found_by_models_that_have_not_seen_them():
         docs.append(doc)
     docs[12].set_ents([Span(docs[12], 0, 1, "LOC"), docs[12].ents[1]])
     docs[20].set_ents([docs[20].ents[0]], default="outside")
-    config = make_config(choose(count_facts(docs), False, "speed"), "en", {"train": None, "dev": None})
+    config = config_for(docs, "en")
     config["components"]["lstm_ner"]["model"] = SMALL["crf"]["model"]
     config["training"]["max_steps"] = 60
-    parts = [(own, list(review(nlp, nlp.get_pipe("lstm_ner"), own))) for nlp, own in cross_fit(docs, config, 3)]
+    parts = [(own, review(nlp, nlp.get_pipe("lstm_ner"), own).doubts) for nlp, own in cross_fit(docs, config, 3)]
     assert sorted(number for own, _ in parts for number in own) == list(range(30))
     doubts = sorted((doubt for _, found in parts for doubt in found), key=lambda doubt: -doubt.score)
     assert {doubt.doc for doubt in doubts[:2]} == {12, 20}
     assert {doubt.doc: doubt.suggested[0][2] for doubt in doubts[:2]} == {12: "PER", 20: "LOC"}
+
+
+def test_entities_of_earlier_components_are_not_judged():
+    nlp = learned()
+    nlp.add_pipe("entity_ruler", before="lstm_ner").add_patterns([{"label": "LOC", "pattern": "Khan"}])
+    docs = {0: nlp.make_doc("Who is Shaka Khan?"), 1: nlp.make_doc("Khan is Khan")}
+    for doc, spans in zip(docs.values(), ([(2, 4, "PERSON")], [(0, 1, "LOC"), (2, 3, "LOC")]), strict=True):
+        doc.set_ents([Span(doc, *span) for span in spans], default="outside")
+    assert review(nlp, nlp.get_pipe("lstm_ner"), docs).doubts == []
+
+
+def test_corpora_of_a_config_are_replaced_wherever_their_paths_are(tmp_path):
+    """A fixed path would train the models on the texts that they are to judge."""
+    docs = [learned()(text) for text in ("I like London.", "I like Berlin.", "Who is Shaka Khan?", "In London")]
+    config = config_for(docs, "en")
+    config["components"]["lstm_ner"]["model"] = SMALL["crf"]["model"]
+    config["training"]["max_steps"] = 1
+    config["corpora"]["train"].update({"path": str(tmp_path / "none.spacy"), "@readers": "spacy.Corpus.v1"})
+    del config["paths"]
+    assert [len(own) for _, own in cross_fit(docs, config, 2)] == [2, 2]
+    config["training"]["train_corpus"] = "other.train"
+    with pytest.raises(ValueError, match=r"train_corpus = 'other\.train' in \[training\]; expected a block of"):
+        next(cross_fit(docs, config, 2))

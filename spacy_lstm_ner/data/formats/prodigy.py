@@ -46,6 +46,7 @@ def _read_item(file: AnnotatedFile, item: Any, place: str) -> Iterable[Record]:
         spaces,
         complete=accepted and item.get("_view_id") not in _BINARY,
         rejected=[] if accepted else spans,
+        accepted=accepted,
         name=str((item.get("meta") or {}).get("id", "")) if isinstance(item.get("meta") or {}, dict) else "",
     )
 
