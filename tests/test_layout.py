@@ -18,7 +18,7 @@ RANKS = [
     {"layers"},
     {"annotation", "architectures"},
     {"pipeline", "data"},
-    {"training"},
+    {"training", "explain"},
     {"serve"},
     {"cli"},
 ]
