@@ -157,7 +157,7 @@ def _panels(layer: Dict[str, Any]) -> List[Dict[str, Any]]:
 
 def _draw_gates(axes: Sequence[Any], layer: Dict[str, Any]) -> None:
     panels = _panels(layer)
-    for ax, panel in zip(axes, panels[:-1], strict=True):
+    for ax, panel in zip(axes[:-1], panels[:-1], strict=True):
         for (gate, means), colour, marker in zip(panel["gates"].items(), COLOURS, MARKERS):
             ax.plot(means, color=colour, marker=marker, markersize=4, linewidth=1.3, label=f"{gate} gate")
         ax.set(ylim=(0, 1), ylabel="mean of units", title=f"reads {panel['reads']}")
