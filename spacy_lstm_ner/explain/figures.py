@@ -14,7 +14,8 @@ COLOURS = ("#2f7fc1", "#d0610e", "#0f9170", "#b4569a")
 MARKERS = ("o", "s", "^", "D")
 MOST_TAGS = 24
 LONGEST_WORD = 18
-INCHES_A_TOKEN, LEFT, RIGHT = 0.44, 1.3, 0.4
+INCHES_A_TOKEN, LEFT, RIGHT, TOP, GAP = 0.44, 1.3, 0.6, 0.6, 0.45
+"""In inches: the width of a token, the margins, and the space between panels, which holds a title."""
 
 
 class Figure(NamedTuple):
@@ -114,6 +115,8 @@ def _figure(
     style: Dict[str, Any] = {
         "font.size": 10,
         "axes.titlesize": 10,
+        # At the side that a narrow screen shows.
+        "axes.titlelocation": "left",
         "svg.fonttype": "none",
         "svg.hashsalt": name,
         # Tokens with $ are not formulas.
@@ -126,14 +129,18 @@ def _figure(
         "legend.edgecolor": PAPER,
     }
     with rc_context(style):
-        words = 0.085 * max(map(len, tokens)) + 0.3
+        words = 0.075 * max(map(len, tokens)) + 0.25
         width = max(INCHES_A_TOKEN * len(tokens), 4.5) + LEFT + RIGHT
-        height = sum(heights) + 0.5 * len(heights) + words
+        height = sum(heights) + GAP * (len(heights) - 1) + words + TOP
         canvas = Canvas(figsize=(width, height))
         FigureCanvasAgg(canvas)
         axes = canvas.subplots(len(heights), sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
         canvas.subplots_adjust(
-            left=LEFT / width, right=1 - RIGHT / width, top=1 - 0.35 / height, bottom=words / height, hspace=0.4
+            left=LEFT / width,
+            right=1 - RIGHT / width,
+            top=1 - TOP / height,
+            bottom=words / height,
+            hspace=GAP / np.mean(heights),
         )
         draw(axes)
         axes[-1].set_xlim(-0.6, len(tokens) - 0.4)
@@ -163,9 +170,7 @@ def _draw_gates(axes: Sequence[Any], layer: Dict[str, Any]) -> None:
         ax.set(ylim=(0, 1), ylabel="mean of units", title=f"reads {panel['reads']}")
         ax.grid(alpha=0.4, linewidth=0.6)
     if len(panels) > 1:
-        axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1.08), ncols=3, frameon=False, borderaxespad=0)
-        axes[0].set_title("reads left to right", loc="right")
-        axes[0].set_title("")
+        axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1.13), ncols=3, frameon=False, borderaxespad=0)
     for own, colour, marker in zip(panels[-1]["directions"], COLOURS[2:], MARKERS[2:]):
         axes[-1].plot(own["state_norm"], color=colour, marker=marker, markersize=4, linewidth=1.3, label=own["reads"])
     axes[-1].set(ylim=(0, None), ylabel="norm", title=layer["state"])
@@ -174,16 +179,19 @@ def _draw_gates(axes: Sequence[Any], layer: Dict[str, Any]) -> None:
 
 
 def _draw_emissions(ax: Any, emissions: Any, names: Sequence[str], paths: Sequence[Dict[str, Any]]) -> None:
+    from matplotlib.patheffects import withStroke
+
     image = ax.imshow(emissions.T, aspect="auto", cmap="cividis", interpolation="nearest")
     ax.set_yticks(range(len(names)), names)
-    looks = (("o", "white", 6), ("o", "none", 10))
+    outline = [withStroke(linewidth=4, foreground="#101010")]
+    looks = (("o", "white", 5), ("s", "none", 11))
     for path, name, (marker, face, size) in zip(paths, ("winning path", "runner-up"), looks):
         places = [(t, names.index(tag)) for t, tag in enumerate(path["tags"]) if tag in names]
         label = f"{name}, probability {path['probability']:.3f}"
-        line = {"linestyle": "none", "markeredgecolor": "white", "markeredgewidth": 1.4}
+        line = {"linestyle": "none", "markeredgecolor": "white", "markeredgewidth": 1.5, "path_effects": outline}
         ax.plot(*np.array(places).T, marker=marker, color=face, markersize=size, label=label, **line)
     ax.figure.colorbar(image, ax=ax, label="nats", fraction=0.02, pad=0.01)
-    legend = ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2, facecolor="#3b4c6b")
+    legend = ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2, framealpha=1, facecolor="#3b4c6b")
     for text in legend.get_texts():
         text.set_color("#ffffff")
 
@@ -194,8 +202,9 @@ def _draw_influence(axes: Sequence[Any], entities: Sequence[Dict[str, Any]]) -> 
         own = np.arange(entity["start"], entity["end"])
         ax.plot(share, color=COLOURS[0], marker="o", markersize=4, linewidth=1.3)
         ax.plot(own, share[own], color=COLOURS[1], marker="s", markersize=7, linestyle="none")
-        title = f"{_shown(entity['text'])} {entity['label']} {entity['probability']:.3f}, reach {entity['reach']}"
-        ax.set(yscale="log", ylim=(1e-3, 1.6), ylabel="share", title=title)
+        chance = f"probability {entity['probability']:.3f}, reach {entity['reach']} tokens"
+        ax.set(yscale="log", ylim=(1e-4, 2), ylabel="share", title=f"{_shown(entity['text'])} {entity['label']}: {chance}")
+        ax.set_yticks([1, 0.1, 0.01, 0.001, 0.0001], ["1", "0.1", "0.01", "0.001", "0.0001"])
         ax.grid(alpha=0.4, linewidth=0.6)
 
 

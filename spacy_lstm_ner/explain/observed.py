@@ -79,8 +79,7 @@ def observe(nlp: Language, tagger: BoundTagger) -> Observed:
         return observed
     encode = tok2vec.get_ref("encode")
     if "stack" in encode.attrs:
-        observed.stack = encode.attrs["stack"](encode)
-        _watch_stack(observed, observed.stack)
+        watch_stack(observed, encode.attrs["stack"](encode))
     elif encode in tok2vec.layers:
         # The layers of spaCy's Tok2Vec pass lists of arrays on, one after the other.
         tok2vec.layers.insert(tok2vec.layers.index(encode), _probe(observed, _as_it_is, np.concatenate))
@@ -88,13 +87,18 @@ def observe(nlp: Language, tagger: BoundTagger) -> Observed:
     return observed
 
 
-def _watch_stack(observed: Observed, stack: Model[Any, Any]) -> None:
-    """Record each layer of a stack, and put a probe before the first. The gradient there contains residual paths."""
+def watch_stack(observed: Observed, stack: Model[Any, Any]) -> None:
+    """Record each layer of a stack, and put a probe before the first. The gradient there contains residual paths.
+
+    Args:
+        observed (Observed): Where to record.
+        stack (Model): The recurrent layers, from `stack.recurrent`. They change.
+    """
     probe = _probe(observed, Sequences.by_token, np.asarray)
     # No layer's width, so that the stack adds no residual connection around the probe.
     probe.set_dim("nI", 0)
     stack.layers[:] = [probe, *(_recorded(observed, layer) for layer in stack.layers)]
-    observed.sees_inputs = True
+    observed.stack, observed.sees_inputs = stack, True
 
 
 def _probe(observed: Observed, read: Callable[[Any], Any], to_rows: Callable[[Any], Floats]) -> Model[Any, Any]:
