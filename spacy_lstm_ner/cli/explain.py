@@ -28,9 +28,8 @@ def explain_cli(
     Writes explain.html, explain.json with all numbers, and the figures as SVG and PNG.
     """
     with exit_on_error(f"Cannot explain what {model} does"):
-        for package in ("matplotlib", "jinja2"):
-            if find_spec(package) is None:
-                raise ImportError(f"the package {package} is missing; install: pip install 'spacy-lstm-ner[report]'")
+        if find_spec("matplotlib") is None:
+            raise ImportError("matplotlib is missing; install the extra: pip install 'spacy-lstm-ner[report]'")
         nlp = load_model(model)
         explanation = explain_text(nlp, find_component(nlp.pipeline, pipe), text)
         files = write_explanation(explanation, output_path)

@@ -108,7 +108,9 @@ def _paths(doc: Doc, tempered: Chains, labels: Any) -> List[Dict[str, Any]]:
         for token, tag in zip(tempered.tokens.rows.tolist(), tags.tolist(), strict=True):
             by_token[token] = names[tag]
         probability = float(np.exp(min(score - lattice.log_partition[0], 0.0)))
-        paths.append({"tags": by_token, "probability": probability, "entities": _entities(doc, tempered, spans, labels)})
+        paths.append(
+            {"tags": by_token, "probability": probability, "entities": _entities(doc, tempered, spans, labels)}
+        )
     return paths
 
 

@@ -1,6 +1,7 @@
 """The figures of an explanation, as SVG and PNG. matplotlib is imported when they are drawn."""
 
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from typing import Any, Dict, List, NamedTuple, Sequence
 
@@ -12,6 +13,8 @@ DARK = {PAPER: "#16181d", INK: "#e8e8ea", FAINT: "#6a6b6c"}
 COLOURS = ("#2f7fc1", "#d0610e", "#0f9170", "#b4569a")
 """Lines that have a contrast of at least 3 : 1 on both backgrounds."""
 MARKERS = ("o", "s", "^", "D")
+PATHS = ("winning path", "runner-up")
+"""There may be one path alone."""
 MOST_TAGS = 24
 LONGEST_WORD = 18
 INCHES_A_TOKEN, LEFT, RIGHT, TOP, GAP = 0.44, 1.3, 0.6, 0.6, 0.45
@@ -46,43 +49,31 @@ def draw_figures(explanation: Dict[str, Any]) -> List[Figure]:
         List[Figure]: Gates, emissions and influence, without those that there is nothing to show for.
     """
     tokens = [_shown(token) for token in explanation["tokens"]]
-    figures = [
-        _figure(
-            f"gates-{number}",
-            f"Gates and {layer['state']} of layer {number} ({layer['cell']})",
-            _gates_in_words(layer),
-            tokens,
-            [1.9 if "gates" in panel else 1.2 for panel in _panels(layer)],
-            lambda axes, layer=layer: _draw_gates(axes, layer),
-        )
-        for number, layer in enumerate(explanation["layers"], 1)
-    ]
-    chosen = _best_tags(explanation["marginals"])
-    emissions = _table(explanation["emissions"], len(explanation["tags"]))[:, chosen]
-    names = [explanation["tags"][tag] for tag in chosen]
-    figures.append(
-        _figure(
-            "emissions",
-            "Emissions, the winning path and the runner-up",
-            _paths_in_words(explanation),
-            tokens,
-            [0.25 * len(names)],
-            lambda axes: _draw_emissions(axes[0], emissions, names, explanation["paths"]),
-        )
-    )
+    figures = [_gates_figure(tokens, number, layer) for number, layer in enumerate(explanation["layers"], 1)]
+    figures.append(_emissions_figure(tokens, explanation))
     shown = [entity for entity in explanation["entities"] if entity["influence"] is not None]
     if shown:
-        figures.append(
-            _figure(
-                "influence",
-                "Influence of each token on each entity",
-                _influence_in_words(explanation, shown),
-                tokens,
-                [1.1] * len(shown),
-                lambda axes: _draw_influence(axes, shown),
-            )
-        )
+        words, heights = _influence_in_words(explanation["tokens"], shown), [1.1] * len(shown)
+        title = "Influence of each token on each entity"
+        figures.append(_figure("influence", title, words, tokens, heights, partial(_draw_influence, entities=shown)))
     return figures
+
+
+def _gates_figure(tokens: Sequence[str], number: int, layer: Dict[str, Any]) -> Figure:
+    gated = [own for own in layer["directions"] if own["gates"]]
+    what = f"Gates and {layer['state']}" if gated else layer["state"].capitalize()
+    title, heights = f"{what} of layer {number} ({layer['cell']})", [1.9] * len(gated) + [1.2]
+    draw = partial(_draw_gates, layer=layer, gated=gated)
+    return _figure(f"gates-{number}", title, _gates_in_words(layer), tokens, heights, draw)
+
+
+def _emissions_figure(tokens: Sequence[str], explanation: Dict[str, Any]) -> Figure:
+    tags = _best_tags(explanation["marginals"])
+    names = [explanation["tags"][tag] for tag in tags]
+    emissions = _table(explanation["emissions"], len(explanation["tags"]))[:, tags]
+    draw = partial(_draw_emissions, emissions=emissions, names=names, paths=explanation["paths"])
+    title = "Emissions, the winning path and the runner-up"
+    return _figure("emissions", title, _paths_in_words(explanation), tokens, [0.25 * len(names)], draw)
 
 
 def in_dark(svg: str) -> str:
@@ -157,41 +148,38 @@ def _shown(token: str) -> str:
     return token if len(token) <= LONGEST_WORD else token[: LONGEST_WORD - 1] + "…"
 
 
-def _panels(layer: Dict[str, Any]) -> List[Dict[str, Any]]:
-    """The directions that have gates, and the norms of all."""
-    return [*(own for own in layer["directions"] if own["gates"]), {"directions": layer["directions"]}]
-
-
-def _draw_gates(axes: Sequence[Any], layer: Dict[str, Any]) -> None:
-    panels = _panels(layer)
-    for ax, panel in zip(axes[:-1], panels[:-1], strict=True):
-        for (gate, means), colour, marker in zip(panel["gates"].items(), COLOURS, MARKERS):
+def _draw_gates(axes: Sequence[Any], layer: Dict[str, Any], gated: Sequence[Dict[str, Any]]) -> None:
+    for ax, panel in zip(axes[:-1], gated, strict=True):
+        for (gate, means), colour, marker in zip(panel["gates"].items(), COLOURS, MARKERS, strict=False):
             ax.plot(means, color=colour, marker=marker, markersize=4, linewidth=1.3, label=f"{gate} gate")
         ax.set(ylim=(0, 1), ylabel="mean of units", title=f"reads {panel['reads']}")
         ax.grid(alpha=0.4, linewidth=0.6)
-    if len(panels) > 1:
+    if gated:
         axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1.13), ncols=3, frameon=False, borderaxespad=0)
-    for own, colour, marker in zip(panels[-1]["directions"], COLOURS[2:], MARKERS[2:]):
+    for own, colour, marker in zip(layer["directions"], COLOURS[2:], MARKERS[2:], strict=False):
         axes[-1].plot(own["state_norm"], color=colour, marker=marker, markersize=4, linewidth=1.3, label=own["reads"])
     axes[-1].set(ylim=(0, None), ylabel="norm", title=layer["state"])
     axes[-1].grid(alpha=0.4, linewidth=0.6)
     axes[-1].legend(frameon=False, fontsize=9)
 
 
-def _draw_emissions(ax: Any, emissions: Any, names: Sequence[str], paths: Sequence[Dict[str, Any]]) -> None:
+def _draw_emissions(axes: Sequence[Any], emissions: Any, names: Sequence[str], paths: Sequence[Dict[str, Any]]) -> None:
+    (ax,) = axes
     from matplotlib.patheffects import withStroke
 
     image = ax.imshow(emissions.T, aspect="auto", cmap="cividis", interpolation="nearest")
     ax.set_yticks(range(len(names)), names)
     outline = [withStroke(linewidth=4, foreground="#101010")]
     looks = (("o", "white", 5), ("s", "none", 11))
-    for path, name, (marker, face, size) in zip(paths, ("winning path", "runner-up"), looks):
+    for path, name, (marker, face, size) in zip(paths, PATHS, looks, strict=False):
         places = [(t, names.index(tag)) for t, tag in enumerate(path["tags"]) if tag in names]
         label = f"{name}, probability {path['probability']:.3f}"
         line = {"linestyle": "none", "markeredgecolor": "white", "markeredgewidth": 1.5, "path_effects": outline}
         ax.plot(*np.array(places).T, marker=marker, color=face, markersize=size, label=label, **line)
     ax.figure.colorbar(image, ax=ax, label="nats", fraction=0.02, pad=0.01)
-    legend = ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2, framealpha=1, facecolor="#3b4c6b")
+    legend = ax.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2, framealpha=1, facecolor="#3b4c6b"
+    )
     for text in legend.get_texts():
         text.set_color("#ffffff")
 
@@ -203,7 +191,9 @@ def _draw_influence(axes: Sequence[Any], entities: Sequence[Dict[str, Any]]) -> 
         ax.plot(share, color=COLOURS[0], marker="o", markersize=4, linewidth=1.3)
         ax.plot(own, share[own], color=COLOURS[1], marker="s", markersize=7, linestyle="none")
         chance = f"probability {entity['probability']:.3f}, reach {entity['reach']} tokens"
-        ax.set(yscale="log", ylim=(1e-4, 2), ylabel="share", title=f"{_shown(entity['text'])} {entity['label']}: {chance}")
+        ax.set(
+            yscale="log", ylim=(1e-4, 2), ylabel="share", title=f"{_shown(entity['text'])} {entity['label']}: {chance}"
+        )
         ax.set_yticks([1, 0.1, 0.01, 0.001, 0.0001], ["1", "0.1", "0.01", "0.001", "0.0001"])
         ax.grid(alpha=0.4, linewidth=0.6)
 
@@ -231,16 +221,16 @@ def _gates_in_words(layer: Dict[str, Any]) -> str:
 
 def _paths_in_words(explanation: Dict[str, Any]) -> str:
     parts = []
-    for path, name in zip(explanation["paths"], ("winning path", "runner-up")):
+    for path, name in zip(explanation["paths"], PATHS, strict=False):
         found = ", ".join(f"{entity['text']} {entity['label']}" for entity in path["entities"]) or "no entity"
         parts.append(f"{name}, probability {path['probability']:.3f}: {found}")
     return "Score of each tag at each token, with " + "; ".join(parts)
 
 
-def _influence_in_words(explanation: Dict[str, Any], entities: Sequence[Dict[str, Any]]) -> str:
+def _influence_in_words(tokens: Sequence[str], entities: Sequence[Dict[str, Any]]) -> str:
     parts = []
     for entity in entities:
         order = np.argsort(-np.array(entity["influence"]))[:3].tolist()
-        words = ", ".join(explanation["tokens"][token] for token in order)
+        words = ", ".join(tokens[token] for token in order)
         parts.append(f"{entity['text']} {entity['label']} depends most on {words}, reach {entity['reach']} tokens")
     return "Norm of the gradient of the log-probability, as a share of the largest; " + "; ".join(parts)

@@ -49,10 +49,9 @@ def describe_layer(layer: LayerRun) -> Dict[str, Any]:
     """
     directions: List[Dict[str, Any]] = []
     names = layer.cell.blocks[: layer.cell.sigmoids]
-    for reads, gates, norms in zip(("left to right", "right to left"), gates_by_token(layer), state_norms(layer)):
+    both = zip(gates_by_token(layer), state_norms(layer), strict=True)
+    for reads, (gates, norms) in zip(("left to right", "right to left"), both, strict=False):
         means = gates.mean(axis=-1).T.tolist()
-        directions.append(
-            {"reads": reads, "gates": dict(zip(names, means, strict=True)), "state_norm": norms.tolist()}
-        )
+        directions.append({"reads": reads, "gates": dict(zip(names, means, strict=True)), "state_norm": norms.tolist()})
     state = "cell state" if layer.cell.carries else "hidden state"
     return {"cell": layer.cell.name, "state": state, "directions": directions}

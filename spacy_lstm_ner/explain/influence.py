@@ -62,7 +62,9 @@ def span_gradient(chains: Chains, start: int, end: int, label: int) -> Floats:
     return certain.lattice().marginals - chains.lattice().marginals
 
 
-def influences(observed: Observed, doc: Doc, chains: Chains, spans: Spans, temperature: float) -> List[Optional[Floats]]:
+def influences(
+    observed: Observed, doc: Doc, chains: Chains, spans: Spans, temperature: float
+) -> List[Optional[Floats]]:
     """Compute the norm of the gradient of each entity's log-probability at the embedding of each token.
 
     Args:

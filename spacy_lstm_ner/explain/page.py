@@ -12,8 +12,8 @@ TEXTS = {
     "gates": "A gate near 1 lets everything pass: the forget gate the old memory, the input gate the new content, the "
     "output gate what the cell shows of its memory; in a GRU, the update gate the old state, and the reset gate the "
     "part of it that the new content depends on. Each point is the mean over all units.",
-    "emissions": "The scores that the network gives to the tags of each token, in nats. The path with the highest sum of "
-    "emissions and transitions wins.",
+    "emissions": "The scores that the network gives to the tags of each token, in nats. The path with the highest sum "
+    "of emissions and transitions wins.",
     "influence": "The norm of the gradient of the entity's log-probability at the vector of each token, before the "
     "recurrent layers, as a share of the largest, on a logarithmic scale. Squares mark the tokens of the entity.",
 }

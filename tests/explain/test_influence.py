@@ -21,7 +21,7 @@ CRF, CLASSIC = SMALL["crf"]["model"], SMALL["classic"]["model"]
 STACKED = {"depth": 2, "residual": True, "dropout": 0.5, "recurrent_dropout": 0.3, "window": 3, "context": 1}
 CONVOLUTIONS = {"@architectures": "spacy.HashEmbedCNN.v2", "width": 16, "depth": 2, "embed_size": 200, "window_size": 1}
 CONVOLUTIONS |= {"maxout_pieces": 2, "subword_features": False, "pretrained_vectors": None}
-LISTENER = {"@architectures": "spacy.Tok2VecListener.v1", "width": 16}
+LISTENER = {"@architectures": "spacy.Tok2VecListener.v1", "width": 64}
 TOK2VECS = {
     "crf": CRF["tok2vec"],
     "classic": CLASSIC["tok2vec"],
@@ -60,13 +60,13 @@ def trained(name):
     fix_random_seed(0)
     nlp = spacy.blank("en")
     if name == "listener":
-        nlp.add_pipe("tok2vec", config={"model": TOK2VECS["classic"]})
+        nlp.add_pipe("tok2vec", config={"model": TOK2VECS["crf"]})
     rest = CLASSIC if name == "classic" else CRF
     nlp.add_pipe("lstm_ner", config={"model": {**rest, "tok2vec": TOK2VECS[name]}})
     examples = examples_for(nlp)
     optimizer = nlp.initialize(lambda: examples)
     optimizer.learn_rate = 0.01
-    for _ in range(80):
+    for _ in range(100):
         nlp.update(examples, sgd=optimizer)
     return nlp
 

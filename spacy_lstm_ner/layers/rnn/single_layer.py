@@ -178,8 +178,8 @@ def run_layer(model: Model[Sequences, Floats2d], inputs: Sequences, is_train: bo
         is_train (bool): Whether to apply dropout, and to keep the arrays that the gradient needs.
 
     Returns:
-        tuple[Any, Backprop]: The run, a `cpu.Run` on the CPU, and the callback from the gradient of the layer's output to
-            that of its input.
+        tuple[Any, Backprop]: The run, a `cpu.Run` on the CPU, and the callback from the gradient of the output to that
+            of the input.
     """
     packed, cell, xp = inputs.packed, CELLS[model.attrs["cell"]], model.ops.xp
     backend: Any = cpu if xp is np else gpu
