@@ -123,7 +123,7 @@ def _figure(
         words = 0.075 * max(map(len, tokens)) + 0.25
         width = max(INCHES_A_TOKEN * len(tokens), 4.5) + LEFT + RIGHT
         height = sum(heights) + GAP * (len(heights) - 1) + words + TOP
-        canvas = Canvas(figsize=(width, height))
+        canvas: Any = Canvas(figsize=(width, height))
         FigureCanvasAgg(canvas)
         axes = canvas.subplots(len(heights), sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
         canvas.subplots_adjust(
@@ -131,7 +131,7 @@ def _figure(
             right=1 - RIGHT / width,
             top=1 - TOP / height,
             bottom=words / height,
-            hspace=GAP / np.mean(heights),
+            hspace=GAP * len(heights) / sum(heights),
         )
         draw(axes)
         axes[-1].set_xlim(-0.6, len(tokens) - 0.4)
