@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from typing import Any, Dict, List, NamedTuple, Sequence
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 
@@ -138,7 +139,10 @@ def _figure(
         axes[-1].set_xticks(range(len(tokens)), tokens, rotation=90)
         svg, png = BytesIO(), BytesIO()
         canvas.savefig(svg, format="svg", metadata={"Date": None, "Title": title})
-        canvas.savefig(png, format="png", dpi=120)
+        with catch_warnings():
+            # The SVG file shows the characters with the fonts of the reader.
+            filterwarnings("ignore", "Glyph .* missing from font")
+            canvas.savefig(png, format="png", dpi=120)
     return Figure(name, title, alt, svg.getvalue().decode("utf8"), png.getvalue())
 
 
@@ -158,9 +162,9 @@ def _draw_gates(axes: Sequence[Any], layer: Dict[str, Any], gated: Sequence[Dict
         axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1.13), ncols=3, frameon=False, borderaxespad=0)
     for own, colour, marker in zip(layer["directions"], COLOURS[2:], MARKERS[2:], strict=False):
         axes[-1].plot(own["state_norm"], color=colour, marker=marker, markersize=4, linewidth=1.3, label=own["reads"])
-    axes[-1].set(ylim=(0, None), ylabel="norm", title=layer["state"])
+    axes[-1].set(ylim=(0, None), ylabel=f"norm of the\n{layer['state']}")
     axes[-1].grid(alpha=0.4, linewidth=0.6)
-    axes[-1].legend(frameon=False, fontsize=9)
+    axes[-1].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0)
 
 
 def _draw_emissions(axes: Sequence[Any], emissions: Any, names: Sequence[str], paths: Sequence[Dict[str, Any]]) -> None:
