@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from typing import Any, Dict, List, NamedTuple, Sequence
+from unicodedata import east_asian_width
 from warnings import catch_warnings, filterwarnings
 
 import numpy as np
@@ -121,7 +122,7 @@ def _figure(
         "legend.edgecolor": PAPER,
     }
     with rc_context(style):
-        words = 0.075 * max(map(len, tokens)) + 0.25
+        words = 0.09 * max(map(_columns, tokens)) + 0.2
         width = max(INCHES_A_TOKEN * len(tokens), 4.5) + LEFT + RIGHT
         height = sum(heights) + GAP * (len(heights) - 1) + words + TOP
         canvas: Any = Canvas(figsize=(width, height))
@@ -138,10 +139,10 @@ def _figure(
         axes[-1].set_xlim(-0.6, len(tokens) - 0.4)
         axes[-1].set_xticks(range(len(tokens)), tokens, rotation=90)
         svg, png = BytesIO(), BytesIO()
-        canvas.savefig(svg, format="svg", metadata={"Date": None, "Title": title})
         with catch_warnings():
-            # The SVG file shows the characters with the fonts of the reader.
+            # The SVG file shows all characters, with the fonts of the reader.
             filterwarnings("ignore", "Glyph .* missing from font")
+            canvas.savefig(svg, format="svg", metadata={"Date": None, "Title": title})
             canvas.savefig(png, format="png", dpi=120)
     return Figure(name, title, alt, svg.getvalue().decode("utf8"), png.getvalue())
 
@@ -152,19 +153,33 @@ def _shown(token: str) -> str:
     return token if len(token) <= LONGEST_WORD else token[: LONGEST_WORD - 1] + "…"
 
 
+def _columns(token: str) -> int:
+    """The width of a token in letters. Those of East Asian scripts are as wide as two others."""
+    return sum(2 if east_asian_width(char) in "WF" else 1 for char in token)
+
+
 def _draw_gates(axes: Sequence[Any], layer: Dict[str, Any], gated: Sequence[Dict[str, Any]]) -> None:
     for ax, panel in zip(axes[:-1], gated, strict=True):
         for (gate, means), colour, marker in zip(panel["gates"].items(), COLOURS, MARKERS, strict=False):
             ax.plot(means, color=colour, marker=marker, markersize=4, linewidth=1.3, label=f"{gate} gate")
         ax.set(ylim=(0, 1), ylabel="mean of units", title=f"reads {panel['reads']}")
+        _mark_windows(ax, panel, INK)
         ax.grid(alpha=0.4, linewidth=0.6)
     if gated:
         axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1.13), ncols=3, frameon=False, borderaxespad=0)
     for own, colour, marker in zip(layer["directions"], COLOURS[2:], MARKERS[2:], strict=False):
+        _mark_windows(axes[-1], own, colour)
         axes[-1].plot(own["state_norm"], color=colour, marker=marker, markersize=4, linewidth=1.3, label=own["reads"])
     axes[-1].set(ylim=(0, None), ylabel=f"norm of the\n{layer['state']}")
     axes[-1].grid(alpha=0.4, linewidth=0.6)
     axes[-1].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0)
+
+
+def _mark_windows(ax: Any, direction: Dict[str, Any], colour: str) -> None:
+    """Draw a line before the first token of each window but the first, in reading direction."""
+    side = -0.5 if direction["reads"] == "left to right" else 0.5
+    for token in direction["window_starts"][1:]:
+        ax.axvline(token + side, color=colour, linestyle=":", linewidth=1.3)
 
 
 def _draw_emissions(axes: Sequence[Any], emissions: Any, names: Sequence[str], paths: Sequence[Dict[str, Any]]) -> None:

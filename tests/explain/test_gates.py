@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.recurrent_models import CELLS, build, stack
 
-from spacy_lstm_ner.explain.gates import describe_layer, gates_by_token, state_norms
+from spacy_lstm_ner.explain.gates import describe_layer, gates_by_token, state_norms, window_starts
 from spacy_lstm_ner.explain.observed import Observed, watch_stack
 from spacy_lstm_ner.layers.rnn.stack import encode
 
@@ -78,6 +78,7 @@ def test_a_token_counts_in_its_own_window(cell):
     model = build(cell, scale=1.5, window=4, context=2)
     X = np.random.default_rng(1).normal(size=(11, 3)).astype("f4")
     (layer,) = runs(watched(model), X, [11])
+    assert window_starts(layer) == [[0, 4, 8], [10, 6, 2]]
     (whole,) = runs(watched(build(cell, scale=1.5)), X, [11])
     gates, norms = gates_by_token(layer), state_norms(layer)
     assert not np.allclose(gates, gates_by_token(whole), atol=1e-3)
