@@ -31,7 +31,8 @@ def explain_text(nlp: Language, component: LSTMEntityRecognizer, text: str) -> D
         Dict[str, Any]: JSON values, see `docs/explain.md`.
 
     Raises:
-        ValueError: If the text has no words or more than MOST_TOKENS tokens, or the model is on a GPU.
+        ValueError: If the text has no words or more than MOST_TOKENS tokens, or the component is not initialized or on a
+            GPU.
     """
     names = nlp.pipe_names
     with nlp.select_pipes(enable=names[: names.index(component.name)]):
@@ -40,6 +41,8 @@ def explain_text(nlp: Language, component: LSTMEntityRecognizer, text: str) -> D
         raise ValueError("the text has no words; give a sentence, in quotation marks")
     if len(doc) > MOST_TOKENS:
         raise ValueError(f"the text has {len(doc)} tokens, but figures have room for {MOST_TOKENS}: give one sentence")
+    # Checks that the component is initialized and gets its vectors.
+    component.predict([doc])
     return explain_doc(component, doc, observe(nlp, component.tagger))
 
 

@@ -114,6 +114,12 @@ def test_texts_that_cannot_be_explained(folder, tmp_path, text, message):
     assert code == 1 and message in output and not (tmp_path / "out").exists()
 
 
+def test_a_component_that_is_not_initialized():
+    nlp = spacy.blank("en")
+    with pytest.raises(ValueError, match="'lstm_ner' is not initialized"):
+        explain_text(nlp, nlp.add_pipe("lstm_ner"), "London")
+
+
 def test_other_errors(folder, tmp_path, monkeypatch):
     output, code = run_command("explain", folder, "London", tmp_path / "out", "--pipe", "ner")
     assert code == 1 and "no lstm_ner component 'ner' in the pipeline" in output
@@ -176,6 +182,7 @@ def test_a_listener_that_cannot_be_observed():
     listener = {"@architectures": "spacy.Tok2VecListener.v1", "width": 16}
     component = nlp.add_pipe("lstm_ner", config={"model": {**SMALL["crf"]["model"], "tok2vec": listener}})
     nlp.initialize(lambda: examples_for(nlp, TRAIN))
+    # As if another kind of component sent the vectors.
     nlp.get_pipe("tok2vec").listener_map.clear()
     explanation = explain_text(nlp, component, "nothing to see here")
     assert explanation["layers"] == [] and "no gates to show" in explanation["notes"][0]
