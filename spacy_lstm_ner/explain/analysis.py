@@ -31,8 +31,8 @@ def explain_text(nlp: Language, component: LSTMEntityRecognizer, text: str) -> D
         Dict[str, Any]: JSON values, see `docs/explain.md`.
 
     Raises:
-        ValueError: If the text has no words or more than MOST_TOKENS tokens, or the component is not initialized or on a
-            GPU.
+        ValueError: If the text has no words or more than MOST_TOKENS tokens, or the component is not initialized or
+            on a GPU.
     """
     names = nlp.pipe_names
     with nlp.select_pipes(enable=names[: names.index(component.name)]):
