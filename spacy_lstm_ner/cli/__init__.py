@@ -1,6 +1,6 @@
 """The commands `python -m spacy lstm-ner ...`, one module for each."""
 
-from . import calibrate, convert, debug_data, evaluate, init_config, review, serve, train, uncertainty, vectors
+from . import calibrate, convert, debug_data, evaluate, explain, init_config, review, serve, train, uncertainty, vectors
 from .app import app
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "convert",
     "debug_data",
     "evaluate",
+    "explain",
     "init_config",
     "review",
     "serve",

@@ -1,7 +1,7 @@
 """Checks of a model that listens to another component: whether it gets its vectors from there."""
 
 from collections.abc import Sequence
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from spacy.language import Language
 from spacy.pipeline.tok2vec import Tok2VecListener
@@ -22,6 +22,16 @@ def tok2vec_listeners(model: Model[Any, Any]) -> List[Tok2VecListener]:
     return [node for node in model.walk() if isinstance(node, Tok2VecListener)]
 
 
+def sender(name: str, listener: Tok2VecListener, nlp: Language) -> Optional[Tuple[str, Any]]:
+    """Find the component that sends to a listener of the component `name`: its name and itself; None if none does."""
+    found = [(other, pipe) for other, pipe in nlp.components if listener in _map_of(pipe).get(name, [])]
+    return found[-1] if found else None
+
+
+def _map_of(pipe: Any) -> Dict[str, List[Any]]:
+    return getattr(pipe, "listener_map", {})
+
+
 def check_listeners(name: str, model: Model[Any, Any], nlp: Language) -> Optional[str]:
     """Compare each listener of a model with the component that it listens to.
 
@@ -37,19 +47,15 @@ def check_listeners(name: str, model: Model[Any, Any], nlp: Language) -> Optiona
         ValueError: If a listener expects vectors of another width than it will get.
     """
     for listener in tok2vec_listeners(model):
-        senders: list[tuple[str, Any]] = [
-            (other, pipe)
-            for other, pipe in nlp.components
-            if listener in getattr(pipe, "listener_map", {}).get(name, [])
-        ]
-        if not senders:
+        found = sender(name, listener, nlp)
+        if found is None:
             return _hint(name, listener)
-        other, pipe = senders[-1]
-        expected, found = listener.maybe_get_dim("nO"), pipe.model.maybe_get_dim("nO")
-        if None not in (expected, found) and expected != found:
+        other, pipe = found
+        expected, width = listener.maybe_get_dim("nO"), pipe.model.maybe_get_dim("nO")
+        if None not in (expected, width) and expected != width:
             raise ValueError(
                 f"'{name}': its Tok2VecListener expects vectors of width {expected}, but '{other}' gives vectors of "
-                f"width {found}. Set width = {found} in [components.{name}.model.tok2vec]"
+                f"width {width}. Set width = {width} in [components.{name}.model.tok2vec]"
             )
     return None
 

@@ -91,6 +91,11 @@ class Run:
     gates: "_Blocks"
     kept: Array
 
+    def activations(self, packed: Packed) -> Array:
+        """(N, K, D, H) The activations by packed row, of a run with `is_train`."""
+        steps = [self.gates.view(first, b).swapaxes(0, 1) for first, b, _ in packed.steps]
+        return np.concatenate(steps) if steps else np.zeros((0, *self.gates.shape), dtype=self.h.dtype)
+
 
 class _Blocks:
     """Memory for blocks of all rows. The part of a step is a contiguous array (K, b, D, H)."""

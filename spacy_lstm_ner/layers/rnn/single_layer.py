@@ -163,8 +163,24 @@ def project_inputs(model: Model[Sequences, Floats2d], X: Floats2d) -> Array:
     return xp.matmul(_append_ones(xp, X), _input_weights(model, _scale(model)))
 
 
-@on_one_thread
 def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_train: bool) -> tuple[Floats2d, Backprop]:
+    run, backprop = run_layer(model, inputs, is_train)
+    return cpu.collect(model.ops.xp, run.h, inputs.packed), backprop
+
+
+@on_one_thread
+def run_layer(model: Model[Sequences, Floats2d], inputs: Sequences, is_train: bool) -> tuple[Any, Backprop]:
+    """Run a layer, and keep what the run computes beside its output.
+
+    Args:
+        model (Model[Sequences, Floats2d]): A single layer.
+        inputs (Sequences): Its input.
+        is_train (bool): Whether to apply dropout, and to keep the arrays that the gradient needs.
+
+    Returns:
+        tuple[Any, Backprop]: The run, a `cpu.Run` on the CPU, and the callback from the gradient of the output to that
+            of the input.
+    """
     packed, cell, xp = inputs.packed, CELLS[model.attrs["cell"]], model.ops.xp
     backend: Any = cpu if xp is np else gpu
     W: Array = model.get_param("W")
@@ -184,7 +200,6 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
         X_rows = take_rows(xp, X_and_one, packed.on(xp, "source")) if is_train else None
         project = _project_rows(xp, X_and_one, X_rows, W_and_b, packed)
     run = backend.run_forward(cell, project, packed, weights, is_train)
-    Y = cpu.collect(xp, run.h, packed)
 
     def backprop(dY: Floats2d) -> Floats2d:
         with ONE_THREAD:
@@ -199,7 +214,7 @@ def _layer_forward(model: Model[Sequences, Floats2d], inputs: Sequences, is_trai
                     model.inc_grad(name, gradient)
             return gradients.dX
 
-    return Y, backprop
+    return run, backprop
 
 
 def _project_rows(xp: Any, X: Array, X_rows: Optional[Array], W: Array, packed: Packed) -> cpu.Project:

@@ -1,0 +1,1 @@
+"""What a trained component does with one text: gates, paths, and the influence of tokens. Needs the extra `report`."""
