@@ -1,6 +1,6 @@
 """The commands `python -m spacy lstm-ner ...`, one module for each."""
 
-from . import calibrate, convert, debug_data, evaluate, init_config, review, serve, train, uncertainty, vectors
+from . import calibrate, convert, debug_data, evaluate, init_config, report, review, serve, train, uncertainty, vectors
 from .app import app
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "debug_data",
     "evaluate",
     "init_config",
+    "report",
     "review",
     "serve",
     "train",
