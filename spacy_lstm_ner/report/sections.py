@@ -83,10 +83,10 @@ def _with_interval(row: Mapping[str, Any], name: str) -> str:
 
 def _score_row(name: str, row: Mapping[str, Any]) -> list[str]:
     cells = [str(row["tp"] + row["fn"]), str(row["tp"] + row["fp"]), str(row["tp"])]
-    return [name, *cells, *(_with_interval(row, key) for key in "prf")]
+    return [name, *(_with_interval(row, key) for key in "prf"), *cells]
 
 
-SCORE_HEADER = ("Gold", "Found", "Right", "Precision", "Recall", "F")
+SCORE_HEADER = ("Precision", "Recall", "F", "Gold", "Found", "Right")
 
 
 def _scores(figures: Mapping[str, Any]) -> Section:
@@ -147,7 +147,8 @@ def _confusion(figures: Mapping[str, Any]) -> Section:
     if len(labels) > MOST_TYPES:
         section.text.append(f"There are {len(labels) - 1} types, too many for a table; report.json has all counts.")
         return section
-    shades = [[n / max(sum(row), 1) for n in row] for row in counts]
+    # The root, so that a few errors can be seen beside many hits.
+    shades = [[(n / max(sum(row), 1)) ** 0.5 for n in row] for row in counts]
     rows = [[label, *(str(n) if n else "·" for n in row)] for label, row in zip(labels, counts, strict=True)]
     section.tables.append(Table("Gold in rows, found in columns", ("Gold", *labels), rows, shades))
     return section
@@ -193,7 +194,8 @@ def _confidence(figures: Mapping[str, Any]) -> Section:
         f"The expected calibration error is {own['ece']:.3f}, the Brier score {own['brier']:.3f}. Of entities with a "
         "probability of 0.8, eight in ten should be right: then the points are on the diagonal.",
         f"The threshold with the best F on these data is {best['threshold']:.2f}: precision {percent(best['p'])}, "
-        f"recall {percent(best['r'])}, F {percent(best['f'])}. Choose a threshold on other data than you report scores on.",
+        f"recall {percent(best['r'])}, F {percent(best['f'])}. Choose a threshold on other "
+        "data than you report scores on.",
     ]
     section.charts = ["reliability", "thresholds"]
     bins = [(f"{b['confidence']:.3f}", f"{b['precision']:.3f}", str(b["entities"])) for b in own["bins"]]
@@ -253,5 +255,6 @@ def _other(own: Mapping[str, Any]) -> Section:
             f"Gold entities that only {name} finds: {own[key]['count']}" + (f" ({by_type})." if by_type else ".")
         )
         if own[key]["examples"]:
-            section.examples.append((f"Only {name} finds", own[key]["examples"]))
+            # The examples show what the pipeline that does not find them finds in their place.
+            section.examples.append((f"Only {name} finds; below is what the other one finds", own[key]["examples"]))
     return section

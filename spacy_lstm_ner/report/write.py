@@ -32,7 +32,7 @@ def write_report(folder: Path, figures: Mapping[str, Any], title: str = "Report 
     for name in ("html", "md"):
         text = environment.get_template(f"page.{name}.jinja").render(shown)
         write_atomically(folder / f"report.{name}", text.encode("utf-8", "replace"))
-    write_atomically(folder / "report.json", json.dumps(figures, indent=1).encode("utf-8"))
+    write_atomically(folder / "report.json", json.dumps(figures, indent=1, allow_nan=False).encode("utf-8"))
 
 
 def _hue(label: str) -> int:
