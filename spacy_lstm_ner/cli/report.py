@@ -104,7 +104,8 @@ def _notes(judgement: Judgement, figures: dict[str, Any]) -> list[str]:
     """What is special about the data and limits what the figures say."""
     notes = []
     if judgement.skipped:
-        notes.append(f"{judgement.skipped} documents have no entity annotation, and do not count.")
+        named = "1 document has" if judgement.skipped == 1 else f"{judgement.skipped} documents have"
+        notes.append(f"{named} no entity annotation. It does not count in any figure.")
     if not any(doc.gold for doc in judgement.docs):
         notes.append("The data has no entity, so there is no recall: each found entity is wrong.")
     elif not any(doc.found for doc in judgement.docs):

@@ -113,7 +113,9 @@ def _svg(figure: Figure, name: str) -> str:
     """The SVG element of a figure, with names of its own and the colours of the page."""
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    svg = re.sub(r"<metadata>.*?</metadata>", "", file.getvalue()[file.getvalue().index("<svg") :], flags=re.S)
+    svg = file.getvalue()[file.getvalue().index("<svg") :]
+    # A style in it would hold for all of the page, which has the same one.
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)
     svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     svg = re.sub(r"font: ([^;\"]*?)[\d.]+px [^;\"]*", lambda found: found[0].partition("px")[0] + "px sans-serif", svg)
     for colour, variable in _VARIABLES.items():

@@ -52,7 +52,7 @@ def spoil(doc, random):
             label = random.choice(sorted({label, *LABELS}))
         elif kind < 0.25:
             start, stop = max(end, start - random.randint(0, 1)), min(len(doc.limits), stop + random.randint(0, 2))
-        if start >= end:
+        if end <= start < stop:
             found.append(Entity(start, stop, label, random.random()))
             end = stop
         if kind > 0.95 and end + 2 < len(doc.limits):
