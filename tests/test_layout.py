@@ -109,8 +109,9 @@ def test_the_package_is_imported_without_its_models():
     assert result.stdout.strip() == "[]"
 
 
-def test_the_commands_are_imported_without_the_server():
-    code = "import sys, spacy_lstm_ner.cli; print([m for m in ('fastapi', 'starlette', 'uvicorn') if m in sys.modules])"
+def test_the_commands_are_imported_without_extras():
+    extras = ("fastapi", "starlette", "uvicorn", "matplotlib")
+    code = f"import sys, spacy_lstm_ner.cli; print([name for name in {extras} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

@@ -147,7 +147,7 @@ def _examples(docs: Sequence[Judged], pairs: Sequence[Pair], limit: int) -> dict
     missed = [(pair.doc, pair.gold) for pair in pairs if pair.gold is not None and pair.found is None]
     shown = {"mistakes": _spread(wrong, limit), "least_confident_hits": hits, "missed": _spread(missed, limit)}
     return {
-        name: [in_context(docs[number], number, entity.start, entity.end) for number, entity in entities]
+        name: [in_context(docs[number], entity.start, entity.end) for number, entity in entities]
         for name, entities in shown.items()
     }
 
@@ -159,7 +159,6 @@ def _spread(items: Sequence[Any], limit: int) -> list[Any]:
 
 def in_context(
     doc: Judged,
-    number: int,
     start: int,
     end: int,
     gold: Optional[Sequence[Entity]] = None,
@@ -169,21 +168,20 @@ def in_context(
 
     Args:
         doc (Judged): The doc.
-        number (int): Its number.
         start (int): The first token.
         end (int): The token after the last one.
         gold (Optional[Sequence[Entity]]): The gold entities; None for those of the doc.
         found (Optional[Sequence[Entity]]): The predicted entities; None for those of the doc.
 
     Returns:
-        dict[str, Any]: The number of the doc from 1, and the parts of the text as `gold` and as `found`: each has a
+        dict[str, Any]: The number of the doc, and the parts of the text as `gold` and as `found`: each has a
             `text`, and an entity also a `label`, a `score` if its probability is known, and whether it is at the
             place that is `meant`.
     """
     first, last = max(0, start - CONTEXT), min(len(doc.limits), end + CONTEXT)
     sides = {"gold": doc.gold if gold is None else gold, "found": doc.found if found is None else found}
     return {
-        "document": number + 1,
+        "document": doc.number,
         **{name: list(_parts(doc, (first, last), (start, end), entities)) for name, entities in sides.items()},
     }
 
@@ -210,7 +208,7 @@ def _parts(
 
 def _doubt(doc: Judged, doubt: Doubt) -> dict[str, Any]:
     own, suggested = ([Entity(*span) for span in side] for side in (doubt.annotated, doubt.suggested))
-    place = in_context(doc, doubt.doc, doubt.start, doubt.end, own, suggested)
+    place = in_context(doc, doubt.start, doubt.end, own, suggested)
     return {**place, "score": doubt.score}
 
 
@@ -246,8 +244,6 @@ def compare(first: Judgement, second: Judgement, limit: int, samples: int, seed:
             if met and not met_by_other
         ]
         by_type = Counter(gold.label for _, gold in places)
-        shown = [
-            in_context(other.docs[number], number, gold.start, gold.end) for number, gold in _spread(places, limit)
-        ]
+        shown = [in_context(other.docs[number], gold.start, gold.end) for number, gold in _spread(places, limit)]
         result[name] = {"count": len(places), "by_type": dict(sorted(by_type.items())), "examples": shown}
     return result

@@ -48,6 +48,7 @@ class Judged:
     """A doc with gold and predicted entities.
 
     Attributes:
+        number (int): Its number in the corpus, from 1.
         text (str): The text.
         limits (Ints): (tokens, 2) The first character of each token, and the one after its last.
         annotated (Bools): (tokens,) Whether a token has entity annotation.
@@ -57,6 +58,7 @@ class Judged:
         met (list[bool]): For each gold entity, whether it was found.
     """
 
+    number: int
     text: str
     limits: Ints
     annotated: Bools
@@ -137,7 +139,8 @@ def judge(
             example.predicted = doc
             if example.reference.has_annotation("ENT_IOB"):
                 golds[len(result.docs)] = example.reference
-                result.docs.append(_judge(example, score_attr))
+                number = len(result.docs) + result.skipped + 1
+                result.docs.append(_judge(number, example, score_attr))
             else:
                 result.skipped += 1
         if component is not None:
@@ -161,13 +164,13 @@ def _known_labels(nlp: Language) -> set[str]:
     return {label for pipe in pipes for label in getattr(pipe, "labels", ())}
 
 
-def _judge(example: Example, score_attr: Optional[str]) -> Judged:
+def _judge(number: int, example: Example, score_attr: Optional[str]) -> Judged:
     reference = example.reference
     limits = np.array([(token.idx, token.idx + len(token)) for token in reference], dtype=np.int64).reshape(-1, 2)
     annotated = np.array([token.ent_iob != 0 for token in reference], dtype=bool)
     gold = [Entity(ent.start, ent.end, ent.label_) for ent in reference.ents if ent.label_]
     found = list(_found(example, annotated, score_attr))
-    return Judged(reference.text, limits, annotated, gold, found)
+    return Judged(number, reference.text, limits, annotated, gold, found)
 
 
 def _found(example: Example, annotated: Bools, score_attr: Optional[str]) -> Iterator[Entity]:

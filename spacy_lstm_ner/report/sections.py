@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 NO_SCORES = (
-    "The pipeline gives no probabilities, so there is nothing here. An lstm_ner gives them if its setting score_attr "
-    "is set; for other components, name their attribute of ent._ with --score-attr."
+    "Not all found entities have a probability, so there is nothing here. An lstm_ner gives them if its "
+    "setting score_attr is set; for other components, name their attribute of ent._ with --score-attr."
 )
 TITLES = {
     "seen": "By whether the training data has the text",

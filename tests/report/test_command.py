@@ -81,7 +81,7 @@ def test_any_pipeline_with_entities(tmp_path):
     said, code = run_command("report", ruler(tmp_path / "model", ("London", "LOC")), data, tmp_path / "out")
     assert code == 0 and "does not know these types of the data" in said and "GPE (1)" in said
     page, figures = (tmp_path / "out" / "report.html").read_text("utf8"), figures_of(tmp_path / "out")
-    assert "The pipeline gives no probabilities" in page and "Only an lstm_ner can judge annotation" in page
+    assert "Not all found entities have a probability" in page and "Only an lstm_ner can judge annotation" in page
     assert figures["confidence"] is None and figures["overall"]["p"] == 1.0 and figures["doubts"] == []
 
 
@@ -101,12 +101,14 @@ def test_data_with_little_in_it(model, tmp_path):
     nlp = spacy.blank("en")
     doc = nlp("I like London and Berlin.")
     doc.set_ents([])
-    data = write_docs(tmp_path / "data.spacy", [doc, nlp("no annotation")])
+    data = write_docs(tmp_path / "data.spacy", [nlp("no annotation"), doc])
     said, code = run_command("report", model, data, tmp_path / "out")
     assert code == 0 and figures_of(tmp_path / "out")["overall"] == {
         **{"tp": 0, "fp": 2, "fn": 0, "p": 0.0, "r": None, "f": 0.0},
         **dict.fromkeys(("p_interval", "r_interval", "f_interval")),
     }
+    (mistake, _) = figures_of(tmp_path / "out")["mistakes"]
+    assert mistake["document"] == 2
     for note in ("1 document has no entity", "has no entity, so there is no recall", "is one document"):
         assert note in said
     doc = nlp.make_doc("Nothing happened.")

@@ -1,6 +1,7 @@
 """Docs with gold and predicted entities for tests of the report, and what other packages count in them."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -20,14 +21,14 @@ def judged(words, gold=(), found=()):
     ends = np.cumsum([len(word) + 1 for word in words])
     limits = np.stack([ends - [len(word) + 1 for word in words], ends - 1], axis=1)
     sides = ([Entity(*span) for span in side] for side in (gold, found))
-    return Judged(" ".join(words), limits, np.ones(len(words), dtype=bool), *sides)
+    return Judged(1, " ".join(words), limits, np.ones(len(words), dtype=bool), *sides)
 
 
 @st.composite
 def spans(draw, length):
     """Some entities that do not overlap, in order."""
     limits = sorted(draw(st.sets(st.integers(0, length))))
-    pairs = zip(limits, limits[1:], strict=False)
+    pairs = pairwise(limits)
     return [(start, end, draw(st.sampled_from(LABELS))) for start, end in pairs if draw(st.booleans())]
 
 
