@@ -1,6 +1,7 @@
 """The command `report`: its files, any pipeline, and what is wrong with input."""
 
 import json
+import random
 import re
 import sys
 
@@ -9,6 +10,7 @@ import spacy
 from spacy.tokens import Doc, Span
 from support.commands import run_command
 from support.data_files import write_data, write_docs
+from support.judged_docs import judged, spoil
 from support.small import TRAIN, learned
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
@@ -74,6 +76,20 @@ def test_the_three_files_say_the_same(model, tmp_path):
     # Nothing is fetched: the only addresses are names of XML vocabularies.
     assert set(re.findall(r"https?://[^\"' ]+", page)) <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
     assert len(set(re.findall(r' id="([^"]+)"', page))) == len(re.findall(r' id="', page))
+
+
+def test_the_page_stays_small(tmp_path):
+    from spacy_lstm_ner.report.figures import compute
+    from spacy_lstm_ner.report.judge import Judgement
+    from spacy_lstm_ner.report.write import write_report
+
+    source = random.Random(0)
+    docs = [spoil(judged([f"word{k}"] * 30, [(k % 20, k % 20 + 3, "PER")]), source) for k in range(10_000)]
+    figures = compute(Judgement(docs), samples=100)
+    more = {"model": "m", "data": "d", "notes": [], "reviewed": False, "other": None}
+    write_report(tmp_path, {**more, **figures})
+    assert len(figures["mistakes"]) == 20 and figures["errors"]["missed"] > 100
+    assert (tmp_path / "report.html").stat().st_size < 5_000_000
 
 
 def test_any_pipeline_with_entities(tmp_path):
