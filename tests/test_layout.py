@@ -19,7 +19,7 @@ RANKS = [
     {"annotation", "architectures"},
     {"pipeline", "data"},
     {"training", "explain"},
-    {"serve"},
+    {"serve", "report"},
     {"cli"},
 ]
 """What may import what: a place may import places of lower ranks, and its own files."""

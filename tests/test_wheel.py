@@ -40,11 +40,8 @@ def test_the_wheel_has_the_package_and_nothing_else(wheel, root):
     names = zipfile.ZipFile(wheel).namelist()
     package = {path.relative_to(root).as_posix() for path in (root / "spacy_lstm_ner").rglob("*.py")}
     others = {name for name in names if not name.partition("/")[0].endswith(".dist-info")}
-    assert others == package | {
-        "spacy_lstm_ner/py.typed",
-        "spacy_lstm_ner/serve/page.html",
-        "spacy_lstm_ner/explain/page.html",
-    }
+    pages = {"serve/page.html", "explain/page.html", "report/page.html.jinja", "report/page.md.jinja"}
+    assert others == package | {f"spacy_lstm_ner/{name}" for name in ("py.typed", *pages)}
 
 
 def test_the_wheel_alone_trains_and_its_pipeline_is_packaged(wheel, root, tmp_path):

@@ -1,6 +1,19 @@
 """The commands `python -m spacy lstm-ner ...`, one module for each."""
 
-from . import calibrate, convert, debug_data, evaluate, explain, init_config, review, serve, train, uncertainty, vectors
+from . import (
+    calibrate,
+    convert,
+    debug_data,
+    evaluate,
+    explain,
+    init_config,
+    report,
+    review,
+    serve,
+    train,
+    uncertainty,
+    vectors,
+)
 from .app import app
 
 __all__ = [
@@ -11,6 +24,7 @@ __all__ = [
     "evaluate",
     "explain",
     "init_config",
+    "report",
     "review",
     "serve",
     "train",

@@ -1,6 +1,6 @@
 """Corpora at a path: files in spaCy's binary format, or annotated text."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from spacy.language import Language
@@ -49,10 +49,16 @@ def read_examples(nlp: Language, path: Path, from_text: bool = False) -> list[Ex
     Raises:
         ValueError: If there are none.
     """
-    examples = list(open_corpus(path)(nlp))
-    if not examples:
+    return list(stream_examples(nlp, path, from_text))
+
+
+def stream_examples(nlp: Language, path: Path, from_text: bool = False) -> Iterator[Example]:
+    """Read the examples of a corpus one after the other. The arguments and errors are those of `read_examples`."""
+    example = None
+    for example in open_corpus(path)(nlp):
+        yield _from_text(nlp, example.reference) if from_text else example
+    if example is None:
         raise ValueError(f"{path}: expected docs in .spacy files, found none")
-    return [_from_text(nlp, example.reference) for example in examples] if from_text else examples
 
 
 def _from_text(nlp: Language, reference: Doc) -> Example:
