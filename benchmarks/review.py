@@ -36,7 +36,7 @@ from spacy_lstm_ner.data.facts import count_facts
 from spacy_lstm_ner.data.reader import read_docs
 from spacy_lstm_ner.pipeline.predict import read_chains
 from spacy_lstm_ner.training.recipe import choose, make_config
-from spacy_lstm_ner.training.review import Doubt, cross_fit, review, without_annotation
+from spacy_lstm_ner.training.review import Doubt, config_for, cross_fit, review, without_annotation
 from training import ROOT, evaluate, train
 
 RESULTS, DOCUMENT = ROOT / "benchmarks" / "results" / "review.json", ROOT / "docs" / "benchmarks" / "annotation.md"
@@ -165,9 +165,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     nlp = spacy.blank("en")
     clean, docs = (list(read_docs(corpora.needed("conll03/eng.train"), nlp)) for _ in range(2))
     errors, n_entities = spoil(docs, random.Random(args.seed)), sum(len(doc.ents) for doc in clean)
-    config = make_config(choose(count_facts(docs), False, "speed"), "en", {"train": None, "dev": None})
-    steps = config["training"]["max_steps"] if args.steps is None else args.steps
-    config["training"]["max_steps"] = steps
+    config = config_for(docs, "en")
+    steps = config["training"]["max_steps"] = args.steps or config["training"]["max_steps"]
     doubts: list[Doubt] = []
     tokens: list[tuple[float, int, int, int]] = []
     for trained, own in cross_fit(docs, config, args.folds):
@@ -182,7 +181,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     result["cleanlab"] = figures(once(tokens), errors, n_entities)
     print(json.dumps(result, indent=1), flush=True)
     if not args.without_training:
-        config["training"]["eval_frequency"] = steps // 20
+        config = make_config(choose(count_facts(docs), False, "speed"), "en", {"train": None, "dev": None})
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             dev = folder / "dev.spacy"
@@ -214,7 +213,7 @@ def report() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, help="training steps of each model (default: those of init-config)")
+    parser.add_argument("--steps", type=int, help="steps of each model of the cross-fit (default: as the command)")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="which entities are spoiled")
     parser.add_argument("--seeds", type=int, default=3, help="trainings on each kind of data")

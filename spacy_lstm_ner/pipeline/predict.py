@@ -16,7 +16,7 @@ from ..layers.crf.head import head_transitions
 from ..layers.crf.span_probability import probabilities, soften
 from ..layers.crf.transitions import Transitions, at_temperature
 from ..layers.crf.viterbi import decode, n_best
-from ..tags import Spans, tags_to_spans
+from ..tags import OUTSIDE, Spans, tags_to_spans
 from ..types import Bools, Floats
 from .bound_tagger import BoundTagger
 
@@ -181,6 +181,23 @@ def score_spans(
     scores[order] = span_scores(chains, Spans(*table[order].T), tagger.head)
     found = iter(scores.tolist())
     return [[next(found) for _ in own] for own in spans]
+
+
+def outside_probabilities(tagger: BoundTagger, docs: List[Doc]) -> List[Floats]:
+    """Compute the probability of each token to be in no entity.
+
+    Args:
+        tagger (BoundTagger): The model, initialized.
+        docs (List[Doc]): The docs.
+
+    Returns:
+        List[Floats]: (n_tokens,) The probabilities for each doc; 1 for white space.
+    """
+    chains = read_chains(tagger, docs).at_temperature(tagger.head.attrs["temperature"])
+    lengths = [len(doc) for doc in docs]
+    outside = np.ones(sum(lengths))
+    outside[chains.tokens.rows] = chains.lattice().marginals[:, OUTSIDE]
+    return np.split(outside, np.cumsum(lengths)[:-1])
 
 
 def find_entities(tagger: BoundTagger, docs: List[Doc]) -> List[Prediction]:

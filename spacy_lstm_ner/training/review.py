@@ -26,10 +26,12 @@ from ..data.corrections import name_of
 from ..data.facts import count_facts
 from ..data.formats.spacy_binary import record_of
 from ..pipeline.component import LSTMEntityRecognizer, docs_before
-from ..pipeline.predict import score_spans
+from ..pipeline.predict import outside_probabilities, score_spans
+from ..types import Floats
 from .recipe import choose, make_config
 
 DOCS_AT_ONCE = 256
+LEAST_STEPS = 500
 
 Triple = tuple[int, int, str]
 """A span: start token, end token, label."""
@@ -42,7 +44,8 @@ class Doubt(NamedTuple):
         doc (int): The number of the doc in the corpus, from 0.
         annotated (list[Triple]): The annotated entities at this place.
         suggested (list[Triple]): The entities that the model finds there.
-        score (float): The probability of the suggestion, times the probability that the annotation is wrong.
+        score (float): p / (p + √q), for the probability p of the suggestion and q of the annotation. The root is there
+            because models are too sure of what they have not seen.
     """
 
     doc: int
@@ -113,7 +116,10 @@ class Review:
 
 
 def config_for(docs: Sequence[Doc], lang: str) -> Config:
-    """Make the config that `init-config` writes for a corpus.
+    """Make the config that `init-config` writes for a corpus, with fewer training steps.
+
+    After a third of the steps, models are less sure of what they have not seen, and rank errors better: of those that
+    benchmarks/review.py puts into a corpus, cleanlab then found 0.73 instead of 0.67 in the first 5 %.
 
     Args:
         docs (Sequence[Doc]): The annotated docs.
@@ -128,7 +134,9 @@ def config_for(docs: Sequence[Doc], lang: str) -> Config:
     facts = count_facts(docs)
     if not facts.entities:
         raise ValueError(f"there are no entities in {facts.docs} docs. Check the data with debug-data")
-    return make_config(choose(facts, False, "speed"), lang, {"train": None, "dev": None})
+    config = make_config(choose(facts, False, "speed"), lang, {"train": None, "dev": None})
+    config["training"]["max_steps"] = max(config["training"]["max_steps"] // 3, LEAST_STEPS)
+    return config
 
 
 def cross_fit(docs: Sequence[Doc], config: Config, n_folds: int) -> Iterator[tuple[Language, dict[int, Doc]]]:
@@ -210,12 +218,12 @@ def review(nlp: Language, component: LSTMEntityRecognizer, docs: Mapping[int, Do
         ]
         spans = [[span for place in own for side in place for span in side] for own in places]
         scores = score_spans(component.tagger, fresh, spans)
-        for (number, _), own, its, values in zip(part, places, spans, scores, strict=True):
+        outside = outside_probabilities(component.tagger, fresh)
+        for (number, _), own, its, values, free in zip(part, places, spans, scores, outside, strict=True):
             p = dict(zip(its, values, strict=True))
-            result.doubts.extend(
-                Doubt(number, ours, theirs, _score([p[span] for span in ours], [p[span] for span in theirs]))
-                for ours, theirs in own
-            )
+            for ours, theirs in own:
+                stays, right = _probability(ours, theirs, p, free), _probability(theirs, ours, p, free)
+                result.doubts.append(Doubt(number, ours, theirs, _score(stays, right)))
         for annotation, entities in zip(gold, found, strict=True):
             result.annotated += len(annotation)
             result.found += len(entities)
@@ -268,8 +276,15 @@ def _places(
             yield ours, theirs
 
 
-def _score(annotated: list[float], suggested: list[float]) -> float:
-    """Combine the probabilities of spans. That of no entity is that of not having the spans of the other side."""
-    right = min(suggested) if suggested else 1.0 - max(annotated)
-    stays = min(annotated) if annotated else 1.0 - max(suggested)
-    return right * (1.0 - stays)
+def _probability(spans: list[Triple], others: list[Triple], p: Mapping[Triple, float], outside: Floats) -> float:
+    """The probability of what one side says of a place: of its least probable span, or of no entity at its tokens.
+
+    others: the spans of the other side. outside: (n_tokens,) the probability of each token to be in no entity.
+    """
+    if spans:
+        return min(p[span] for span in spans)
+    return float(min(outside[start:end].min() for start, end, _ in others))
+
+
+def _score(annotation: float, suggestion: float) -> float:
+    return suggestion / (suggestion + annotation**0.5) if suggestion else 0.0

@@ -1,5 +1,6 @@
 """Doubts about annotation: spans on which annotation and model differ, and their probabilities."""
 
+import numpy as np
 import pytest
 import spacy
 from hypothesis import given
@@ -8,8 +9,8 @@ from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 from support.small import SMALL, entities, learned
 
-from spacy_lstm_ner.pipeline.predict import score_spans
-from spacy_lstm_ner.training.review import _fold_of_each, _places, _score, config_for, cross_fit, review
+from spacy_lstm_ner.pipeline.predict import outside_probabilities, score_spans
+from spacy_lstm_ner.training.review import _fold_of_each, _places, _probability, _score, config_for, cross_fit, review
 
 VOCAB = Vocab()
 WORDS = ["Anna", "and", "Bob", "met", "Carl", "in", "Oslo"]
@@ -53,6 +54,18 @@ def test_spans_may_have_any_order():
     assert score_spans(ner.tagger, docs, [[], []]) == [[], []]
 
 
+@pytest.mark.parametrize("model", ["crf", "classic"])
+def test_probabilities_of_no_entity_are_sums_over_all_analyses(model):
+    nlp = learned(model)
+    ner, docs = nlp.get_pipe("lstm_ner"), [nlp.make_doc("Uber Pay"), nlp.make_doc(" "), nlp.make_doc("Khan  left")]
+    for doc, found, analyses in zip(
+        docs, outside_probabilities(ner.tagger, docs), ner.n_best(docs, 10_000), strict=True
+    ):
+        for k, value in enumerate(found):
+            total = sum(p for ents, p in analyses if not any(start <= k < end for start, end, _ in ents))
+            assert value == pytest.approx(1.0 if doc[k].is_space else total, abs=1e-4)
+
+
 @given(st.data())
 def test_each_disagreement_is_at_one_place(data):
     def draw():
@@ -78,8 +91,9 @@ def test_what_cannot_be_judged_is_no_doubt():
 
 
 def test_score():
-    assert _score([0.1], [0.3]) == pytest.approx(0.27) and _score([0.2, 0.1], [0.9, 0.3]) == pytest.approx(0.27)
-    assert _score([0.1], []) == pytest.approx(0.81) and _score([], [0.9]) == pytest.approx(0.81)
+    assert _score(0.04, 0.6) == pytest.approx(0.75) and _score(0.0, 0.6) == 1.0 and _score(0.3, 0.0) == 0.0
+    p, outside = {(0, 1, "PER"): 0.3, (2, 3, "PER"): 0.2}, np.array([0.5, 1.0, 0.1])
+    assert _probability(list(p), [], p, outside) == 0.2 and _probability([], list(p), p, outside) == 0.1
 
 
 def test_the_same_text_is_never_in_two_folds():
