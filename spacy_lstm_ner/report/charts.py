@@ -83,7 +83,7 @@ def _reliability(confidence: Mapping[str, Any]) -> Chart:
     axes.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1)
     pairs = [(own["confidence"], own["precision"]) for own in confidence["bins"]]
     axes.plot(*zip(*pairs, strict=True), color=COLOURS[0], marker="o")
-    axes.set(xlabel="mean probability", ylabel="share right", xlim=(0, 1.02), ylim=(0, 1.02))
+    axes.set(xlabel="mean probability (dashed: no gap)", ylabel="share right", xlim=(0, 1.02), ylim=(0, 1.02))
     told = ", ".join(f"{one:.2f} and {other:.2f}" for one, other in pairs)
     return Chart(_svg(figure, "reliability"), f"Reliability diagram, mean probability and share right by bin: {told}")
 

@@ -85,9 +85,15 @@ def count_groups(
     return {name: own for name, own in counts.items() if any(own)}
 
 
-ENTITY_LENGTHS = ("1 token", "2 tokens", "3 tokens", "4 and more")
-DOC_LENGTHS = {20: "up to 20 tokens", 50: "21 to 50", 200: "51 to 200", 1000: "201 to 1000", 10**9: "over 1000"}
-CASINGS = ("Capitalized", "UPPER CASE", "lower case", "miXed", "no letters with case")
+ENTITY_LENGTHS = ("1 token", "2 tokens", "3 tokens", "4 tokens and more")
+DOC_LENGTHS = {
+    20: "up to 20 tokens",
+    50: "21 to 50 tokens",
+    200: "51 to 200 tokens",
+    1000: "201 to 1000 tokens",
+    10**9: "over 1000 tokens",
+}
+CASINGS = ("Capitalized", "UPPER CASE", "lower case", "miXed", "no case (digits, signs, some scripts)")
 SEEN = ("seen with this type", "seen with other types only", "unseen")
 
 

@@ -83,6 +83,7 @@ def compute(
         "confidence": _confidence(docs),
         **_examples(docs, pairs, limit),
         "doubts": [_doubt(docs[doubt.doc], doubt) for doubt in judgement.doubts[:limit]],
+        "differences": len(judgement.doubts),
         "suspected": sum(doubt.score >= SUSPECT for doubt in judgement.doubts),
     }
 
@@ -110,7 +111,7 @@ def _error_groups(docs: Sequence[Judged], pairs: Sequence[Pair]) -> Iterator[dic
             **dict(zip(("kind", "gold", "found"), group, strict=True)),
             "count": sizes[group],
             "share": sizes[group] / sum(sizes.values()),
-            "texts": [text for text, _ in texts[group].most_common(5)],
+            "texts": dict(texts[group].most_common(5)),
         }
 
 
@@ -141,7 +142,7 @@ def _examples(docs: Sequence[Judged], pairs: Sequence[Pair], limit: int) -> dict
     ]
     wrong = [(number, entity) for number, entity, right in found if not right]
     hits = [(number, entity) for number, entity, right in found if right and entity.score is not None]
-    if all(entity.score is not None for _, entity in wrong):
+    if all(entity.score is not None for _, entity, _ in found):
         wrong = sorted(wrong, key=lambda one: -(one[1].score or 0.0))[:limit]
     hits = sorted(hits, key=lambda one: one[1].score or 0.0)[:limit]
     missed = [(pair.doc, pair.gold) for pair in pairs if pair.gold is not None and pair.found is None]
@@ -223,7 +224,8 @@ def compare(first: Judgement, second: Judgement, limit: int, samples: int, seed:
         seed (int): Its seed.
 
     Returns:
-        dict[str, Any]: The test of the difference, and the gold entities that only one of them finds.
+        dict[str, Any]: The test of the difference, the scores of the second pipeline, and the gold entities that only
+            one of them finds.
 
     Raises:
         ValueError: If the gold entities are not the same.
@@ -233,9 +235,12 @@ def compare(first: Judgement, second: Judgement, limit: int, samples: int, seed:
             "the two pipelines divide the text into different tokens, so their entities cannot be compared. Leave out "
             "--from-text"
         )
-    counts = [count_labels(judgement.docs)[1].sum(axis=1) for judgement in (first, second)]
-    result = bootstrap.compare(counts[0], counts[1], samples, seed)
-    result["f"] = [Counts(*own.sum(axis=0).tolist()).scores()["f"] for own in counts]
+    (_, ours), (labels, theirs) = count_labels(first.docs), count_labels(second.docs)
+    result = bootstrap.compare(ours.sum(axis=1), theirs.sum(axis=1), samples, seed)
+    result["f"] = [Counts(*own.sum(axis=(0, 1)).tolist()).scores()["f"] for own in (ours, theirs)]
+    result["overall"] = Counts(*theirs.sum(axis=(0, 1)).tolist()).figures()
+    by_label = [Counts(*own).figures() for own in theirs.sum(axis=0).tolist()]
+    result["by_type"] = dict(zip(labels, by_label, strict=True))
     for name, one, other in (("only_first", first, second), ("only_second", second, first)):
         places = [
             (number, gold)

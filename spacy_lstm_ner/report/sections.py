@@ -4,16 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+from .summary import count_errors, error_name, largest_gap, percent
+
 NO_SCORES = (
     "Not all found entities have a probability, so there is nothing here. An lstm_ner gives them if its "
     "setting score_attr is set; for other components, name their attribute of ent._ with --score-attr."
 )
 TITLES = {
-    "seen": "By whether the training data has the text",
+    "seen": "Seen in the training data or not",
     "entity_length": "By length of the entity",
     "document_length": "By length of the document",
     "casing": "By casing of the entity",
 }
+MEANT = "Outlined (in the Markdown: bold) are the entities at the place in question."
+SCORED = "A number beside a type is the probability that the pipeline gives the entity."
 MOST_TYPES = 30
 
 
@@ -68,12 +72,7 @@ def make_sections(figures: Mapping[str, Any]) -> list[Section]:
     """
     made = [_scores(figures), _errors(figures), _confusion(figures), _mistakes(figures), _groups(figures)]
     made += [_confidence(figures), _doubts(figures), _ways(figures)]
-    return [*made, _other(figures["other"])] if figures["other"] else made
-
-
-def percent(value: Optional[float]) -> str:
-    """A share in percent, a dash for None."""
-    return "–" if value is None else f"{100 * value:.1f}"
+    return [*made, _other(figures)] if figures["other"] else made
 
 
 def _with_interval(row: Mapping[str, Any], name: str) -> str:
@@ -102,8 +101,9 @@ def _scores(figures: Mapping[str, Any]) -> Section:
             "the documents. They show how much the scores would vary with other documents of the same kind."
         )
     text.append(
-        f"Of {tokens['tokens']:,} tokens, {percent(tokens['accuracy'])} % have the right tag, and of those in gold "
-        f"entities {percent(tokens['accuracy_in_entities'])} %."
+        f"Of the {tokens['tokens']:,} tokens, {percent(tokens['accuracy'])} % have the right type or none, and "
+        "begin an entity where they should; of the tokens inside gold entities, "
+        f"{percent(tokens['accuracy_in_entities'])} %."
     )
     rows = [_score_row("All", overall), *(_score_row(label, row) for label, row in figures["by_type"].items())]
     charts = ["by_type"] if figures["by_type"] else []
@@ -116,24 +116,30 @@ def _errors(figures: Mapping[str, Any]) -> Section:
         "type": "The same tokens, another type.",
         "boundary": "The same type, other tokens that overlap.",
         "boundary and type": "Another type, and other tokens that overlap.",
-        "missed": "Nothing was found in place of the gold entity.",
-        "spurious": "There is no gold entity in place of what was found.",
+        "missed": "A gold entity without a partner: nothing overlaps, or only what is in another pair.",
+        "spurious": "A found entity without a partner: no gold entity overlaps, or only one in another pair.",
     }
     kinds = [(kind, str(n), meanings[kind]) for kind, n in figures["errors"].items()]
     groups = [
         (
-            f"{row['kind']}: {row['gold']} → {row['found']}",
+            error_name(row),
             str(row["count"]),
             f"{percent(row['share'])} %",
-            ", ".join(row["texts"]),
+            ", ".join(f"{text} ({n})" for text, n in row["texts"].items()),
         )
         for row in figures["error_groups"]
     ]
-    tables = [Table("Kinds of errors", ("Kind", "Count", "Meaning"), kinds, words=True)]
+    tables = [Table("How the entities divide", ("Kind", "Count", "Meaning"), kinds, words=True)]
+    errors = count_errors(figures)
     if groups:
-        header = ("Error: gold → found", "Count", "Of all errors", "Most frequent")
-        tables.insert(0, Table("The largest groups of errors", header, groups, words=True))
-    text = ["Each gold entity is paired with at most one found entity that overlaps it. O stands for no entity."]
+        header = ("Error: gold → found", "Count", f"Share of the {errors:,} errors", "Most frequent texts")
+        tables.append(Table("The largest groups of errors", header, groups, words=True))
+    text = [
+        "Gold entities are paired with found ones that overlap them: first those with the same tokens and type, then "
+        "those with the same tokens, then those with the same type, then the others; of several, those that share the "
+        "most tokens. Each entity is in one pair at most.",
+        f"Errors in all: {errors:,}. O: no entity. A text of a pair goes from its first to its last token.",
+    ]
     return Section("errors", "Errors", text, tables=tables)
 
 
@@ -141,8 +147,9 @@ def _confusion(figures: Mapping[str, Any]) -> Section:
     labels, counts = figures["confusion"]["labels"], figures["confusion"]["counts"]
     section = Section("confusion", "Confusion of types")
     section.text.append(
-        "Rows are the gold types, columns the found ones, with the same or overlapping tokens. The last column counts "
-        "missed entities, the last row spurious ones."
+        "Rows are the gold types, columns the found ones, in the pairs of “Errors”. O: no entity; its column counts "
+        "missed entities, its row spurious ones. Pairs with other boundaries count too, so the diagonal may be higher "
+        "than the column “Right” of “Scores”."
     )
     if len(labels) > MOST_TYPES:
         section.text.append(f"There are {len(labels) - 1} types, too many for a table; report.json has all counts.")
@@ -156,25 +163,37 @@ def _confusion(figures: Mapping[str, Any]) -> Section:
 
 def _mistakes(figures: Mapping[str, Any]) -> Section:
     section = Section("mistakes", "Mistakes in context")
+    section.text.append(f"{MEANT} {SCORED} Documents are counted from 1, in the order of the data.")
+    overall = figures["overall"]
     scored = figures["confidence"] is not None
     if figures["mistakes"]:
-        title = "The most confident mistakes" if scored else "Mistakes, from all parts of the data"
-        section.examples.append((title, figures["mistakes"]))
+        name = "The most confident mistakes" if scored else "Mistakes"
+        section.examples.append(_examples(name, figures["mistakes"], overall["fp"], evenly=not scored))
     else:
         section.text.append("No found entity is wrong.")
     if figures["missed"]:
-        section.examples.append(("Missed entities, from all parts of the data", figures["missed"]))
+        section.examples.append(
+            _examples("Missed entities", figures["missed"], figures["errors"]["missed"], evenly=True)
+        )
     else:
         section.text.append("No gold entity was missed.")
     if scored and figures["least_confident_hits"]:
-        section.examples.append(("Right, with the smallest probability", figures["least_confident_hits"]))
+        hits = figures["least_confident_hits"]
+        section.examples.append(_examples("Right, but least confident", hits, overall["tp"]))
     return section
+
+
+def _examples(name: str, shown: Sequence[Any], total: int, evenly: bool = False) -> tuple[str, Sequence[Any]]:
+    """Places with a title that says how many there are, and whether they were picked evenly."""
+    how = ", picked evenly in the order of the data" if evenly and len(shown) < total else ""
+    return f"{name}: {len(shown)} of {total:,}{how}", shown
 
 
 def _groups(figures: Mapping[str, Any]) -> Section:
     section = Section("groups", "By group")
     section.text.append(
-        "The group of a right entity is the same in gold and found; a wrong one has the group of its own text."
+        "Recall groups the gold entities by their own text, length and type, precision the found ones by theirs. "
+        "A dash (–): nothing to divide by, such as a group in which nothing was found."
     )
     if "seen" not in figures["groups"]:
         section.text.append("To tell seen from unseen entities, name the training data with --train.")
@@ -191,8 +210,9 @@ def _confidence(figures: Mapping[str, Any]) -> Section:
         return section
     best = own["best"]
     section.text += [
-        f"The expected calibration error is {own['ece']:.3f}, the Brier score {own['brier']:.3f}. Of entities with a "
-        "probability of 0.8, eight in ten should be right: then the points are on the diagonal.",
+        f"The expected calibration error is {own['ece']:.3f}, the Brier score {own['brier']:.3f} (0 is perfect). Of "
+        "entities with a probability of 0.8, eight in ten should be right: in each row of “Reliability”, which has "
+        "about a tenth of the found entities, the first two numbers should be close. " + largest_gap(own),
         f"The threshold with the best F on these data is {best['threshold']:.2f}: precision {percent(best['p'])}, "
         f"recall {percent(best['r'])}, F {percent(best['f'])}. Choose a threshold on other "
         "data than you report scores on.",
@@ -213,14 +233,17 @@ def _doubts(figures: Mapping[str, Any]) -> Section:
         section.text.append("Only an lstm_ner can judge annotation, and the pipeline has none.")
         return section
     section.text.append(
-        "Here the model gives what is annotated a small probability, and its own finding a large one. Many of the "
-        "first places are errors of the annotation; the others are mistakes of the model. The score is the probability "
-        "of the suggestion, times the probability that the annotation is wrong. Data that the model was trained on "
-        "shows few."
+        "Places where the model gives the annotation a low probability and its own answer a high one. Either may be "
+        "wrong. The score is the probability of its answer, times the probability that the annotation is wrong, both "
+        "as the model sees them: not a measured chance of an error. On its own training data, the model agrees with "
+        f"most errors, so few show up. {MEANT}"
     )
-    section.text.append(f"{figures['suspected']:,} places have a score of 0.5 or more.")
+    total = figures["differences"]
+    section.text.append(
+        f"{figures['suspected']:,} places have a score of 0.5 or more, of {total:,} where model and annotation differ."
+    )
     if figures["doubts"]:
-        section.examples.append(("The most suspect places", figures["doubts"]))
+        section.examples.append(_examples("The places with the highest scores", figures["doubts"], total))
     return section
 
 
@@ -229,6 +252,11 @@ def _ways(figures: Mapping[str, Any]) -> Section:
     section.text.append(
         "SemEval-2013 compares in four ways: strict (tokens and type), exact (tokens only), partial (tokens, an "
         "overlap counts half) and type (the type of entities that overlap)."
+    )
+    section.text.append(
+        "Here the found entities take a partner one after the other, in the order of the text, and not the best pairs "
+        "first. Where several entities overlap, other pairs result, so the correct ones of “type” may differ from the "
+        "sum of the diagonal in “Confusion of types”."
     )
     names = ("correct", "incorrect", "partial", "missed", "spurious")
     rows = [
@@ -240,21 +268,42 @@ def _ways(figures: Mapping[str, Any]) -> Section:
     return section
 
 
-def _other(own: Mapping[str, Any]) -> Section:
+def _other(figures: Mapping[str, Any]) -> Section:
+    own = figures["other"]
     section, (f, other_f) = Section("other", "The other pipeline"), own["f"]
-    section.text.append(f"{own['first']} has an F of {percent(f)}, {own['second']} has {percent(other_f)}.")
+    section.text.append(
+        f"This pipeline: {own['first']}, F {percent(f)}. The other pipeline: {own['second']}, F {percent(other_f)}."
+    )
     if own["interval"]:
         low, high = own["interval"]
         section.text.append(
             f"The difference is {100 * own['difference']:+.2f} points, with the 95 % interval {100 * low:+.2f} to "
             f"{100 * high:+.2f}; p = {own['p_value']:.3f} (paired bootstrap over documents)."
         )
-    for key, name in (("only_first", own["first"]), ("only_second", own["second"])):
+    section.tables.append(_side_by_side(figures))
+    section.text.append(
+        f"The lists show what the pipeline that does not find the gold entity has there. {MEANT} {SCORED}"
+    )
+    for key, names in (("only_first", ("this", "the other")), ("only_second", ("the other", "this one"))):
+        title = "Found by {} pipeline, not by {}".format(*names)
         by_type = ", ".join(f"{label} {n}" for label, n in own[key]["by_type"].items())
-        section.text.append(
-            f"Gold entities that only {name} finds: {own[key]['count']}" + (f" ({by_type})." if by_type else ".")
-        )
+        section.text.append(f"{title}: {own[key]['count']:,} gold entities" + (f" ({by_type})." if by_type else "."))
         if own[key]["examples"]:
-            # The examples show what the pipeline that does not find them finds in their place.
-            section.examples.append((f"Only {name} finds; below is what the other one finds", own[key]["examples"]))
+            section.examples.append(_examples(title, own[key]["examples"], own[key]["count"], evenly=True))
     return section
+
+
+def _side_by_side(figures: Mapping[str, Any]) -> Table:
+    """The scores of both pipelines by type."""
+    sides: list[dict[Optional[str], Any]] = [
+        {None: its["overall"], **its["by_type"]} for its in (figures, figures["other"])
+    ]
+    labels = [None, *sorted({*figures["by_type"], *figures["other"]["by_type"]})]
+    rows = [
+        [
+            "All" if label is None else label,
+            *(percent(side[label][key] if label in side else None) for key in "prf" for side in sides),
+        ]
+        for label in labels
+    ]
+    return Table("Both by type", ("Type", "Precision", "other", "Recall", "other", "F", "other"), rows)

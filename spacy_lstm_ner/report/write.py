@@ -11,7 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from ..files import write_atomically
 from .charts import make_charts
-from .sections import make_sections, percent
+from .sections import make_sections
+from .summary import percent, summarize
 
 
 def write_report(folder: Path, figures: Mapping[str, Any], title: str = "Report on named entities") -> None:
@@ -28,7 +29,13 @@ def write_report(folder: Path, figures: Mapping[str, Any], title: str = "Report 
         undefined=StrictUndefined,
     )
     environment.filters.update(percent=percent, hue=_hue, md=_markdown)
-    shown = {"title": title, "figures": figures, "sections": make_sections(figures), "charts": make_charts(figures)}
+    shown = {
+        "title": title,
+        "figures": figures,
+        "summary": list(summarize(figures)),
+        "sections": make_sections(figures),
+        "charts": make_charts(figures),
+    }
     for name in ("html", "md"):
         text = environment.get_template(f"page.{name}.jinja").render(shown)
         write_atomically(folder / f"report.{name}", text.encode("utf-8", "replace"))

@@ -144,8 +144,8 @@ def test_groups():
         ("iPhone", "miXed"),
         ("le monde", "lower case"),
         ("Bank of China", "miXed"),
-        ("1996", "no letters with case"),
-        ("東京", "no letters with case"),
+        ("1996", "no case (digits, signs, some scripts)"),
+        ("東京", "no case (digits, signs, some scripts)"),
     ],
 )
 def test_casing(text, group):
