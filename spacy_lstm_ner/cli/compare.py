@@ -139,7 +139,7 @@ def _progress(length: int) -> Iterator[Any]:
 
         @contextmanager
         def step(name: str) -> Iterator[None]:
-            bar.current_item = name  # type: ignore[assignment]
+            bar.current_item = name
             bar.render_progress()
             yield
             bar.update(1)

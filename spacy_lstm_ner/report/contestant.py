@@ -1,7 +1,7 @@
 """One turn of a pipeline in a comparison, in a process of its own: `python -m spacy_lstm_ner.report.contestant`.
 
-The arguments are the pipeline, the annotated data, "score" or "time", and a file with code to import, if there is one. The
-last line on stdout is JSON.
+The arguments are the pipeline, the annotated data, "score" or "time", and, if there is one, a file with code to import.
+The last line on stdout is JSON.
 """
 
 import json
@@ -29,7 +29,8 @@ def take_turn(model: str, data: Path, is_scored: bool) -> dict[str, Any]:
         is_scored (bool): Whether to score it, after it is measured.
 
     Returns:
-        dict[str, Any]: `words` of the data; `first` and `again`: seconds of the first and the second pass over it;
+        dict[str, Any]: `words` of the data; `first` and `again`: seconds of processor time of the first and the second pass
+            over it;
             `peak`: the most memory so far, in bytes; `size` on disk, in bytes; and, if it is scored, `counts`: tp, fp
             and fn of each doc.
     """
@@ -49,10 +50,11 @@ def take_turn(model: str, data: Path, is_scored: bool) -> dict[str, Any]:
 
 
 def _seconds(nlp: Language, texts: list[str]) -> float:
-    start = time.perf_counter()
+    # Of one thread, this is the time that passes, less that in which other programs have the processor.
+    start = time.process_time()
     for _ in nlp.pipe(texts):
         pass
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def _folder_size(folder: Optional[Path]) -> Optional[int]:

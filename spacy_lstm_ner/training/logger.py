@@ -35,9 +35,10 @@ def create_logger(
     """Create the logger `spacy-lstm-ner.Logger.v1`.
 
     Args:
-        output_file (Union[str, Path]): The file for one line of JSON an evaluation. It must not exist when training starts.
-        figure (Union[str, Path, None]): The SVG file for the curves of losses and scores, drawn when training ends. It needs
-            matplotlib, the extra `report`. None: no figure.
+        output_file (Union[str, Path]): The file for one line of JSON an evaluation. It must not exist when
+            training starts.
+        figure (Union[str, Path, None]): The SVG file for the curves of losses and scores, drawn when training ends.
+            It needs matplotlib, the extra `report`. None: no figure.
         progress_bar (Optional[str]): "train" or "eval" for the progress bar of spaCy's console logger.
         console_output (bool): Whether to print spaCy's table.
 

@@ -84,7 +84,10 @@ def test_rows_without_figures():
         (["small.cfg", "--dev", "dev.spacy"], "small.cfg is a config: give the data to train with by --train"),
         (["small.cfg", "--dev", "dev.spacy", "--train", "train.iob"], "train.iob: expected a .spacy file"),
         (["dev.spacy", "--dev", "dev.spacy", "--train", "train.spacy"], "dev.spacy is no config"),
-        (["small.cfg", "--dev", "dev.spacy", "--train", "train.spacy", "--training.x.y", "1"], "small.cfg is no config"),
+        (
+            ["small.cfg", "--dev", "dev.spacy", "--train", "train.spacy", "--training.x.y", "1"],
+            "small.cfg is no config",
+        ),
         (["bare", "--dev", "dev.spacy", "--rounds", "1"], "bare, turn 1 failed: "),
         (["small.cfg", "--dev", "dev.spacy", "--train", "bare.spacy"], "training small.cfg failed: "),
     ],
