@@ -66,7 +66,7 @@ def train(contestant: Contestant, data: tuple[Path, Path], more: Sequence[str]) 
 
 
 def _clock() -> float:
-    """The processor time of child processes that have ended; the time that passes where the system does not count it."""
+    """The processor time of child processes that have ended. On Windows, which has none: the time that passes."""
     times = os.times()
     return time.perf_counter() if os.name == "nt" else times.children_user + times.children_system
 

@@ -29,10 +29,9 @@ def take_turn(model: str, data: Path, is_scored: bool) -> dict[str, Any]:
         is_scored (bool): Whether to score it, after it is measured.
 
     Returns:
-        dict[str, Any]: `words` of the data; `first` and `again`: seconds of processor time of the first and the second pass
-            over it;
-            `peak`: the most memory so far, in bytes; `size` on disk, in bytes; and, if it is scored, `counts`: tp, fp
-            and fn of each doc.
+        dict[str, Any]: `words` of the data; `first` and `again`: seconds of processor time of the first and the second
+            pass over it; `peak`: the most memory so far, in bytes; `size` on disk, in bytes; and, if it is scored,
+            `counts`: tp, fp and fn of each doc.
     """
     nlp = load_model(model)
     examples = read_examples(nlp, data)
