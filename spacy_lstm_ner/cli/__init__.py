@@ -2,6 +2,7 @@
 
 from . import (
     calibrate,
+    compare,
     convert,
     debug_data,
     evaluate,
@@ -19,6 +20,7 @@ from .app import app
 __all__ = [
     "app",
     "calibrate",
+    "compare",
     "convert",
     "debug_data",
     "evaluate",

@@ -288,7 +288,11 @@ def _seed_and_allocate(training: Dict[str, Any], use_gpu: int) -> None:
 
 
 def _move_log(logger: Dict[str, Any], steps: int) -> None:
-    """Rename the log file. spaCy's loggers refuse to overwrite it, and the replay writes its rows again."""
+    """Rename the log file. Loggers refuse to overwrite it, and the replay writes its rows again."""
+    for inner in logger.values():
+        # A logger that passes all on to several others.
+        if isinstance(inner, dict):
+            _move_log(inner, steps)
     name = logger.get("output_file")
     if name and os.path.exists(name):
         os.replace(name, f"{name}.until-{steps}")

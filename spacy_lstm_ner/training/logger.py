@@ -1,0 +1,143 @@
+"""The logger `spacy-lstm-ner.Logger.v1`: spaCy's table, a line of JSON for each evaluation, and the curves at the end.
+
+A line of the file:
+
+    {"step": 120, "epoch": 2, "words": 61803, "seconds": 14, "losses": {"lstm_ner": 913.2}, "score": 0.71,
+     "scores": {"ents_f": 0.71, "ents_p": 0.74, "ents_r": 0.68, "ents_per_type": {"per": {"p": 0.8, ...}}}}
+"""
+
+import io
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any, Callable, Dict, List, Optional, TextIO, Tuple, Union
+
+from spacy.language import Language
+from spacy.training.loggers import console_logger_v3
+
+from ..files import write_atomically
+
+_NAME = "spacy-lstm-ner.Logger.v1"
+LogStep = Callable[[Optional[Dict[str, Any]]], None]
+Setup = Callable[[Language, IO[str], IO[str]], Tuple[LogStep, Callable[[], None]]]
+
+
+# The file has the name that it has in spaCy's loggers, so that `spacy lstm-ner train --resume` moves it aside.
+def create_logger(
+    output_file: Union[str, Path],
+    figure: Union[str, Path, None] = None,
+    progress_bar: Optional[str] = None,
+    console_output: bool = True,
+) -> Setup:
+    """Create the logger `spacy-lstm-ner.Logger.v1`.
+
+    Args:
+        output_file (Union[str, Path]): The file for one line of JSON an evaluation. It must not exist when
+            training starts.
+        figure (Union[str, Path, None]): The SVG file for the curves of losses and scores, drawn when training ends.
+            It needs matplotlib, the extra `report`. None: no figure.
+        progress_bar (Optional[str]): "train" or "eval" for the progress bar of spaCy's console logger.
+        console_output (bool): Whether to print spaCy's table.
+
+    Returns:
+        Setup: The function that spaCy's training loop calls with the pipeline, stdout and stderr.
+
+    Raises:
+        ImportError: If there is a figure to draw, and matplotlib is missing.
+    """
+    if figure is not None and find_spec("matplotlib") is None:
+        raise ImportError(
+            f"{_NAME}: the figure needs matplotlib, which is missing; install the extra: "
+            "pip install 'spacy-lstm-ner[report]', or leave figure out"
+        )
+    set_up_console = console_logger_v3(progress_bar, console_output)
+
+    def set_up(
+        nlp: Language, stdout: IO[str] = sys.stdout, stderr: IO[str] = sys.stderr
+    ) -> Tuple[LogStep, Callable[[], None]]:
+        file = _open_new(Path(output_file))
+        log_console, finish_console = set_up_console(nlp, stdout, stderr)
+        shown = [name for name, weight in nlp.config["training"]["score_weights"].items() if weight is not None]
+        rows: List[Dict[str, Any]] = []
+
+        def log_step(info: Optional[Dict[str, Any]]) -> None:
+            if info is not None:
+                rows.append(_row(info))
+                print(json.dumps(rows[-1], allow_nan=False), file=file, flush=True)
+            log_console(info)
+
+        def finish() -> None:
+            file.close()
+            finish_console()
+            if figure is not None and rows:
+                write_atomically(Path(figure), draw_curves(rows, shown))
+
+        return log_step, finish
+
+    return set_up
+
+
+def _open_new(path: Path) -> TextIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return open(path, "x", encoding="utf-8")
+    except FileExistsError:
+        raise ValueError(
+            f"{_NAME}: output_file is {path}, which is the log of an earlier run. Name another file, or remove it"
+        ) from None
+
+
+def _row(info: Mapping[str, Any]) -> Dict[str, Any]:
+    """What is logged of an evaluation."""
+    names = {"losses": "losses", "score": "score", "scores": "other_scores"}
+    counts = {key: info[key] for key in ("step", "epoch", "words", "seconds")}
+    return {**counts, **{key: _plain(info[name]) for key, name in names.items()}}
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it. Numbers may be those of NumPy or CuPy; NaN and infinity become null."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(own) for key, own in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(own) for own in value]
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def draw_curves(rows: Sequence[Mapping[str, Any]], scores: Sequence[str]) -> bytes:
+    """Draw losses and scores by step, side by side. It needs matplotlib, the extra `report`.
+
+    Args:
+        rows (Sequence[Mapping[str, Any]]): The lines of the file, at least one.
+        scores (Sequence[str]): The scores to draw. Those that are no numbers are left out.
+
+    Returns:
+        bytes: An SVG image.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    losses = sorted({name for row in rows for name in row["losses"]})
+    _draw(left, {name: [(row["step"], row["losses"].get(name)) for row in rows] for name in losses})
+    _draw(right, {name: [(row["step"], row["scores"].get(name)) for row in rows] for name in scores})
+    left.set(xlabel="step", ylabel="loss since the last evaluation")
+    right.set(xlabel="step", ylabel="score on dev", ylim=(0, 1))
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Title": "Losses and scores by step"})
+    return file.getvalue()
+
+
+def _draw(axes: Any, curves: Mapping[str, Sequence[Tuple[int, Any]]]) -> None:
+    for name, points in curves.items():
+        numbers = [(step, value) for step, value in points if isinstance(value, (int, float))]
+        if numbers:
+            axes.plot(*zip(*numbers, strict=True), label=name, marker=".")
+    if axes.lines:
+        axes.legend(loc="best", frameon=False)
+    axes.grid(alpha=0.3)
