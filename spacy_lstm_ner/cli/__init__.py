@@ -1,6 +1,7 @@
 """The commands `python -m spacy lstm-ner ...`, one module for each."""
 
 from . import (
+    annotate,
     calibrate,
     convert,
     debug_data,
@@ -17,6 +18,7 @@ from . import (
 from .app import app
 
 __all__ = [
+    "annotate",
     "app",
     "calibrate",
     "convert",
