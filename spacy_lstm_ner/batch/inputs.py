@@ -240,7 +240,11 @@ class Lines(Source):
             return None, None, f"no text: expected an object, found {value!r:.40}"
         name, text = value.get(self.id_field), value.get(self.text_field)
         if self.text_field not in value:
-            return name, None, f"no text: expected a field {self.text_field!r}, found {', '.join(value)[:200] or 'none'}"
+            return (
+                name,
+                None,
+                f"no text: expected a field {self.text_field!r}, found {', '.join(value)[:200] or 'none'}",
+            )
         if text is not None and not isinstance(text, str):
             return name, None, f"no text: expected text in {self.text_field!r}, found {text!r:.40}"
         return name, text, ""
@@ -266,8 +270,8 @@ class Table(Lines):
 
         def texts() -> Iterator[str]:
             nonlocal after
-            for number, after, raw in self.lines(start, line):
-                self._line = number + 1
+            for number, end, raw in self.lines(start, line):
+                after, self._line = end, number + 1
                 yield raw.decode("utf-8", "surrogateescape")
 
         reader = csv.reader(texts(), delimiter=self.separator, strict=True)
@@ -357,7 +361,9 @@ class ParquetRows(Source):
         except UnicodeDecodeError:
             import pyarrow as pa
 
-            values = [value and value.decode("utf-8", "replace") for value in column.cast(pa.large_binary()).to_pylist()]
+            values = [
+                value and value.decode("utf-8", "replace") for value in column.cast(pa.large_binary()).to_pylist()
+            ]
         return [value if value is None or isinstance(value, (str, int, float)) else str(value) for value in values]
 
 

@@ -192,20 +192,23 @@ def _check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
         write_atomically(path, json.dumps(manifest, indent=2).encode("utf-8"))
         return
     try:
-        found = json.loads(path.read_text("utf-8"))
-        different = [
-            f"{name} {key}" if isinstance(manifest[name], dict) else name
-            for name in manifest
-            for key in (sorted({*manifest[name], *found[name]}) if isinstance(manifest[name], dict) else [""])
-            if (manifest[name].get(key) != found[name].get(key) if key else manifest[name] != found[name])
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        found, wanted = _flat(json.loads(path.read_text("utf-8"))), _flat(manifest)
+    except (ValueError, AttributeError) as error:
         raise ValueError(f"{path}: expected the manifest of a job, found something else. Remove the folder") from error
-    if different:
+    changed = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
+    if changed:
         raise ValueError(
-            f"{folder}: it has the output of another job: {', '.join(different[:5])} changed. Choose another folder, or "
-            "remove it"
+            f"{folder}: expected the output of this job, found that of another one: {', '.join(changed[:5])} changed. "
+            "Choose another folder, or remove it"
         )
+
+
+def _flat(value: Mapping[str, Any], name: str = "") -> dict[str, Any]:
+    """The values of a manifest by what to call them in an error."""
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat.update(_flat(inner, f"{name}{key} ") if isinstance(inner, dict) and inner else {f"{name}{key}": inner})
+    return flat
 
 
 def _bad_kinds(path: Path) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""The engine `local`: processes of this machine, each with its own pipeline, that take the next chunk when they are done.
+"""The engine `local`: processes of this machine, each with its own pipeline, that take the next chunk when free.
 
 Only orders and replies go between the processes. One that dies is started again and does its chunk again. One that
 needs too long for a document is killed first.
@@ -37,8 +37,8 @@ class Worker:
     """
 
     def __init__(self, job: Job) -> None:
-        self.timeout, self.at, self.late = job.timeout, None, False
-        self.at: Optional[tuple[int, bool]]
+        self.timeout, self.late = job.timeout, False
+        self.at: Optional[tuple[int, bool]] = None
         self._deadline: Optional[float] = None
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         env = {**os.environ, **dict.fromkeys(_BLAS, "1"), "PYTHONPATH": paths}

@@ -21,7 +21,8 @@ def annotate_cli(
     engine: Annotated[str, typer.Option("--engine", help="What runs the workers: local")] = "local",
     workers: Annotated[int, typer.Option("--workers", "-w", min=0, help="Processes; 0: one on each core")] = 0,
     format: Annotated[
-        str, typer.Option("--format", "-f", help="Format of the input: jsonl, csv, text or parquet; auto: by the suffix")
+        str,
+        typer.Option("--format", "-f", help="Format of the input: jsonl, csv, text or parquet; auto: by the suffix"),
     ] = "auto",
     output_format: Annotated[str, typer.Option("--output-format", "-o", help="jsonl or parquet")] = "jsonl",
     columns: Annotated[

@@ -1,0 +1,32 @@
+import json
+
+import pytest
+import spacy
+from support.small import TRAIN, learned
+
+TEXTS = [f"{text} {number}" for number in range(60) for text, _ in TRAIN]
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """The folder of a pipeline that knows the examples of support.small."""
+    path = tmp_path_factory.mktemp("batch") / "pipeline"
+    learned("crf").to_disk(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory):
+    """JSON lines with 300 texts."""
+    path = tmp_path_factory.mktemp("batch") / "texts.jsonl"
+    path.write_text("".join(json.dumps({"id": k, "text": text}) + "\n" for k, text in enumerate(TEXTS)), "utf8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def expected(model):
+    """The entities of these texts in one process."""
+    return [
+        [(e.start_char, e.end_char, e.label_, pytest.approx(e._.lstm_ner_score, abs=1e-5)) for e in doc.ents]
+        for doc in spacy.load(model).pipe(TEXTS)
+    ]
