@@ -157,6 +157,8 @@ class Source:
 
     def __init__(self, path: str, kind: str, columns: Mapping[str, str]) -> None:
         self.path, self.kind = path, kind
+        opened = _OPEN.get(Path(path).suffix.lower(), open)
+        self.stream: IO[bytes] = opened(path, "rb")  # type: ignore[operator]
         self.text_field, self.id_field = columns.get("text", "text"), columns.get("id", "id")
         self.columns = columns
 
@@ -167,6 +169,10 @@ class Source:
     def rows(self, chunk: Chunk) -> Iterator[Row]:
         """Read the rows of a chunk."""
         raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the file."""
+        self.stream.close()
 
     def row(self, number: int, line: int, name: Any, text: Any, problem: str) -> Row:
         """Make a row, and check its text, which may be bytes."""
@@ -187,7 +193,6 @@ class Lines(Source):
 
     def __init__(self, path: str, kind: str, columns: Mapping[str, str]) -> None:
         super().__init__(path, kind, columns)
-        self.stream: IO[bytes] = _OPEN.get(Path(path).suffix.lower(), open)(path, "rb")  # type: ignore[operator]
         self.first = 0, 1
 
     def lines(self, start: int, line: int) -> Iterator[tuple[int, int, bytes]]:
@@ -309,7 +314,7 @@ class ParquetRows(Source):
         except ImportError as error:
             raise ImportError(f"{path}: install pyarrow: pip install 'spacy-lstm-ner[parquet]'") from error
         try:
-            self.file = pa.parquet.ParquetFile(path)
+            self.file = pa.parquet.ParquetFile(self.stream)
         except (pa.ArrowException, OSError) as error:
             raise ValueError(f"{path}: expected a Parquet file, found: {error}") from error
         names = self.file.schema_arrow.names

@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.util import find_spec
@@ -158,8 +159,9 @@ def _model_folder(model: str) -> Path:
 def _plan(files: Sequence[str], job: Job, part_rows: int) -> list[Chunk]:
     chunks: list[Chunk] = []
     for name in files:
-        for start, line, rows in open_source(name, job.kind, job.columns).chunks(part_rows):
-            chunks.append(Chunk(len(chunks), name, start, line, rows))
+        with closing(open_source(name, job.kind, job.columns)) as source:
+            for start, line, rows in source.chunks(part_rows):
+                chunks.append(Chunk(len(chunks), name, start, line, rows))
     if not chunks:
         raise ValueError(f"{files[0]}: expected rows, found none in {len(files)} files")
     return chunks

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from threading import Thread
 
 import pytest
 from support.batch_jobs import entities_of, poisoned, rows_of
@@ -57,7 +58,7 @@ def test_poison_is_reported_and_the_rest_is_annotated(model, texts, expected, tm
     assert exit_code == 3 and again.partition("!")[2] == output.partition("!")[2]
 
 
-def test_bad_rows_of_tables_and_parquet(model, tmp_path):
+def test_bad_rows_of_tables_and_parquet(model, tmp_path, in_process):
     (tmp_path / "a.csv").write_bytes(b'id,text\n1,Canada\n2,\xff\n3\n4,"a"b\n5,London\n6,"open\n')
     annotate(tmp_path / "a.csv", model, tmp_path / "csv", workers=1, part_rows=2)
     rows, bad = rows_of(tmp_path / "csv")
@@ -84,11 +85,12 @@ def children(process):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs ps")
-def test_killed_at_any_moment_and_resumed(model, texts, expected, tmp_path, run_env):
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_any_moment_and_resumed(model, texts, expected, tmp_path, run_env, kills):
     output, seeds = tmp_path / "out", random.Random(1)
     command = [sys.executable, "-m", "spacy", "lstm-ner", "annotate", str(model), str(texts), str(output)]
     command += ["-w", "2", "--part-rows", "3", "-b", "2"]
-    for number in range(4):
+    for number in range(kills):
         process = subprocess.Popen(command, env=run_env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         parts = len(list(output.glob("part-*")))
         begin = time.monotonic()
@@ -109,7 +111,7 @@ def test_killed_at_any_moment_and_resumed(model, texts, expected, tmp_path, run_
     assert not [name for name in output.iterdir() if name.name.startswith(".")]
 
 
-def test_another_job_is_refused(model, texts, tmp_path):
+def test_another_job_is_refused(model, texts, tmp_path, in_process):
     path = write(tmp_path / "in.jsonl", [{"text": "Canada"}])
     annotate(path, model, tmp_path / "out", workers=1)
     for change, name in [
@@ -128,14 +130,22 @@ def test_a_pipeline_that_cannot_be_loaded_ends_the_job(model, texts, tmp_path):
     assert code == 1 and "poison" in output and "start the command again" in output
 
 
-def test_a_full_disk_ends_the_job_and_it_goes_on(model, texts, tmp_path):
-    # A folder in place of a part stands for what cannot be written.
-    annotate(texts, model, tmp_path / "out", workers=1, part_rows=100)
-    for part in (1, 2):
-        (tmp_path / "out" / f"part-0000{part}.jsonl").unlink()
-    (tmp_path / "out" / "bad-00001.jsonl").mkdir()
-    with pytest.raises(RuntimeError, match="bad-00001"):
-        annotate(texts, model, tmp_path / "out", workers=1, part_rows=100)
-    (tmp_path / "out" / "bad-00001.jsonl").rmdir()
-    assert annotate(texts, model, tmp_path / "out", workers=1, part_rows=100).resumed in (100, 200)
-    assert [row["id"] for row in rows_of(tmp_path / "out")[0]] == list(range(300))
+def test_what_cannot_be_written_ends_the_job_and_it_goes_on(model, texts, tmp_path):
+    output = tmp_path / "out"
+    command = ["annotate", model, texts, output, "-w", 1, "--part-rows", 100]
+
+    def block():
+        while not (output / "manifest.json").exists():
+            time.sleep(0.001)
+        # A folder in place of a file stands for a full disk.
+        (output / "bad-00001.jsonl").mkdir()
+
+    thread = Thread(target=block)
+    thread.start()
+    printed, code = run_command(*command)
+    thread.join()
+    assert code == 1 and "bad-00001" in printed and "start the command again" in printed
+    (output / "bad-00001.jsonl").rmdir()
+    printed, code = run_command(*command)
+    assert code == 0 and "100 rows of them by earlier runs" in printed
+    assert [row["id"] for row in rows_of(output)[0]] == list(range(300))

@@ -12,8 +12,12 @@ from support.commands import run_command
 from spacy_lstm_ner.batch.job import annotate
 
 
-@pytest.mark.parametrize("workers, batch_size, part_rows", [(1, 256, 2000), (2, 7, 50), (3, 1, 41)])
-def test_the_entities_are_those_of_one_process(model, texts, expected, tmp_path, workers, batch_size, part_rows):
+@pytest.mark.parametrize("workers, batch_size, part_rows", [(0, 256, 2000), (0, 1, 41), (2, 7, 50)])
+def test_the_entities_are_those_of_one_process(
+    model, texts, expected, tmp_path, workers, batch_size, part_rows, request
+):
+    if not workers:
+        request.getfixturevalue("in_process")
     summary = annotate(texts, model, tmp_path, workers=workers, batch_size=batch_size, part_rows=part_rows)
     rows, bad = rows_of(tmp_path)
     assert [row["id"] for row in rows] == list(range(300)) and not bad
@@ -61,7 +65,7 @@ MIXED = ["I like London and Berlin.", 'two\nlines, "quoted"', "", "😀 Canada",
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_formats(model, tmp_path, name):
+def test_formats(model, tmp_path, name, in_process):
     WRITERS[name](tmp_path / name, MIXED)
     output = tmp_path / "out"
     options = {"columns": {"text": "body", "id": "key"}, "text": True, "workers": 1, "part_rows": 4}
@@ -71,7 +75,7 @@ def test_formats(model, tmp_path, name):
     assert [row["text"][e["start"] : e["end"]] for row in rows[:1] for e in row["entities"]] == ["London", "Berlin"]
 
 
-def test_a_folder_of_texts(model, tmp_path):
+def test_a_folder_of_texts(model, tmp_path, in_process):
     folder = tmp_path / "in"
     (folder / "b").mkdir(parents=True)
     (folder / "b" / "2.txt").write_bytes(b"I like London and Berlin.\r\n\nthe last")
@@ -91,7 +95,7 @@ def test_a_folder_of_texts(model, tmp_path):
     assert len(rows_of(pattern)[0]) == 3
 
 
-def test_parquet_is_written(model, texts, expected, tmp_path):
+def test_parquet_is_written(model, texts, expected, tmp_path, in_process):
     parquet = pytest.importorskip("pyarrow.parquet")
     annotate(texts, model, tmp_path, workers=1, output_format="parquet", text=True, part_rows=120)
     rows = [row for part in sorted(tmp_path.glob("part-*.parquet")) for row in parquet.read_table(part).to_pylist()]
@@ -99,7 +103,7 @@ def test_parquet_is_written(model, texts, expected, tmp_path):
     assert rows[7]["id"] == "7" and rows[7]["text"] == "I like London and Berlin. 1"
 
 
-def test_a_threshold_replaces_that_of_the_component(model, texts, tmp_path):
+def test_a_threshold_replaces_that_of_the_component(model, texts, tmp_path, in_process):
     annotate(texts, model, tmp_path, workers=1, threshold=1.0)
     assert not [entity for row in rows_of(tmp_path)[0] for entity in row["entities"] if entity["score"] < 1.0]
 
