@@ -184,16 +184,14 @@ class LocalEngine:
                 for worker in workers:
                     worker.kill_if_late()
                 wait()
-        finally:
+        except BaseException as error:  # KeyboardInterrupt too: no process stays behind.
+            self._error.append(error)
+        if self._error:
             with self._lock:
-                self._chunks = iter(())
-                workers = list(self._workers)
-            if self._error or sys.exc_info()[0] is not None:
-                self._error.append(RuntimeError("stopped"))
-                for worker in workers:
+                for worker in self._workers:
                     worker.process.kill()
-            for thread in self._threads:
-                thread.join()
+        for thread in self._threads:
+            thread.join()
         if self._error:
             raise self._error[0]
 
@@ -202,8 +200,11 @@ class LocalEngine:
             return None if self._error else next(self._chunks, None)
 
     def _start(self) -> Worker:
-        worker = Worker(self._job)
+        # Under the lock, so that none is started after all were killed.
         with self._lock:
+            if self._error:
+                raise RuntimeError("stopped")
+            worker = Worker(self._job)
             self._workers.add(worker)
         return worker
 
