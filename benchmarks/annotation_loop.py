@@ -7,7 +7,6 @@ A model starts with 50 sentences of CoNLL-2003 train. In each round it learns fo
 sentences, its entity F1 on the sentences of testa is measured, and 50 more sentences are annotated:
   random       any
   uncertain    those with the greatest entropy over all analyses
-  short        those with the greatest entropy, divided by the square root of their number of tokens
   diverse      those of `spacy lstm-ner uncertainty --by entropy --diverse`
 The loop ends when F1 reaches --goal of the F1 of the same model after as many updates on all sentences as 60 rounds
 have, or after --rounds. The weights are averages over the updates.
@@ -41,7 +40,7 @@ from training import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results" / "annotation_loop.jsonl"
 DOCUMENT, FIGURE = ROOT / "docs" / "benchmarks" / "annotation.md", ROOT / "docs" / "images" / "annotation_loop.svg"
-STRATEGIES = ("random", "uncertain", "short", "diverse")
+STRATEGIES = ("random", "uncertain", "diverse")
 BATCH, UPDATES, WORDS, FULL_ROUNDS = 50, 150, 400, 60
 
 
@@ -87,10 +86,7 @@ class Loop:
             numbers = {id(doc): k for doc, k in zip(docs, self.pool, strict=True)}
             ranked = list(zip(docs, doubts, strict=True))
             return [numbers[id(doc)] for doc, _ in choose_diverse(self.component, ranked, "entropy", BATCH)]
-        worth = [
-            doubt.entropy / (len(doc) ** 0.5 if strategy == "short" else 1.0)
-            for doc, doubt in zip(docs, doubts, strict=True)
-        ]
+        worth = [doubt.entropy for doubt in doubts]
         return [self.pool[k] for k in np.argsort(-np.array(worth), kind="stable")[:BATCH]]
 
     def annotate(self, chosen: Sequence[int]) -> None:
@@ -154,7 +150,7 @@ def report() -> None:
         rows.append(cells)
     documents.fill(DOCUMENT, "loop", documents.table(["tokens to reach", *STRATEGIES], rows))
     figure, axes = figures.pyplot().subplots(figsize=(6, 3.6))
-    colors = (figures.GRAY, figures.ORANGE, figures.GREEN, figures.BLUE)
+    colors = (figures.GRAY, figures.ORANGE, figures.BLUE)
     for strategy, color in zip(STRATEGIES, colors, strict=True):
         for loop in loops:
             if loop["strategy"] == strategy:

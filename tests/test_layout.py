@@ -19,7 +19,7 @@ RANKS = [
     {"annotation", "architectures"},
     {"pipeline", "data"},
     {"training", "explain"},
-    {"serve", "report"},
+    {"serve", "report", "batch"},
     {"cli"},
 ]
 """What may import what: a place may import places of lower ranks, and its own files."""

@@ -1,6 +1,7 @@
 """The commands `python -m spacy lstm-ner ...`, one module for each."""
 
 from . import (
+    annotate,
     calibrate,
     compare,
     convert,
@@ -18,6 +19,7 @@ from . import (
 from .app import app
 
 __all__ = [
+    "annotate",
     "app",
     "calibrate",
     "compare",

@@ -1,0 +1,148 @@
+"""The command `annotate`: what it writes, whatever the workers, the batches and the format."""
+
+import bz2
+import csv
+import gzip
+import json
+
+import pytest
+from support.batch_jobs import entities_of, rows_of
+from support.commands import run_command
+
+from spacy_lstm_ner.batch.job import annotate
+
+
+@pytest.mark.parametrize("workers, batch_size, part_rows", [(0, 256, 2000), (0, 1, 41), (2, 7, 50)])
+def test_the_entities_are_those_of_one_process(
+    model, texts, expected, tmp_path, workers, batch_size, part_rows, request
+):
+    if not workers:
+        request.getfixturevalue("in_process")
+    summary = annotate(texts, model, tmp_path, workers=workers, batch_size=batch_size, part_rows=part_rows)
+    rows, bad = rows_of(tmp_path)
+    assert [row["id"] for row in rows] == list(range(300)) and not bad
+    assert [entities_of(row) for row in rows] == expected
+    assert {row["model"] for row in rows} == {"en_pipeline 0.0.0"} and "text" not in rows[0]
+    assert (summary.rows, summary.parts) == (300, -(-300 // part_rows)) and not summary.bad
+
+
+def as_csv(path, texts):
+    with path.open("w", newline="", encoding="utf8") as out:
+        table = csv.writer(out)
+        table.writerow(["key", "body"])
+        table.writerows((f"k{number}", text) for number, text in enumerate(texts))
+
+
+def as_tsv_gz(path, texts):
+    with gzip.open(path, "wt", newline="", encoding="utf8") as out:
+        table = csv.writer(out, delimiter="\t")
+        table.writerow(["body", "key"])
+        table.writerows((text, f"k{number}") for number, text in enumerate(texts))
+
+
+def as_jsonl(path, texts, opened=open):
+    with opened(path, "wt", encoding="utf8") as out:
+        for number, text in enumerate(texts):
+            out.write(json.dumps({"key": f"k{number}", "body": text}) + "\n" * (1 + number % 3))
+
+
+def as_parquet(path, texts):
+    pa = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet")
+    table = pa.table({"key": [f"k{number}" for number in range(len(texts))], "body": texts, "other": [1] * len(texts)})
+    pa.parquet.write_table(table, path, row_group_size=11)
+
+
+WRITERS = {
+    "a.csv": as_csv,
+    "a.tsv.gz": as_tsv_gz,
+    "a.jsonl": as_jsonl,
+    "a.jsonl.gz": lambda path, texts: as_jsonl(path, texts, gzip.open),
+    "a.ndjson.bz2": lambda path, texts: as_jsonl(path, texts, bz2.open),
+    "a.parquet": as_parquet,
+}
+MIXED = ["I like London and Berlin.", 'two\nlines, "quoted"', "", "😀 Canada", "Who is Shaka Khan?"] * 5
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_formats(model, tmp_path, name, in_process):
+    WRITERS[name](tmp_path / name, MIXED)
+    output = tmp_path / "out"
+    options = {"columns": {"text": "body", "id": "key"}, "text": True, "workers": 1, "part_rows": 4}
+    assert annotate(tmp_path / name, model, output, **options).rows == 25
+    rows, bad = rows_of(output)
+    assert [(row["id"], row["text"]) for row in rows] == [(f"k{n}", text) for n, text in enumerate(MIXED)] and not bad
+    assert [row["text"][e["start"] : e["end"]] for row in rows[:1] for e in row["entities"]] == ["London", "Berlin"]
+
+
+def test_a_folder_of_texts(model, tmp_path, in_process):
+    folder = tmp_path / "in"
+    (folder / "b").mkdir(parents=True)
+    (folder / "b" / "2.txt").write_bytes(b"I like London and Berlin.\r\n\nthe last")
+    with gzip.open(folder / "1.txt.gz", "wb") as out:
+        out.write("\ufeffWho is Shaka Khan?\n".encode())
+    (folder / "_SUCCESS").touch()
+    annotate([folder], model, tmp_path / "out", workers=1, text=True)
+    rows, _ = rows_of(tmp_path / "out")
+    assert [(row["id"], row["text"]) for row in rows] == [
+        (f"{folder}/1.txt.gz:1", "Who is Shaka Khan?"),
+        (f"{folder}/b/2.txt:1", "I like London and Berlin."),
+        (f"{folder}/b/2.txt:2", ""),
+        (f"{folder}/b/2.txt:3", "the last"),
+    ]
+    pattern = tmp_path / "by_pattern"
+    annotate(str(folder / "**" / "*.txt"), model, pattern, workers=1)
+    assert len(rows_of(pattern)[0]) == 3
+
+
+def test_parquet_is_written(model, texts, expected, tmp_path, in_process):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    annotate(texts, model, tmp_path, workers=1, output_format="parquet", text=True, part_rows=120)
+    rows = [row for part in sorted(tmp_path.glob("part-*.parquet")) for row in parquet.read_table(part).to_pylist()]
+    assert [entities_of(row) for row in rows] == expected
+    assert rows[7]["id"] == "7" and rows[7]["text"] == "I like London and Berlin. 1"
+
+
+def test_a_threshold_replaces_that_of_the_component(model, texts, tmp_path, in_process):
+    annotate(texts, model, tmp_path, workers=1, threshold=1.0)
+    assert not [entity for row in rows_of(tmp_path)[0] for entity in row["entities"] if entity["score"] < 1.0]
+
+
+def test_the_command(model, texts, tmp_path):
+    output, code = run_command("annotate", model, texts, tmp_path / "out", "-w", 1)
+    assert code == 0 and "300 rows annotated in 1 parts" in output
+    output, code = run_command("annotate", model, texts, tmp_path / "out", "-w", 1)
+    assert code == 0 and "300 rows of them by earlier runs" in output
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["no-model", "{texts}", "out"], "no-model: expected the folder of a pipeline"),
+        (["{model}", "no.jsonl", "out"], "no.jsonl: expected a file, a folder with files, or a pattern"),
+        (["{model}", "empty.jsonl", "out"], "empty.jsonl: expected rows, found none"),
+        (["{model}", "mixed", "out"], "expected files of one format, found csv"),
+        (["{model}", "a.doc", "out"], "a.doc: expected a file that ends in .jsonl"),
+        (["{model}", "a.csv", "out"], "a.csv: expected a column 'text', found a, b"),
+        (["{model}", "broken.jsonl.gz", "out"], "broken.jsonl.gz: expected a whole compressed file"),
+        (["{model}", "broken.parquet", "out"], "broken.parquet: expected a Parquet file"),
+        (["{model}", "{texts}", "mixed"], "mixed: expected a new folder, or one of this job, found other files"),
+        (["{model}", "{texts}", "a.csv"], "a.csv: expected a folder for the output, found a file"),
+        (["{model}", "mixed", "mixed", "-f", "csv"], "expected a folder for the output that no input is in"),
+        (["{model}", "{texts}", "out", "--engine", "no"], "expected an engine among local, found 'no'"),
+        (["{model}", "{texts}", "out", "-c", "words=a"], "expected columns for text and id, found one for 'words'"),
+        (["{model}", "{texts}", "out", "-o", "xml"], "expected an output format among jsonl, parquet, found 'xml'"),
+        (["{model}", "{texts}", "out", "-f", "xml"], "expected a format among auto"),
+    ],
+)
+def test_wrong_use_is_named(arguments, message, model, texts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mixed").mkdir()
+    for name in ("empty.jsonl", "mixed/a.csv", "mixed/a.jsonl", "a.doc"):
+        (tmp_path / name).touch()
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n", "utf8")
+    (tmp_path / "broken.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a"}\n' * 9)[:-12])
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    output, code = run_command("annotate", *(a.format(model=model, texts=texts) for a in arguments))
+    assert code == 1 and message in output and "Traceback" not in output
+    assert not (tmp_path / "out").exists()
