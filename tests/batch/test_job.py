@@ -136,6 +136,8 @@ def test_the_command(model, texts, tmp_path):
     ],
 )
 def test_wrong_use_is_named(arguments, message, model, texts, tmp_path, monkeypatch):
+    if "broken.parquet" in arguments:
+        pytest.importorskip("pyarrow")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mixed").mkdir()
     for name in ("empty.jsonl", "mixed/a.csv", "mixed/a.jsonl", "a.doc"):
