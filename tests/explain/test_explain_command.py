@@ -2,11 +2,11 @@
 
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
 import spacy
+from support.browser import chromium, requests, show_as
 from support.commands import run_command
 from support.small import SMALL, TRAIN, examples_for, learned
 
@@ -69,40 +69,20 @@ def test_the_numbers(written, folder):
     assert [own["reads"] for own in told["layers"][0]["directions"]] == ["left to right", "right to left"]
 
 
-def browser(width, dark):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    driver = shutil.which("chromedriver")
-    if driver is None:
-        pytest.skip("chromedriver is not installed")
-    options = webdriver.ChromeOptions()
-    for option in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-    found.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    found.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-    return found
-
-
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
 def test_the_page_in_a_browser(written, width, dark):
-    page = browser(width, dark)
-    try:
-        page.get((written / "explain.html").as_uri())
+    url = (written / "explain.html").as_uri()
+    with chromium() as page:
+        show_as(page, width, "dark" if dark else "light", height=800, mobile=width < 500)
+        page.get(url)
         assert page.get_log("browser") == []
-        messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
-        urls = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-        assert [url for url in urls if not url.startswith("data:")] == [(written / "explain.html").as_uri()]
+        assert requests(page) == [url]
         assert page.execute_script(BROKEN) == 0 and len(page.find_elements("tag name", "img")) == 3
         # Wide figures scroll in their own box, which the keyboard reaches.
         assert page.execute_script(OVERFLOW) <= 0
         assert len(page.find_elements("css selector", ".scroll[tabindex='0'] img")) == 3
         shown = page.execute_script("return getComputedStyle(document.body).backgroundColor")
         assert shown == ("rgb(22, 24, 29)" if dark else "rgb(253, 253, 254)")
-    finally:
-        page.quit()
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 """The page in a browser. Skipped without matplotlib, selenium, Chromium and its driver."""
 
-import json
 import random
-import shutil
 
 import pytest
+from support.browser import chromium, requests, show_as
 from support.judged_docs import judged, spoil
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
@@ -57,33 +56,16 @@ def page(tmp_path):
 
 @pytest.fixture
 def browser():
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    driver = shutil.which("chromedriver")
-    if driver is None:
-        pytest.skip("chromedriver is not installed")
-    options = webdriver.ChromeOptions()
-    for option in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield found
-    found.quit()
-
-
-def requests(browser):
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    return [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    with chromium() as found:
+        yield found
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_is_legible_and_asks_nobody(browser, page, width, scheme):
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    show_as(browser, width, scheme)
     browser.get(page)
-    assert [url for url in requests(browser) if not url.startswith("data:")] == [page]
+    assert requests(browser) == [page]
     assert browser.get_log("browser") == []
     browser.execute_script("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     # The page itself is not wider than the window; wide tables scroll in their own boxes.

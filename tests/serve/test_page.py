@@ -1,10 +1,10 @@
 """The page in a browser. Skipped without selenium, Chromium and its driver."""
 
-import shutil
 import threading
 
 import pytest
 import uvicorn
+from support.browser import chromium
 from support.serving import LIMITS, wait_for
 
 from spacy_lstm_ner.serve.app import create_app
@@ -31,17 +31,8 @@ def url(folder):
 
 @pytest.fixture
 def browser():
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    driver = shutil.which("chromedriver")
-    if driver is None:
-        pytest.skip("chromedriver is not installed")
-    options = webdriver.ChromeOptions()
-    for option in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield found
-    found.quit()
+    with chromium() as found:
+        yield found
 
 
 def test_type_a_text_and_move_the_slider(browser, url):
