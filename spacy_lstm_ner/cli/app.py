@@ -45,6 +45,21 @@ def exit_on_error(title: str, not_found: Optional[str] = None) -> Iterator[None]
         msg.fail(title, error, exits=1)
 
 
+@contextmanager
+def needs_extra(name: str) -> Iterator[None]:
+    """Say which extra to install if an import within the block fails.
+
+    Args:
+        name (str): The extra.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"the package {error.name} is missing; install the extra: pip install 'spacy-lstm-ner[{name}]'"
+        ) from error
+
+
 def warn_of_losses(report: ReadReport, except_for: Collection[str] = ()) -> None:
     """Print a warning for each kind of entity that could not be read or written as it is.
 

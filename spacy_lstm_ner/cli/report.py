@@ -14,7 +14,7 @@ from ..data.corpora import stream_examples
 from ..data.writers import name_and_version
 from ..pipeline.component import LSTMEntityRecognizer, find_component
 from ..report.judge import Judgement, judge, read_seen
-from .app import app, exit_on_error
+from .app import app, exit_on_error, needs_extra
 
 
 @app.command("report")
@@ -47,13 +47,9 @@ def report_cli(
     probabilities and suspect annotation need an lstm_ner.
     """
     with exit_on_error(f"Cannot report on {model}"):
-        try:
+        with needs_extra("report"):
             from ..report.figures import compare, compute
             from ..report.write import write_report
-        except ModuleNotFoundError as error:
-            raise ImportError(
-                f"the package {error.name} is missing; install the extra: pip install 'spacy-lstm-ner[report]'"
-            ) from error
         if output.exists() and not output.is_dir():
             raise ValueError(f"{output}: expected a folder to write to, found a file. Name another folder")
         setup_gpu(gpu_id)

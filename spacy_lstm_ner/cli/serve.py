@@ -6,7 +6,7 @@ from typing import Annotated, Optional
 import typer
 from wasabi import msg
 
-from .app import app, exit_on_error
+from .app import app, exit_on_error, needs_extra
 
 
 @app.command("serve")
@@ -46,17 +46,13 @@ def serve_cli(
     learned some seconds later. MODEL itself is not changed.
     """
     with exit_on_error(f"Cannot serve {model}"):
-        try:
+        with needs_extra("serve"):
             import uvicorn
 
             from ..serve.app import create_app
             from ..serve.fitting import FitSettings, Fitter
             from ..serve.limits import Limits, is_loopback
             from ..serve.model import Served
-        except ModuleNotFoundError as error:
-            raise ImportError(
-                f"the package {error.name} is missing; install the extra: pip install 'spacy-lstm-ner[serve]'"
-            ) from error
         if not token and not is_loopback(host):
             raise ValueError(
                 f"--host is {host}, which other machines can reach, so requests need a token: set the environment "

@@ -9,7 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from .annotated_file import Entity, Record
 
@@ -35,9 +35,7 @@ def read_corrections(records: Iterable[Record], limit: int = 0) -> dict[int, lis
         ValueError: If the identifier of a text has another form.
     """
     found: dict[int, list[Record]] = defaultdict(list)
-    for count, record in enumerate(records):
-        if limit and count == limit:
-            break
+    for record in islice(records, limit or None):
         match = _NAME.fullmatch(record.name)
         if match is None:
             raise ValueError(

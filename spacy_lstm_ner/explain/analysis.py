@@ -7,7 +7,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..layers.crf.viterbi import n_best
-from ..pipeline.component import LSTMEntityRecognizer
+from ..pipeline.component import LSTMEntityRecognizer, docs_before
 from ..pipeline.predict import Chains, find_spans, read_chains, span_scores
 from ..tags import Spans, tags_to_spans
 from ..types import Array
@@ -34,9 +34,7 @@ def explain_text(nlp: Language, component: LSTMEntityRecognizer, text: str) -> D
         ValueError: If the text has no words or more than MOST_TOKENS tokens, or the component is not initialized or
             on a GPU.
     """
-    names = nlp.pipe_names
-    with nlp.select_pipes(enable=names[: names.index(component.name)]):
-        doc = nlp(text)
+    (doc,) = docs_before(nlp, component, [text])
     if all(token.is_space for token in doc):
         raise ValueError("the text has no words; give a sentence, in quotation marks")
     if len(doc) > MOST_TOKENS:
