@@ -22,6 +22,8 @@ import numpy as np
 
 VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
 """The environment variables that OpenBLAS reads, the first one that is set."""
+ONE_THREAD_ENV = dict.fromkeys((*VARIABLES, "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
+"""The environment of a process that is to use one thread, whatever library NumPy and Thinc multiply with."""
 
 _PREFIXES, _SUFFIXES = ("scipy_", ""), ("64_", "", "_64")
 _PTHREADS = 1

@@ -15,14 +15,13 @@ from dataclasses import asdict
 from threading import Lock, Thread
 from typing import Any, Optional
 
-from ..threads import VARIABLES
+from ..threads import ONE_THREAD_ENV
 from .inputs import Chunk
 from .worker import Job
 
 _DEATHS = 3
 """So many deaths of a worker are taken for chance. After them, its chunk is done one document at a time."""
 _LATE_S = 0.05
-_BLAS = (*VARIABLES, "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 class Worker:
@@ -41,7 +40,7 @@ class Worker:
         self.at: Optional[tuple[int, bool]] = None
         self._deadline: Optional[float] = None
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        env = {**os.environ, **dict.fromkeys(_BLAS, "1"), "PYTHONPATH": paths}
+        env = {**os.environ, **ONE_THREAD_ENV, "PYTHONPATH": paths}
         command = [sys.executable, "-m", f"{__package__}.worker"]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, text=True, encoding="utf-8")

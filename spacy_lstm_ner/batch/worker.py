@@ -19,13 +19,13 @@ from threading import Thread
 from typing import Any, NamedTuple, Optional
 
 from spacy.language import Language
-from spacy.util import load_model
+from spacy.util import import_file, load_model
 
 from ..data.writers import name_and_version
 from ..files import replaced_file, write_atomically
+from ..pipeline.annotate import entity_score_attribute
 from ..pipeline.component import LSTMEntityRecognizer
-from ..pipeline.scores import entity_score, register_score_attribute
-from ..pipeline.settings import default_settings
+from ..pipeline.scores import entity_score
 from .inputs import Chunk, Row, Source, open_source
 
 _CHARACTERS = 500_000
@@ -104,8 +104,6 @@ class Annotator:
 
     def __init__(self, model: str, threshold: Optional[float], max_length: int, code: Optional[str] = None) -> None:
         if code is not None:
-            from spacy.util import import_file
-
             import_file("python_code", code)
         self.nlp: Language = load_model(model)
         self.nlp.max_length = max(self.nlp.max_length, max_length)
@@ -115,10 +113,7 @@ class Annotator:
             if not isinstance(component, LSTMEntityRecognizer):
                 continue
             cfg = component.cfg
-            if cfg["annotate"] == "spans":
-                raise ValueError(f"{model}: '{name}' writes no doc.ents, because annotate is 'spans'. Set it to 'both'")
-            cfg["score_attr"] = cfg["score_attr"] or default_settings()["score_attr"]
-            register_score_attribute(cfg["score_attr"])
+            cfg["score_attr"] = entity_score_attribute(model, name, cfg)
             self.attrs.append(cfg["score_attr"])
             if threshold is not None:
                 cfg.update(threshold=threshold, label_thresholds={})

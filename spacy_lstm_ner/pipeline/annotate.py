@@ -1,7 +1,8 @@
 """Write predictions to documents: entities to `doc.ents` or `doc.spans`, and their scores."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from spacy.attrs import ENT_IOB, ENT_TYPE
@@ -12,7 +13,28 @@ from ..annotation.chain import BLOCKED, is_given, is_taken
 from ..types import Bools
 from .predict import Prediction
 from .scores import keep_scores, register_score_attribute, write_group
-from .settings import Settings
+from .settings import Settings, default_settings
+
+
+def entity_score_attribute(place: object, name: str, cfg: Mapping[str, Any]) -> str:
+    """Find the attribute of the entities in `doc.ents` that has their probability, and register it.
+
+    Args:
+        place (object): Where the pipeline is from, for the error.
+        name (str): The component's name.
+        cfg (Mapping[str, Any]): Its settings.
+
+    Returns:
+        str: The name of the attribute: that of the settings, or else the default one.
+
+    Raises:
+        ValueError: If the component writes no `doc.ents`.
+    """
+    if cfg["annotate"] == "spans":
+        raise ValueError(f"{place}: '{name}' writes no doc.ents, because annotate is 'spans'. Set it to 'both'")
+    attr: str = cfg["score_attr"] or default_settings()["score_attr"]
+    register_score_attribute(attr)
+    return attr
 
 
 def write_predictions(docs: Iterable[Doc], predictions: Sequence[Prediction], settings: Settings, name: str) -> None:

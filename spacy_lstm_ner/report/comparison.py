@@ -18,11 +18,10 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
-from ..threads import VARIABLES
+from ..threads import ONE_THREAD_ENV
 from . import bootstrap
 from .counts import Counts
 
-ONE_THREAD = dict.fromkeys((*VARIABLES, "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1")
 LINES_SHOWN = 12
 """Of the output of a process that fails."""
 Step = Callable[[str], AbstractContextManager[None]]
@@ -97,7 +96,7 @@ def _run(what: str, *command: Any) -> str:
     """Run a Python module in a process of its own. Returns its output."""
     done = subprocess.run(
         [sys.executable, "-m", *map(str, command)],
-        env={**os.environ, **ONE_THREAD, "PYTHONIOENCODING": "utf-8"},
+        env={**os.environ, **ONE_THREAD_ENV, "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         encoding="utf-8",
         errors="replace",

@@ -12,9 +12,9 @@ from spacy.util import load_model
 from ..data.annotated_file import Record
 from ..data.formats.spacy_binary import record_of
 from ..data.writers import name_and_version
+from ..pipeline.annotate import entity_score_attribute
 from ..pipeline.component import LSTMEntityRecognizer, docs_before, find_component
 from ..pipeline.predict import score_spans
-from ..pipeline.scores import register_score_attribute
 from ..pipeline.settings import default_settings
 
 _SCORE = default_settings()["score_attr"]
@@ -54,11 +54,7 @@ class Served:
         """
         nlp = load_model(place)
         component = find_component(nlp.pipeline, pipe)
-        if component.cfg["annotate"] == "spans":
-            raise ValueError(
-                f"{place}: '{component.name}' writes no doc.ents, because annotate is 'spans'. Set it to 'both'"
-            )
-        register_score_attribute(component.cfg["score_attr"] or _SCORE)
+        entity_score_attribute(place, component.name, component.cfg)
         learned = nlp.meta.get(LEARNED, 0)
         version = name_and_version(nlp) + (f"+{learned}" if learned else "")
         return cls(nlp, component, version, component.cfg["threshold"])
