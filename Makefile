@@ -13,7 +13,7 @@ train: $(VENV)/.installed
 	$(BIN)/python scripts/annotate.py packages/en_lstm_ner_embedded-0.1.0 "Sharon flew to Miami last Friday to meet the board of Nokia."
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support import doc_blocks
 from support.checkout import copy_checkout
-from support.doc_blocks import RUN, SHOWN, Block, blocks_of, commands_of
+from support.doc_blocks import RUN, SHOWN, Block, blocks_of, commands_of, spacy_commands
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -88,7 +88,17 @@ def test_a_command_that_is_not_run_names_what_is_there(command, root, monkeypatc
         commands_of(command)
 
 
-@pytest.mark.parametrize("text", ["```python\nassert False\n```", "```sh\nfalse\necho\n```"])
+def test_only_commands_that_need_no_shell_run_without_one():
+    text = "# Two.\npython -m spacy train 'a b' --x '{\"y\": 1}'  # a\n\npython -m spacy info\n"
+    assert spacy_commands(text) == [["train", "a b", "--x", '{"y": 1}'], ["info"]]
+    for command in ("cd a", "python -m spacy info > a", "python -m spacy info a | cat", "python -m spacy info *"):
+        assert spacy_commands(f"python -m spacy info\n{command}\n") is None
+
+
+FAILING = ["python\nassert False", "sh\nfalse\necho", "sh\npython -m spacy no-such-command\npython -m spacy info"]
+
+
+@pytest.mark.parametrize("text", [f"```{block}\n```" for block in FAILING])
 def test_a_block_that_fails_fails_its_page(text, tmp_path):
     (tmp_path / "page.md").write_text(text, "utf8")
     done = subprocess.run([sys.executable, doc_blocks.__file__, "page.md"], cwd=tmp_path, capture_output=True)

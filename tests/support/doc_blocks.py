@@ -6,11 +6,16 @@ runs the `python` and `sh` blocks of a page in order, in the current folder, whi
 All `python` blocks of a page share their names, as in one session. A block that cannot run says why in its fence:
 
     ```sh no-run="needs a download"
+
+A `python -m spacy` command runs in a process of its own. These are forked from one that has imported spaCy, because the
+import takes longer than most commands do.
 """
 
 import configparser
+import multiprocessing
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -91,19 +96,55 @@ def _check(command: str, words: list[str]) -> None:
         raise ValueError(f"{command} {' '.join(words)}: there is no {', '.join(sorted(wrong))}")
 
 
+def spacy_commands(text: str) -> list[list[str]] | None:
+    """The words of the commands, without `python`, if all are `python -m spacy` and need no shell. Otherwise None."""
+    found = []
+    for line in text.splitlines():
+        words = shlex.shlex(line, posix=True, punctuation_chars=True)
+        words.whitespace_split = True
+        if set(line) & set("$`*~") or ((command := list(words)) and command[:3] != ["python", "-m", "spacy"]):
+            return None
+        if any(set(word) <= set("();<>|&") for word in command):
+            return None
+        if command:
+            found.append(command[3:])
+    return found
+
+
+def _run_spacy(words: list[str]) -> None:
+    sys.argv = ["spacy", *words]
+    runpy.run_module("spacy", run_name="__main__", alter_sys=True)
+
+
+def _run_commands(text: str) -> bool:
+    """Run the commands of an `sh` block until one fails. Returns whether none does."""
+    commands = spacy_commands(text)
+    if commands is None or "forkserver" not in multiprocessing.get_all_start_methods():
+        return subprocess.run(["bash", "-e", "-c", text]).returncode == 0
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["spacy.cli", "spacy_lstm_ner.cli"])
+    for words in commands:
+        process = context.Process(target=_run_spacy, args=(words,))
+        process.start()
+        process.join()
+        if process.exitcode:
+            return False
+    return True
+
+
 def run_page(page: Path) -> None:
     """Run the blocks of a page. The first that fails ends the process."""
     names: dict[str, object] = {"__name__": "__main__"}
-    env = {**os.environ, "SPACY_CONFIG_OVERRIDES": TRAIN}
+    os.environ["SPACY_CONFIG_OVERRIDES"] = TRAIN
     # `python` is the one that runs this.
-    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     for block in blocks_of(page):
         if block.reason is not None or block.language not in RUN:
             continue
         print(f"--- {block}", flush=True)
         if block.language == "sh":
             commands = commands_of(block.text)
-            if subprocess.run(["bash", "-e", "-c", commands], env=env).returncode:
+            if not _run_commands(commands):
                 sys.exit(f"{block}: the block failed:\n{commands}")
         else:
             exec(compile("\n" * block.line + block.text, str(page), "exec"), names)
