@@ -1,7 +1,6 @@
 """The command `python -m spacy lstm-ner sweep`."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -10,7 +9,7 @@ from spacy.cli._util import import_code, parse_config_overrides
 from wasabi import msg
 
 from ..files import write_atomically
-from ..training.sweep import Row, draw, load_trial_config, plan, read_settings, run, tabulate
+from ..training.sweep import CONFIG, LOG, Row, draw, plan, read_settings, run, tabulate
 from .app import app, exit_on_error, needs_extra, print_numbers, write_json
 
 FAILED = 3
@@ -48,35 +47,38 @@ def sweep_cli(
         if not config.is_file():
             raise FileNotFoundError(f"{config}: there is no such config")
         trials = plan(config, output, read_settings(given or []), seeds, overrides, code_path)
-        with needs_extra("ray"):
-            import ray.tune  # noqa: F401
         if plot:
             with needs_extra("report"):
                 import matplotlib  # noqa: F401
-        errors = run(trials, workers, address, code_path, msg.text)
+        with needs_extra("ray"):
+            errors = run(trials, workers, address, code_path, msg.text)
         rows = tabulate(trials)
-        write_json(output / "sweep.json", [asdict(row) | {"mean": row.mean, "sd": row.sd} for row in rows])
+        write_json(output / "sweep.json", [_figures(row) for row in rows])
         if plot:
             write_atomically(output / "sweep.svg", draw(rows))
-        print_numbers([_cells(row, seeds) for row in rows], _header(rows[0]), "Scores on the dev data, in percent")
-        if rows[0].failed:
+        print_numbers([_cells(row) for row in rows], _header(rows[0]), "Scores on the dev data, in percent")
+        if len(rows[0].scores) < seeds:
             msg.warn("No best config: no combination of values has the scores of all seeds")
         else:
-            best = load_trial_config(config, {**overrides, **rows[0].setting})
-            write_atomically(output / "best.cfg", best.to_bytes())
+            write_atomically(output / "best.cfg", (rows[0].trials[0].folder / CONFIG).read_bytes())
             msg.good(f"The config with the best mean is {output / 'best.cfg'}")
     if errors:
         msg.warn(f"{len(errors)} of {len(trials)} trials failed. Start the command again to train what is missing")
         for name, error in errors.items():
-            print(f"  {output / 'trials' / name / 'log.txt'}: {error}")
+            print(f"  {output / 'trials' / name / LOG}: {error}")
         raise typer.Exit(FAILED)
 
 
+def _figures(row: Row) -> dict[str, Any]:
+    trials = [{"seed": own.seed, "folder": str(own.folder), "scores": own.scores} for own in row.trials]
+    return {"setting": row.trials[0].setting, "mean": row.mean, "sd": row.sd, "trials": trials}
+
+
 def _header(row: Row) -> list[str]:
-    return [*(name.rpartition(".")[2] for name in row.setting), "Mean", "SD", "Trials"]
+    return [*(name.rpartition(".")[2] for name in row.trials[0].setting), "Mean", "SD", "Trials"]
 
 
-def _cells(row: Row, seeds: int) -> list[Any]:
+def _cells(row: Row) -> list[str]:
     numbers = ["-" if value is None else f"{100 * value:.2f}" for value in (row.mean, row.sd)]
-    values = (value if isinstance(value, str) else json.dumps(value) for value in row.setting.values())
-    return [*values, *numbers, f"{len(row.scores)} of {seeds}"]
+    values = (value if isinstance(value, str) else json.dumps(value) for value in row.trials[0].setting.values())
+    return [*values, *numbers, f"{len(row.scores)} of {len(row.trials)}"]

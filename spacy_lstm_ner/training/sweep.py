@@ -20,22 +20,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import product
+from itertools import groupby, product
 from pathlib import Path
 from statistics import fmean, stdev
 from threading import Thread
 from typing import Any, Optional
 
-from spacy.cli._util import ENV_VARS, setup_cli
+from spacy.cli._util import _parse_override, setup_cli
 from spacy.training.loop import DIR_MODEL_BEST
-from spacy.util import load_config, load_model_from_config
+from spacy.util import ENV_VARS, load_config, load_model_from_config
 from thinc.api import Config
 
 from ..files import check_manifest, checksum, flat, remove_folder, replaced_folder, write_atomically
 from ..threads import ONE_THREAD_ENV
 
 SEED = "training.seed"
-_CONFIG, _LOG, _PIPELINES, _RESULT = "config.cfg", "log.txt", "pipelines", "result.json"
+CONFIG, LOG, _PIPELINES, _RESULT = "config.cfg", "log.txt", "pipelines", "result.json"
 _TUNE = ".tune"
 _RETRIES = 2
 """How often a trial is started again if Ray loses its process or its machine. One that fails by itself is not."""
@@ -67,29 +67,29 @@ class Trial:
         return json.loads(path.read_bytes()) if path.exists() else None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Row:
     """The trials with the same setting.
 
     Attributes:
-        setting (dict[str, Any]): The setting.
-        scores (dict[int, float]): The score of each seed whose trial is done: the weighted mean of the scores on the dev
-            data, as `spacy train` prints it, from 0 to 1.
-        failed (int): The number of trials that are not done.
+        trials (list[Trial]): The trials, one for each seed.
     """
 
-    setting: dict[str, Any]
-    scores: dict[int, float]
-    failed: int
+    trials: list[Trial]
+
+    @property
+    def scores(self) -> list[float]:
+        """The scores on the dev data of the trials that are done, as `spacy train` prints them, from 0 to 1."""
+        return [trial.scores["score"] for trial in self.trials if trial.scores is not None]
 
     @property
     def mean(self) -> Optional[float]:
-        return fmean(self.scores.values()) if self.scores else None
+        return fmean(self.scores) if self.scores else None
 
     @property
     def sd(self) -> Optional[float]:
         """The standard deviation of the sample; None with less than two seeds."""
-        return stdev(self.scores.values()) if len(self.scores) > 1 else None
+        return stdev(self.scores) if len(self.scores) > 1 else None
 
 
 def read_settings(given: Sequence[str]) -> dict[str, list[Any]]:
@@ -115,18 +115,11 @@ def read_settings(given: Sequence[str]) -> dict[str, list[Any]]:
         try:
             own = json.loads(f"[{values}]")
         except ValueError:
-            own = [_value(value) for value in values.split(",")]
+            own = [_parse_override(value) for value in values.split(",")]
         if name in found or any(value in own[:k] for k, value in enumerate(own)):
             raise ValueError(f"expected each setting and each value once, found --set {text} after others")
         found[name] = own
     return found
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def plan(
@@ -151,48 +144,32 @@ def plan(
         list[Trial]: The trials, done or not.
 
     Raises:
-        ValueError: If the config is not valid or has no such setting, or an earlier run had other data or another config.
+        ValueError: If the config is not valid or has no such setting, or if an earlier run had another config or data.
     """
-    known, sums = _known(path, overrides), dict[str, str]()
-    unknown = [name for name in settings if name not in known or name in overrides]
-    if unknown:
-        why = "is set for all trials too" if unknown[0] in overrides else f"is no setting of {path}"
-        raise ValueError(f"--set {unknown[0]} {why}")
-    trials = []
+    known = flat(load_model_from_config(_load(path, overrides), auto_fill=True).config)
+    for name in settings:
+        # spaCy takes no notice of unknown names in [training].
+        if name in overrides or name not in known:
+            why = "is set for all trials too" if name in overrides else f"is no setting of {path}"
+            raise ValueError(f"--set {name} {why}")
+    trials, sums = [], dict[str, str]()
     for values, seed in product(product(*settings.values()), range(seeds)):
         setting = dict(zip(settings, values, strict=True))
         trial = Trial(output.absolute() / "trials" / _name(setting, seed), setting, seed)
-        config = load_trial_config(path, {**overrides, **setting, SEED: seed})
+        config = _load(path, {**overrides, **setting, SEED: seed})
         whole = flat(config.interpolate())
         manifest = {"config": whole, "data": _checksums(whole, sums), "code": code and checksum(code)}
         check_manifest(trial.folder, json.loads(json.dumps(manifest)))
-        write_atomically(trial.folder / _CONFIG, config.to_bytes())
+        write_atomically(trial.folder / CONFIG, config.to_bytes())
         trials.append(trial)
     return trials
 
 
-def load_trial_config(path: Path, overrides: Mapping[str, Any]) -> Config:
-    """Load a config with other values of some settings.
-
-    Args:
-        path (Path): The config.
-        overrides (Mapping[str, Any]): The values by dotted name.
-
-    Returns:
-        Config: The config, with its variables.
-
-    Raises:
-        ValueError: If it is no config, or a setting has no section in it.
-    """
+def _load(path: Path, overrides: Mapping[str, Any]) -> Config:
     try:
         return load_config(path, overrides=dict(overrides), interpolate=False)
-    except (ValueError, IsADirectoryError) as error:
+    except ValueError as error:
         raise ValueError(f"{path} is no config for this: {' '.join(str(error).split())}") from error
-
-
-def _known(path: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a config, those with a default too. spaCy takes no notice of unknown names in [training]."""
-    return flat(load_model_from_config(load_trial_config(path, overrides), auto_fill=True).config)
 
 
 def _name(setting: Mapping[str, Any], seed: int) -> str:
@@ -252,7 +229,7 @@ def run(
         told = f"failed: {errors[name]}" if scores is None else f"score {100 * scores['score']:.2f}"
         say(f"{ended} of {len(trials)} trials, {todo[name]}: {told}")
 
-    with _ray(address, workers):
+    with connected(address, workers):
         _tune(train, list(todo), place.parent, workers, on_end)
     return errors
 
@@ -291,17 +268,24 @@ def _tune(
 
 
 @contextmanager
-def _ray(address: Optional[str], workers: int) -> Iterator[None]:
+def connected(address: Optional[str], workers: int) -> Iterator[None]:
     """Connect to a cluster, or start Ray on this machine, where no other machine can reach it."""
-    # Ray reads these when it is imported or started: no reports to its authors, an interruption interrupts at once,
-    # and no log files beside ours.
+    # Ray reads these when it is imported or started: no reports to its authors; an interruption interrupts at once; no
+    # tables and log files beside ours.
     os.environ.update(
-        RAY_USAGE_STATS_ENABLED="0", TUNE_DISABLE_SIGINT_HANDLER="1", TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1"
+        RAY_USAGE_STATS_ENABLED="0",
+        RAY_AIR_NEW_OUTPUT="0",
+        TUNE_DISABLE_SIGINT_HANDLER="1",
+        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
     )
+    if address is None:
+        # Ray makes another address of 127.0.0.1, and listens to all machines, unless this variable says, on Linux too,
+        # that this is no cluster.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
 
-    local: dict[str, Any] = {"num_cpus": workers or None, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if address else local))
+    local: dict[str, Any] = {} if address else {"num_cpus": workers or None, "include_dashboard": False}
+    ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
     try:
         yield
     finally:
@@ -322,16 +306,19 @@ def train_alone(folder: Path, code: Optional[Path], here: str) -> Optional[str]:
     # The config has what this variable says already, and with it settings of the sweep would have other values.
     env = {name: value for name, value in os.environ.items() if name != ENV_VARS.CONFIG_OVERRIDES}
     env |= {**ONE_THREAD_ENV, "PYTHONIOENCODING": "utf-8", "ANSI_COLORS_DISABLED": "1"}
-    with replaced_folder(folder / _PIPELINES) as new, (folder / _LOG).open("wb") as log:
-        command = [sys.executable, "-m", __name__, "train", str(folder / _CONFIG), "--output", str(new)]
-        command += [] if code is None else ["--code", str(code)]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(command, env=env, cwd=here, stdin=pipe, stdout=log, stderr=log) as process:
-            exit_code = process.wait()
-        if exit_code:
-            return f"{_last_error(folder / _LOG)} (exit code {exit_code})"
-        meta = json.loads((new / DIR_MODEL_BEST / "meta.json").read_bytes())
-        weights = load_config(new / DIR_MODEL_BEST / "config.cfg")["training"]["score_weights"]
+    try:
+        with replaced_folder(folder / _PIPELINES) as new, (folder / LOG).open("wb") as log:
+            command = [sys.executable, "-m", __name__, "train", str(folder / CONFIG), "--output", str(new)]
+            command += [] if code is None else ["--code", str(code)]
+            pipe = subprocess.PIPE
+            with subprocess.Popen(command, env=env, cwd=here, stdin=pipe, stdout=log, stderr=log) as process:
+                exit_code = process.wait()
+            if exit_code:
+                raise ChildProcessError(f"{_last_error(folder / LOG)} (exit code {exit_code})")
+            meta = json.loads((new / DIR_MODEL_BEST / "meta.json").read_bytes())
+            weights = load_config(new / DIR_MODEL_BEST / "config.cfg")["training"]["score_weights"]
+    except ChildProcessError as error:
+        return str(error)
     scores = meta["performance"]
     score = sum(scores.get(name, 0.0) * weight for name, weight in weights.items() if weight is not None)
     write_atomically(folder / _RESULT, json.dumps({"score": score, **scores}, indent=2).encode("utf-8"))
@@ -358,16 +345,8 @@ def tabulate(trials: Sequence[Trial]) -> list[Row]:
         list[Row]: The settings, the one with the highest mean first. Those with trials that have failed are behind the
             others, since their means are of other seeds.
     """
-    rows: list[Row] = []
-    for trial in trials:
-        if not rows or rows[-1].setting != trial.setting:
-            rows.append(Row(trial.setting, {}, 0))
-        scores = trial.scores
-        if scores is None:
-            rows[-1].failed += 1
-        else:
-            rows[-1].scores[trial.seed] = scores["score"]
-    return sorted(rows, key=lambda row: (row.failed, -(row.mean or 0.0)))
+    rows = [Row(list(own)) for _, own in groupby(trials, lambda trial: trial.setting)]
+    return sorted(rows, key=lambda row: (-len(row.scores), -(row.mean or 0.0)))
 
 
 def draw(rows: Sequence[Row]) -> bytes:
@@ -382,14 +361,12 @@ def draw(rows: Sequence[Row]) -> bytes:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 1.2 + 0.4 * len(rows)), layout="constrained")
-    axes, names = figure.subplots(), []
+    axes = figure.subplots()
     for place, row in enumerate(rows):
-        names.append(", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in row.setting.items()) or "as is")
         if row.mean is not None:
-            axes.plot(
-                [100 * score for score in row.scores.values()], [place] * len(row.scores), "o", alpha=0.4, color="C0"
-            )
+            axes.plot([100 * score for score in row.scores], [place] * len(row.scores), "o", alpha=0.4, color="C0")
             axes.errorbar(100 * row.mean, place, xerr=100 * (row.sd or 0.0), fmt="|", capsize=4, color="C1")
+    names = [str(row.trials[0]).rpartition("seed")[0].strip(", ") for row in rows]
     axes.set_yticks(range(len(rows)), names)
     axes.invert_yaxis()
     axes.set(xlabel="score on dev, in percent: trials, and mean ± sd")
