@@ -51,7 +51,7 @@ def sweep_cli(
             with needs_extra("report"):
                 import matplotlib  # noqa: F401
         with needs_extra("ray"):
-            errors = run(trials, workers, address, code_path, msg.text)
+            errors = run(trials, workers, address, code_path)
         rows = tabulate(trials)
         write_json(output / "sweep.json", [_figures(row) for row in rows])
         if plot:

@@ -14,17 +14,18 @@ import json
 import logging
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import groupby, product
 from pathlib import Path
 from statistics import fmean, stdev
 from threading import Thread
-from typing import Any, Optional
+from typing import Any, Optional, TextIO
 
 from spacy.cli._util import _parse_override, setup_cli
 from spacy.training.loop import DIR_MODEL_BEST
@@ -37,6 +38,8 @@ from ..threads import ONE_THREAD_ENV
 SEED = "training.seed"
 CONFIG, LOG, _PIPELINES, _RESULT = "config.cfg", "log.txt", "pipelines", "result.json"
 _TUNE = ".tune"
+_LOCAL = {"include_dashboard": False, "object_store_memory": 100 << 20}
+"""For Ray on this machine. Trials share no objects, and by default it reserves a third of the memory for them."""
 _RETRIES = 2
 """How often a trial is started again if Ray loses its process or its machine. One that fails by itself is not."""
 
@@ -194,7 +197,7 @@ def run(
     workers: int = 0,
     address: Optional[str] = None,
     code: Optional[Path] = None,
-    say: Callable[[str], None] = print,
+    progress: TextIO = sys.stderr,
 ) -> dict[str, str]:
     """Train the trials that are not done, side by side, each on one core.
 
@@ -203,7 +206,7 @@ def run(
         workers (int): How many to train at a time; 0 for one on each core.
         address (Optional[str]): The address of a Ray cluster that sees the same files; None for this machine.
         code (Optional[Path]): A Python file that `spacy train` imports first.
-        say (Callable[[str], None]): Called with a line for each trial that ends.
+        progress (TextIO): Where to print a line for each trial that ends.
 
     Returns:
         dict[str, str]: Why trials have failed, by the names of their folders.
@@ -227,7 +230,7 @@ def run(
         if scores is None:
             errors[name] = error or "it ended without scores"
         told = f"failed: {errors[name]}" if scores is None else f"score {100 * scores['score']:.2f}"
-        say(f"{ended} of {len(trials)} trials, {todo[name]}: {told}")
+        print(f"{ended} of {len(trials)} trials, {todo[name]}: {told}", file=progress, flush=True)
 
     with connected(address, workers):
         _tune(train, list(todo), place.parent, workers, on_end)
@@ -252,7 +255,7 @@ def _tune(
             on_end(trial.config["name"], str(trial.get_error()).strip().splitlines()[-1])
 
     remove_folder(output / _TUNE)
-    tune.Tuner(
+    tuner = tune.Tuner(
         tune.with_resources(train, {"cpu": 1}),
         param_space={"name": tune.grid_search(names)},
         tune_config=tune.TuneConfig(max_concurrent_trials=workers or None),
@@ -263,7 +266,10 @@ def _tune(
             callbacks=[Progress()],
             verbose=0,
         ),
-    ).fit()
+    )
+    # It prints some tables even so.
+    with redirect_stdout(io.StringIO()):
+        tuner.fit()
     remove_folder(output / _TUNE)
 
 
@@ -271,10 +277,9 @@ def _tune(
 def connected(address: Optional[str], workers: int) -> Iterator[None]:
     """Connect to a cluster, or start Ray on this machine, where no other machine can reach it."""
     # Ray reads these when it is imported or started: no reports to its authors; an interruption interrupts at once; no
-    # tables and log files beside ours.
+    # log files beside ours.
     os.environ.update(
         RAY_USAGE_STATS_ENABLED="0",
-        RAY_AIR_NEW_OUTPUT="0",
         TUNE_DISABLE_SIGINT_HANDLER="1",
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
     )
@@ -282,14 +287,26 @@ def connected(address: Optional[str], workers: int) -> Iterator[None]:
         # Ray makes another address of 127.0.0.1, and listens to all machines, unless this variable says, on Linux too,
         # that this is no cluster.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    else:
+        _check_address(address)
     import ray
 
-    local: dict[str, Any] = {} if address else {"num_cpus": workers or None, "include_dashboard": False}
-    ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
+    local: dict[str, Any] = {} if address else {"num_cpus": workers or None, **_LOCAL}
+    ray.init(address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **local)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Say at once that nothing is there. Ray tries for many minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdigit() and "/" not in host:
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except OSError as error:
+            raise ConnectionError(f"expected a Ray cluster at {address}, found none: {error}") from error
 
 
 def train_alone(folder: Path, code: Optional[Path], here: str) -> Optional[str]:
