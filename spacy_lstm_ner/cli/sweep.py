@@ -50,14 +50,18 @@ def sweep_cli(
         if plot:
             with needs_extra("report"):
                 import matplotlib  # noqa: F401
-        with needs_extra("ray"):
-            errors = run(trials, workers, address, code_path)
+        try:
+            with needs_extra("ray"):
+                errors = run(trials, workers, address, code_path)
+        except KeyboardInterrupt:
+            msg.warn("Interrupted: start the command again to train what is missing", exits=130)
         rows = tabulate(trials)
         write_json(output / "sweep.json", [_figures(row) for row in rows])
         if plot:
             write_atomically(output / "sweep.svg", draw(rows))
         print_numbers([_cells(row) for row in rows], _header(rows[0]), "Scores on the dev data, in percent")
         if len(rows[0].scores) < seeds:
+            (output / "best.cfg").unlink(missing_ok=True)
             msg.warn("No best config: no combination of values has the scores of all seeds")
         else:
             write_atomically(output / "best.cfg", (rows[0].trials[0].folder / CONFIG).read_bytes())
@@ -75,7 +79,8 @@ def _figures(row: Row) -> dict[str, Any]:
 
 
 def _header(row: Row) -> list[str]:
-    return [*(name.rpartition(".")[2] for name in row.trials[0].setting), "Mean", "SD", "Trials"]
+    names = (".".join(name.split(".")[-2:]) for name in row.trials[0].setting)
+    return [*names, "Mean", "SD", "Trials"]
 
 
 def _cells(row: Row) -> list[str]:
