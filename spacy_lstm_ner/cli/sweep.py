@@ -1,6 +1,5 @@
 """The command `python -m spacy lstm-ner sweep`."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -79,11 +78,9 @@ def _figures(row: Row) -> dict[str, Any]:
 
 
 def _header(row: Row) -> list[str]:
-    names = (".".join(name.split(".")[-2:]) for name in row.trials[0].setting)
-    return [*names, "Mean", "SD", "Trials"]
+    return [*(name for name, _ in row.trials[0].shown), "Mean", "SD", "Trials"]
 
 
 def _cells(row: Row) -> list[str]:
     numbers = ["-" if value is None else f"{100 * value:.2f}" for value in (row.mean, row.sd)]
-    values = (value if isinstance(value, str) else json.dumps(value) for value in row.trials[0].setting.values())
-    return [*values, *numbers, f"{len(row.scores)} of {len(row.trials)}"]
+    return [*(value for _, value in row.trials[0].shown), *numbers, f"{len(row.scores)} of {len(row.trials)}"]

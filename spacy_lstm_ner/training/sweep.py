@@ -59,9 +59,13 @@ class Trial:
     seed: int
 
     def __str__(self) -> str:
-        return ", ".join(
-            [*(f"{name}={json.dumps(value)}" for name, value in self.setting.items()), f"seed {self.seed}"]
-        )
+        return ", ".join([*(f"{name}={value}" for name, value in self.shown), f"seed {self.seed}"])
+
+    @property
+    def shown(self) -> list[tuple[str, str]]:
+        """Settings and values as they are shown: only the last two parts of a name."""
+        values = (value if isinstance(value, str) else json.dumps(value) for value in self.setting.values())
+        return list(zip((".".join(name.split(".")[-2:]) for name in self.setting), values, strict=True))
 
     @property
     def scores(self) -> Optional[dict[str, Any]]:
@@ -158,7 +162,7 @@ def plan(
     trials, sums = [], dict[str, str]()
     for values, seed in product(product(*settings.values()), range(seeds)):
         setting = dict(zip(settings, values, strict=True))
-        trial = Trial(output.absolute() / "trials" / _name(setting, seed), setting, seed)
+        trial = Trial(_folder(output.absolute() / "trials", setting, seed), setting, seed)
         config = _load(path, {**overrides, **setting, SEED: seed})
         whole = flat(config.interpolate())
         manifest = {"config": whole, "data": _checksums(whole, sums), "code": code and checksum(code)}
@@ -175,11 +179,10 @@ def _load(path: Path, overrides: Mapping[str, Any]) -> Config:
         raise ValueError(f"{path} is no config for this: {' '.join(str(error).split())}") from error
 
 
-def _name(setting: Mapping[str, Any], seed: int) -> str:
-    """A name for a folder that says which trial it is, and that no other setting has."""
-    pairs = [f"{name.rpartition('.')[2]}={value}" for name, value in setting.items()]
-    words = re.sub(r"[^\w.=-]+", "_", "-".join([*pairs, f"seed={seed}"]))
-    return f"{words[:80]}-{sha256(json.dumps([dict(setting), seed], sort_keys=True).encode()).hexdigest()[:8]}"
+def _folder(parent: Path, setting: dict[str, Any], seed: int) -> Path:
+    """A folder with a name that says which trial it is, and that no other setting has."""
+    words = re.sub(r"[^\w.=]+", "-", str(Trial(parent, setting, seed)))[:80]
+    return parent / f"{words}-{sha256(json.dumps([setting, seed], sort_keys=True).encode()).hexdigest()[:8]}"
 
 
 def _checksums(config: Mapping[str, Any], known: dict[str, str]) -> dict[str, str]:
@@ -383,10 +386,9 @@ def draw(rows: Sequence[Row]) -> bytes:
         if row.mean is not None:
             axes.plot([100 * score for score in row.scores], [place] * len(row.scores), "o", alpha=0.4, color="C0")
             axes.errorbar(100 * row.mean, place, xerr=100 * (row.sd or 0.0), fmt="|", capsize=4, color="C1")
-    names = [str(row.trials[0]).rpartition("seed")[0].strip(", ") for row in rows]
+    names = [", ".join(map("=".join, row.trials[0].shown)) for row in rows]
     axes.set_yticks(range(len(rows)), names)
-    axes.invert_yaxis()
-    axes.set(xlabel="score on dev, in percent: trials, and mean ± sd")
+    axes.set(xlabel="dev score in percent, and mean ± sd", ylim=(len(rows) - 0.5, -0.5))
     axes.grid(axis="x", alpha=0.3)
     file = io.BytesIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Title": "Scores of a sweep"})

@@ -100,7 +100,7 @@ def test_a_sweep_and_a_larger_one(tmp_path, run_env):
     code, said = sweep(config, "-o", output, "--seeds", 1, f"{values},much", env=run_env)
     assert code == 3 and "1 of 3 trials failed" in said, said
     assert "log.txt: Config validation error: dropout Input should be a valid number" in said
-    assert "much - - 0 of 1" in said and '3 of 3 trials, training.dropout="much", seed 0: failed: ' in said
+    assert "much - - 0 of 1" in said and "3 of 3 trials, training.dropout=much, seed 0: failed: " in said
     found = trials_in(output)
     assert found["much", 0]["scores"] is None and not (Path(found["much", 0]["folder"]) / "pipelines").exists()
     for name in ((0.1, 0), (0.5, 0)):
