@@ -3,16 +3,24 @@
 New content is written under a hidden name in the same folder, and renamed when all of it is on the disk. A renamed file
 replaces the old file in one step. A folder cannot: for a moment, the old one is named `.NAME.old` and there is no new
 one. So readers ask `intact` for the place to read from, and writers call `restore` first.
+
+Work that can be resumed has a manifest in its folder: all that its result depends on.
 """
 
+import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from spacy.language import Language
+
+MANIFEST = "manifest.json"
+_BLOCK = 1 << 20
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -156,6 +164,73 @@ def check_output(folder: Path) -> None:
     if not folder.exists() or (folder / "meta.json").exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     raise FileExistsError(f"{folder}: exists already and is no pipeline; choose another folder, or remove it")
+
+
+def check_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest of new work, or compare that of an earlier run.
+
+    Args:
+        folder (Path): The folder of the work. It is created if necessary.
+        manifest (Mapping[str, Any]): All that the result depends on, as values that JSON can hold.
+
+    Raises:
+        ValueError: If the folder has the manifest of other work, or files without a manifest.
+    """
+    path = folder / MANIFEST
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: expected a folder for the output, found a file. Choose another name")
+    if not path.exists():
+        if folder.exists() and any(not name.name.startswith(".") for name in folder.iterdir()):
+            raise ValueError(f"{folder}: expected a new folder, or one of this job, found other files in it")
+        write_atomically(path, json.dumps(manifest, indent=2).encode("utf-8"))
+        return
+    try:
+        found, wanted = flat(json.loads(path.read_text("utf-8")), " "), flat(manifest, " ")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path}: expected the manifest of a job, found something else. Remove the folder") from error
+    changed = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
+    if changed:
+        raise ValueError(
+            f"{folder}: expected the output of this job, found that of another one: {', '.join(changed[:5])} changed. "
+            "Choose another folder, or remove it"
+        )
+
+
+def flat(values: Mapping[str, Any], between: str = ".") -> dict[str, Any]:
+    """Take nested dictionaries apart.
+
+    Args:
+        values (Mapping[str, Any]): The dictionaries, a config for example.
+        between (str): What to put between the keys.
+
+    Returns:
+        dict[str, Any]: The values by the keys that lead to them.
+    """
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = flat(value, between) if isinstance(value, dict) and value else None
+        found.update({key: value} if inner is None else {f"{key}{between}{name}": own for name, own in inner.items()})
+    return found
+
+
+def checksum(path: Path) -> str:
+    """Compute the SHA-256 of a file, or of the names and contents of the files in a folder.
+
+    Args:
+        path (Path): The file or folder.
+
+    Returns:
+        str: The checksum, in hexadecimal digits.
+    """
+    whole = sha256()
+    if path.is_dir():
+        for own in sorted(own for own in path.rglob("*") if own.is_file() and "__pycache__" not in own.parts):
+            whole.update(f"{own.relative_to(path).as_posix()} {checksum(own)}\n".encode())
+        return whole.hexdigest()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            whole.update(block)
+    return whole.hexdigest()
 
 
 def _real_folder(folder: Path) -> Path:

@@ -12,7 +12,6 @@ import json
 import lzma
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Optional, Union
@@ -117,15 +116,6 @@ def _kind(name: str) -> str:
 
 def _without_compression(name: str) -> Path:
     return Path(name).with_suffix("") if Path(name).suffix.lower() in _OPEN else Path(name)
-
-
-def checksum(path: Path) -> str:
-    """The SHA-256 of the content of a file."""
-    found = sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            found.update(block)
-    return found.hexdigest()
 
 
 def open_source(path: str, kind: str, columns: Mapping[str, str]) -> "Source":

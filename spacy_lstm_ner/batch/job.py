@@ -8,19 +8,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Optional, TextIO, Union
 
 from spacy.util import get_package_path, is_package
 
-from ..files import write_atomically
-from .inputs import Chunk, checksum, find_inputs, open_source
+from ..files import check_manifest, checksum, write_atomically
+from .inputs import Chunk, find_inputs, open_source
 from .local import LocalEngine
 from .worker import Job
 
-MANIFEST, SUMMARY = "manifest.json", "summary.json"
+SUMMARY = "summary.json"
 ENGINES = ("local",)
 OUTPUT_FORMATS = ("jsonl", "parquet")
 
@@ -103,7 +102,7 @@ def annotate(
         batch_size, None if code is None else str(code),
     )  # fmt: skip
     chunks = _plan(files, job, part_rows)
-    _check_manifest(folder, _manifest(job, place, files, part_rows, len(chunks)))
+    check_manifest(folder, _manifest(job, place, files, part_rows, len(chunks)))
     summary = Summary(len(chunks), sum(chunk.rows for chunk in chunks))
     # Workers write parts with deterministic names in one step each, so what is there is complete.
     there = {name.name for name in folder.iterdir()}
@@ -169,48 +168,15 @@ def _plan(files: Sequence[str], job: Job, part_rows: int) -> list[Chunk]:
 
 def _manifest(job: Job, model: Path, files: Sequence[str], part_rows: int, parts: int) -> dict[str, Any]:
     """All that the output depends on, and not where and how fast it is made."""
-    whole = sha256()
-    for path in sorted(path for path in model.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        whole.update(f"{path.relative_to(model).as_posix()} {checksum(path)}\n".encode())
     names = ("kind", "output_format", "columns", "text", "threshold", "max_length", "timeout")
     options = {name: getattr(job, name) for name in names}
     return {
         "version": 1,
-        "model": {"sha256": whole.hexdigest(), "code": job.code and checksum(Path(job.code))},
+        "model": {"sha256": checksum(model), "code": job.code and checksum(Path(job.code))},
         "options": {**options, "part_rows": part_rows},
         "parts": parts,
         "input": {name: {"bytes": os.path.getsize(name), "sha256": checksum(Path(name))} for name in files},
     }
-
-
-def _check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write the manifest of a new job, or compare that of an earlier run."""
-    path = folder / MANIFEST
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: expected a folder for the output, found a file. Choose another name")
-    if not path.exists():
-        if folder.exists() and any(not name.name.startswith(".") for name in folder.iterdir()):
-            raise ValueError(f"{folder}: expected a new folder, or one of this job, found other files in it")
-        write_atomically(path, json.dumps(manifest, indent=2).encode("utf-8"))
-        return
-    try:
-        found, wanted = _flat(json.loads(path.read_text("utf-8"))), _flat(manifest)
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{path}: expected the manifest of a job, found something else. Remove the folder") from error
-    changed = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
-    if changed:
-        raise ValueError(
-            f"{folder}: expected the output of this job, found that of another one: {', '.join(changed[:5])} changed. "
-            "Choose another folder, or remove it"
-        )
-
-
-def _flat(value: Mapping[str, Any], name: str = "") -> dict[str, Any]:
-    """The values of a manifest by what to call them in an error."""
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat.update(_flat(inner, f"{name}{key} ") if isinstance(inner, dict) and inner else {f"{name}{key}": inner})
-    return flat
 
 
 def _bad_kinds(path: Path) -> Counter[str]:

@@ -8,7 +8,7 @@ from spacy.training.loop import DIR_MODEL_BEST, DIR_MODEL_LAST
 from spacy.util import load_model
 from thinc.api import Config, Optimizer
 
-from ..files import restore
+from ..files import flat, restore
 from .checkpoints import check_checkpoint, list_checkpoints, read_progress, unpack_optimizer
 
 DIR_CHECKPOINTS = "checkpoints"
@@ -105,7 +105,7 @@ def restore_output(output: Path) -> None:
 
 def _compare_configs(old: Config, new: Config, path: Path) -> None:
     """Raise ValueError if settings differ that must not change."""
-    before, after = _flat(old.interpolate()), _flat(new.interpolate())
+    before, after = flat(old.interpolate()), flat(new.interpolate())
     changed = [
         name
         for name in sorted({*before, *after})
@@ -129,12 +129,3 @@ def _adopt(old: Dict[str, Any], new: Dict[str, Any]) -> None:
             _adopt(old[key], value)
         elif key not in old or old[key] != value:
             old[key] = value
-
-
-def _flat(config: Any, prefix: str = "") -> Dict[str, Any]:
-    """The settings by dotted name."""
-    found: Dict[str, Any] = {}
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        found.update(_flat(value, f"{name}.") if isinstance(value, dict) and value else {name: value})
-    return found
