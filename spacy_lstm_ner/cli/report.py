@@ -1,6 +1,5 @@
 """The command `python -m spacy lstm-ner report`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -10,11 +9,12 @@ from spacy.language import Language
 from spacy.util import load_model
 from wasabi import msg
 
-from ..data.corpora import stream_examples
+from ..data.corpora import open_corpus, stream_examples
 from ..data.writers import name_and_version
 from ..pipeline.component import LSTMEntityRecognizer, find_component
-from ..report.judge import Judgement, judge, read_seen
+from ..report.judge import Judgement, Seen, judge, read_seen
 from .app import app, exit_on_error, needs_extra
+from .progress import progress
 
 
 @app.command("report")
@@ -55,7 +55,7 @@ def report_cli(
         setup_gpu(gpu_id)
         nlp = load_model(model)
         component = _component(nlp, pipe)
-        seen = None if train is None else read_seen(nlp, train)
+        seen = None if train is None else _read_seen(nlp, train)
         judgement = _judge(nlp, component, data_path, from_text, score_attr, "Predicting")
         figures = compute(judgement, seen, limit, samples, seed)
         figures = {"model": name_and_version(nlp), "data": data_path.name, **figures, "other": None}
@@ -79,6 +79,11 @@ def _component(nlp: Language, name: Optional[str]) -> Optional[LSTMEntityRecogni
     return find_component(nlp.pipeline, name)
 
 
+def _read_seen(nlp: Language, path: Path) -> Seen:
+    with progress("Reading", open_corpus(path)(nlp), unit="docs") as examples:
+        return read_seen(examples, path)
+
+
 def _judge(
     nlp: Language,
     component: Optional[LSTMEntityRecognizer],
@@ -90,7 +95,7 @@ def _judge(
     if score_attr is None and component is not None:
         score_attr = component.cfg["score_attr"]
     try:
-        with typer.progressbar(stream_examples(nlp, path, from_text), label=label, file=sys.stderr) as examples:
+        with progress(label, stream_examples(nlp, path, from_text), unit="docs") as examples:
             return judge(nlp, examples, component, score_attr)
     except ValueError as error:
         raise ValueError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
