@@ -12,6 +12,7 @@ LABELS = {
     "convert": ["Reading"],
     "report": ["Reading", "Predicting"],
     "review": ["Reading", "Training", "Last Eval Epoch"],
+    "train": ["Last Eval Epoch"],
     "uncertainty": ["Reading", "Predicting"],
     "vectors": ["Reading", "Writing"],
 }
@@ -40,6 +41,7 @@ def arguments(command, folder, out):
         "convert": [folder / "words.iob", out / "words.spacy"],
         "report": [model, data, out, "--train", data],
         "review": [data, out / "doubts.jsonl", "--config", config, "--folds", 2],
+        "train": [config, "-o", out],
         "uncertainty": [model, folder / "texts.txt", out / "chosen.jsonl"],
         "vectors": [folder / "vectors.txt", out],
     }[command]
