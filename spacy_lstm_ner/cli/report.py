@@ -13,6 +13,7 @@ from ..data.corpora import open_corpus, stream_examples
 from ..data.writers import name_and_version
 from ..pipeline.component import LSTMEntityRecognizer, find_component
 from ..report.judge import Judgement, Seen, judge, read_seen
+from ..training.logger import LOG, read_log
 from .app import app, exit_on_error, needs_extra
 from .progress import progress
 
@@ -48,7 +49,7 @@ def report_cli(
     """
     with exit_on_error(f"Cannot report on {model}"):
         with needs_extra("report"):
-            from ..report.figures import compare, compute
+            from ..report.figures import compare, compute, training_curves
             from ..report.write import write_report
         if output.exists() and not output.is_dir():
             raise ValueError(f"{output}: expected a folder to write to, found a file. Name another folder")
@@ -60,6 +61,7 @@ def report_cli(
         figures = compute(judgement, seen, limit, samples, seed)
         figures = {"model": name_and_version(nlp), "data": data_path.name, **figures, "other": None}
         figures["reviewed"], figures["notes"] = component is not None, _notes(judgement, figures)
+        figures["training"] = training_curves(_training_log(nlp, figures["notes"]))
         if other is not None:
             theirs = load_model(other)
             second = _judge(theirs, None, data_path, from_text, None, "Predicting with the other")
@@ -82,6 +84,23 @@ def _component(nlp: Language, name: Optional[str]) -> Optional[LSTMEntityRecogni
 def _read_seen(nlp: Language, path: Path) -> Seen:
     with progress("Reading", open_corpus(path)(nlp), unit="docs") as examples:
         return read_seen(examples, path)
+
+
+def _training_log(nlp: Language, notes: list[str]) -> list[dict[str, Any]]:
+    """The log of training beside the pipeline. If there is none, it is empty; if it cannot be used, a note says why."""
+    path = None if nlp.path is None else nlp.path.parent / LOG
+    if path is None or not path.is_file():
+        return []
+    try:
+        rows = read_log(path)
+    except ValueError as error:
+        notes.append(f"There are no curves of training: {error}.")
+        return []
+    reached = nlp.meta.get("performance", {}).get("ents_f")
+    if reached is None or any(abs((row["scores"].get("ents_f") or 0.0) - reached) < 1e-6 for row in rows):
+        return rows
+    notes.append(f"There are no curves of training: no evaluation in {path} has the scores of the pipeline.")
+    return []
 
 
 def _judge(

@@ -2,12 +2,13 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
 import numpy as np
 
 from ..pipeline.calibration import reliability
+from ..training.logger import losses_per_word
 from ..training.review import Doubt
 from . import bootstrap
 from .counts import (
@@ -86,6 +87,26 @@ def compute(
         "differences": len(judgement.doubts),
         "suspected": sum(doubt.score >= SUSPECT for doubt in judgement.doubts),
     }
+
+
+def training_curves(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Take from the log of training what the report shows.
+
+    Args:
+        rows (Sequence[Mapping[str, Any]]): The lines of the log.
+
+    Returns:
+        list[dict[str, Any]]: For each evaluation `step`, `words`, `score`, the `losses` per word, and precision, recall
+            and F on the dev data as `p`, `r` and `f`. What was not logged is None.
+    """
+    return [
+        {
+            **{key: row[key] for key in ("step", "words", "score")},
+            "losses": losses,
+            **{key: row["scores"].get(f"ents_{key}") for key in "prf"},
+        }
+        for row, losses in zip(rows, losses_per_word(rows), strict=True)
+    ]
 
 
 def _unknown_labels(judgement: Judgement) -> dict[str, int]:

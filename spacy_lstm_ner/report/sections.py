@@ -19,6 +19,7 @@ TITLES = {
 MEANT = "Outlined (in the Markdown: bold) are the entities at the place in question."
 SCORED = "A number beside a type is the probability that the pipeline gives the entity."
 MOST_TYPES = 30
+MOST_EVALUATIONS = 25
 
 
 @dataclass
@@ -72,6 +73,8 @@ def make_sections(figures: Mapping[str, Any]) -> list[Section]:
     """
     made = [_scores(figures), _errors(figures), _confusion(figures), _mistakes(figures), _groups(figures)]
     made += [_confidence(figures), _doubts(figures), _ways(figures)]
+    if figures.get("training"):
+        made.append(_training(figures["training"]))
     return [*made, _other(figures)] if figures["other"] else made
 
 
@@ -266,6 +269,34 @@ def _ways(figures: Mapping[str, Any]) -> Section:
     header = ("Way", *(name.capitalize() for name in names), "Precision", "Recall", "F")
     section.tables.append(Table("Strict, exact, partial and type", header, rows))
     return section
+
+
+def _training(rows: Sequence[Mapping[str, Any]]) -> Section:
+    section = Section("training", "Training", charts=["training_scores", "training_losses"])
+    last, best = rows[-1], max(rows, key=lambda row: row["score"] or 0.0)
+    section.text.append(
+        f"{len(rows)} evaluations on the dev data, up to step {last['step']:,}, from the log beside the pipeline. The "
+        f"best score, which chose model-best, was {percent(best['score'])} at step {best['step']:,}. The loss is that "
+        "of the training data, for each word since the last evaluation."
+    )
+    names = sorted({name for row in rows for name in row["losses"]})
+    step = -(-len(rows) // MOST_EVALUATIONS)
+    cells = [
+        [
+            *(f"{row[key]:,}" for key in ("step", "words")),
+            *(_number(row["losses"].get(name)) for name in names),
+            *(percent(row[key]) for key in "prf"),
+        ]
+        for row in [*rows[:-1:step], last]
+    ]
+    header = ("Step", "Words", *(f"Loss of {name}" for name in names), "Precision", "Recall", "F")
+    title = "By evaluation" if step == 1 else f"Every {step}th evaluation, and the last one"
+    section.tables.append(Table(title, header, cells))
+    return section
+
+
+def _number(value: Optional[float]) -> str:
+    return "–" if value is None else f"{value:.3g}"
 
 
 def _other(figures: Mapping[str, Any]) -> Section:

@@ -135,6 +135,28 @@ def _plain(value: Any) -> Any:
     return number if math.isfinite(number) else None
 
 
+def read_log(path: Path) -> List[Dict[str, Any]]:
+    """Read the lines that the logger wrote.
+
+    Args:
+        path (Path): The file.
+
+    Returns:
+        List[Dict[str, Any]]: A dict for each evaluation.
+
+    Raises:
+        ValueError: If a line is none of the logger.
+    """
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            rows.append({key: row[key] for key in ("step", "epoch", "words", "seconds", "losses", "score", "scores")})
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{path}:{number}: expected a line of {_NAME}, found {line[:40]!r}") from None
+    return rows
+
+
 def losses_per_word(rows: Sequence[Mapping[str, Any]]) -> List[Dict[str, Optional[float]]]:
     """Divide the losses of each evaluation by the words since the one before. Only then can they be compared.
 
