@@ -27,6 +27,9 @@ def report_cli(
         Optional[Path], typer.Option("--train", "-t", help="Training data, to tell seen from unseen entities")
     ] = None,
     other: Annotated[Optional[str], typer.Option("--other", help="Another pipeline to compare with")] = None,
+    other_data: Annotated[
+        Optional[Path], typer.Option("--other-data", help="Other annotated data to compare with")
+    ] = None,
     pipe: Annotated[
         Optional[str], typer.Option("--pipe", "-p", help="Name of the component; by default, the first lstm_ner")
     ] = None,
@@ -49,13 +52,15 @@ def report_cli(
     """
     with exit_on_error(f"Cannot report on {model}"):
         with needs_extra("report"):
-            from ..report.figures import compare, compute, training_curves
+            from ..report.figures import compare, compare_data, compute, training_curves
             from ..report.write import write_report
         if output.exists() and not output.is_dir():
             raise ValueError(f"{output}: expected a folder to write to, found a file. Name another folder")
         setup_gpu(gpu_id)
         nlp = load_model(model)
         component = _component(nlp, pipe)
+        if score_attr is None and component is not None:
+            score_attr = component.cfg["score_attr"]
         seen = None if train is None else _read_seen(nlp, train)
         judgement = _judge(nlp, component, data_path, from_text, score_attr, "Predicting")
         figures = compute(judgement, seen, limit, samples, seed)
@@ -67,6 +72,10 @@ def report_cli(
             second = _judge(theirs, None, data_path, from_text, None, "Predicting with the other")
             names = {"first": model, "second": other}
             figures["other"] = {**names, **compare(judgement, second, limit, samples, seed)}
+        if other_data is not None:
+            second = _judge(nlp, None, other_data, from_text, score_attr, "Predicting the other data")
+            own = compare_data(judgement, second, seen, samples, seed)
+            figures["other_data"] = {"data": other_data.name, **own, "notes": _notes(second, own)}
         write_report(output, figures)
     for note in figures["notes"]:
         msg.warn(note)
@@ -111,8 +120,6 @@ def _judge(
     score_attr: Optional[str],
     label: str,
 ) -> Judgement:
-    if score_attr is None and component is not None:
-        score_attr = component.cfg["score_attr"]
     try:
         with progress(label, stream_examples(nlp, path, from_text), unit="docs") as examples:
             return judge(nlp, examples, component, score_attr)

@@ -173,6 +173,20 @@ def test_without_the_extra(tmp_path, monkeypatch):
     assert code == 1 and "matplotlib is missing" in said and "spacy-lstm-ner[report]" in said
 
 
+def test_two_data_sets(model, tmp_path):
+    data, other = write_data(tmp_path / "a.spacy", TRAIN), write_data(tmp_path / "b.spacy", TRAIN[:1])
+    said, code = run_command("report", model, data, tmp_path / "out", "--other-data", other)
+    assert code == 0, said
+    own = figures_of(tmp_path / "out")["other_data"]
+    nlp = spacy.load(model)
+    assert own["overall"]["f"] == nlp.evaluate(list(spacy.training.Corpus(other)(nlp)))["ents_f"]
+    assert own["data"] == "b.spacy" and own["documents"] == 1 and own["interval"] is None
+    assert "is one document" in own["notes"][0] and own["mistakes"] == []
+    assert "The other data: The data is one document" in (tmp_path / "out" / "report.html").read_text("utf8")
+    said, code = run_command("report", model, data, tmp_path / "new", "--other-data", tmp_path / "none.spacy")
+    assert code == 1 and "none.spacy" in said and not (tmp_path / "new").exists()
+
+
 def log_row(step, f):
     scores = {"ents_p": f, "ents_r": f, "ents_f": f}
     return {

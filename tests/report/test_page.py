@@ -38,7 +38,7 @@ return worst.sort((a, b) => a[0] - b[0]).slice(0, 5);
 
 @pytest.fixture
 def page(tmp_path):
-    from spacy_lstm_ner.report.figures import compare, compute, training_curves
+    from spacy_lstm_ner.report.figures import compare, compare_data, compute, training_curves
     from spacy_lstm_ner.report.judge import Judgement
     from spacy_lstm_ner.report.write import write_report
     from spacy_lstm_ner.training.review import Doubt
@@ -53,6 +53,8 @@ def page(tmp_path):
     row = {"losses": {"tok2vec": 9.0, "ner": 5.0}, "score": 0.79, "scores": scores}
     figures["training"] = training_curves([{"step": step, "words": 9 * step + 9, **row} for step in range(60)])
     figures["other"] = {"first": "m", "second": "n", **compare(first, second, 20, 100, 0)}
+    other = compare_data(first, Judgement(second.docs[:20]), None, 100, 0)
+    figures["other_data"] = {"data": "e", "notes": ["A note."], **other}
     write_report(tmp_path, figures)
     return f"file://{tmp_path / 'report.html'}"
 
