@@ -7,7 +7,8 @@ from .counts import GROUPS, Counts
 from .sections import MEANT, SCORED, TITLES, Section, Table, error_groups, examples_of, with_interval
 from .summary import percent
 
-SCORES = {"p": "Precision", "r": "Recall", "f": "F"}
+SCORES = {"f": "F", "p": "Precision", "r": "Recall"}
+"""F first: on a telephone, the last columns are out of sight."""
 NOTHING = Counts().figures()
 
 
@@ -62,15 +63,15 @@ def _by_type(title: str, ours: Mapping[str, Any], theirs: Mapping[str, Any], gol
 def _beside(
     title: str, first: str, names: Iterable[Optional[str]], sides: Sequence[Mapping[Any, Any]], gold: bool = False
 ) -> Table:
-    """Precision, recall and F of rows, and with `gold` their gold entities, each beside those of the other side."""
-    header, rows = [first, *(("Gold", "other") if gold else ())], []
-    for score in SCORES.values():
-        header += [score, "other"]
+    """The scores of rows, and with `gold` their gold entities, each beside those of the other side."""
+    header = [first, *(title for score in SCORES.values() for title in (score, "other"))]
+    header += ["Gold", "other"] if gold else []
+    rows = []
     for name in names:
         own = [side.get(name, NOTHING) for side in sides]
-        counts = [str(row["tp"] + row["fn"]) for row in own] if gold else []
         scores = [percent(row[key]) for key in SCORES for row in own]
-        rows.append(["All" if name is None else name, *counts, *scores])
+        counts = [str(row["tp"] + row["fn"]) for row in own] if gold else []
+        rows.append(["All" if name is None else name, *scores, *counts])
     return Table(title, header, rows)
 
 
@@ -119,4 +120,4 @@ def _confidence(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Table:
     bests = [own["best"] for own in (ours, theirs)]
     rows.append(["Threshold with the best F", *(f"{best['threshold']:.2f}" for best in bests)])
     rows.append(["F with this threshold", *(percent(best["f"]) for best in bests)])
-    return Table("Both data: confidence", ("Figure", "These", "other"), rows)
+    return Table("Both data: confidence", ("Figure", "These data", "other"), rows)

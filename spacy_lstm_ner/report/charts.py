@@ -110,7 +110,8 @@ def _training_scores(rows: Sequence[Mapping[str, Any]]) -> Chart:
     best = max(rows, key=lambda row: row["score"] or 0.0)
     axes.axvline(best["step"], color=INK, linewidth=1)
     axes.set(xlabel="step (line: best score)", ylabel="percent, on dev")
-    axes.legend(loc="lower right", framealpha=0)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="best", framealpha=0)
     told = f"{len(rows)} evaluations, the best at step {best['step']}"
     return Chart(
         _svg(figure, "training_scores"),

@@ -241,8 +241,8 @@ def compare_data(first: Judgement, second: Judgement, seen: Optional[Seen], samp
         dict[str, Any]: The figures of the second data set, without examples, and the test of the difference in F.
     """
     figures = compute(second, seen, 0, samples, seed)
-    counts = [count_labels(own.docs)[1].sum(axis=1) for own in (first, second)]
-    return {**figures, **bootstrap.compare_unpaired(*counts, samples, seed)}
+    ours, theirs = (count_labels(own.docs)[1].sum(axis=1) for own in (first, second))
+    return {**figures, **bootstrap.compare_unpaired(ours, theirs, samples, seed)}
 
 
 def compare(first: Judgement, second: Judgement, limit: int, samples: int, seed: int) -> dict[str, Any]:

@@ -287,13 +287,14 @@ def _training(rows: Sequence[Mapping[str, Any]]) -> Section:
     step = -(-len(rows) // MOST_EVALUATIONS)
     cells = [
         [
-            *(f"{row[key]:,}" for key in ("step", "words")),
-            *(_number(row["losses"].get(name)) for name in names),
+            f"{row['step']:,}",
             *(percent(row[key]) for key in "prf"),
+            *(_number(row["losses"].get(name)) for name in names),
+            f"{row['words']:,}",
         ]
         for row in [*rows[:-1:step], last]
     ]
-    header = ("Step", "Words", *(f"Loss of {name}" for name in names), "Precision", "Recall", "F")
+    header = ("Step", "Precision", "Recall", "F", *(f"Loss of {name}" for name in names), "Words")
     title = "By evaluation" if step == 1 else f"Every {step}th evaluation, and the last one"
     section.tables.append(Table(title, header, cells))
     return section

@@ -210,7 +210,7 @@ def test_the_curves_of_training(tmp_path):
     assert [row["f"] for row in curves] == [None, 0.25, 0.75, 0.5] and curves[1]["losses"] == {"ner": 0.18}
     assert "the best at step 2. The table has the values." in page and "was 75.0 at step 2." in page
     assert "Loss per word by step of training: ner from 0.18 to 0.18." in page
-    assert "| 1 | 100 | 0.18 | 25.0 | 25.0 | 25.0 |" in text
+    assert "| 1 | 25.0 | 25.0 | 25.0 | 0.18 | 100 |" in text
 
 
 @pytest.mark.parametrize(
