@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -71,7 +72,7 @@ def compare_cli(
                 write_json(path, {**data, "samples": samples, "seed": seed, "rows": rows})
             else:
                 write_atomically(path, _markdown(table).encode("utf-8"))
-    print_numbers(table, HEADER, f"On {dev}, {data['words']:,} words, one thread, median of {rounds}")
+    print_numbers(*_turned(table), f"On {dev.name}, {data['words']:,} words, one thread, turns: {rounds}")
     if keep is not None and to_train:
         msg.good(f"Trained pipelines are in {keep}")
 
@@ -144,6 +145,20 @@ def _steps(total: int) -> Iterator[Step]:
             bar.update()
 
         yield step
+
+
+def _turned(table: Sequence[Sequence[str]]) -> tuple[list[Sequence[str]], Sequence[str]]:
+    """The table for the terminal, which is narrow: a column for each pipeline, whose names lose the same start.
+
+    Returns the rows without those that say nothing, and the header.
+    """
+    names, *columns = zip(*table, strict=True)
+    folders = [Path(name).parent.parts for name in names if Path(name).exists()]
+    levels = takewhile(lambda level: len(set(level)) == 1, zip(*folders, strict=False))
+    same = sum(1 for _ in levels) if len(folders) > 1 else 0
+    short = [str(Path(*Path(name).parts[same:])) if Path(name).exists() else name for name in names]
+    rows = [(title, *cells) for title, cells in zip(HEADER[1:], columns, strict=True) if any(c != "-" for c in cells)]
+    return rows, ("", *short)
 
 
 def _markdown(table: Sequence[Sequence[str]]) -> str:
