@@ -147,7 +147,7 @@ def _steps(total: int) -> Iterator[Step]:
         yield step
 
 
-def _turned(table: Sequence[Sequence[str]]) -> tuple[list[Sequence[str]], Sequence[str]]:
+def _turned(table: Sequence[Sequence[str]]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
     """The table for the terminal, which is narrow: a column for each pipeline, whose names lose the same start.
 
     Returns the rows without those that say nothing, and the header.
