@@ -10,9 +10,10 @@ from wasabi import msg
 
 from ..data.corpora import open_corpus
 from ..files import save_pipeline
-from ..pipeline.calibration import Reliability, calibrate
+from ..pipeline.calibration import STAGES, Reliability, calibrate
 from ..pipeline.component import LSTMEntityRecognizer, find_component
 from .app import app, exit_on_error, print_numbers, write_json
+from .progress import progress
 
 
 @app.command("calibrate")
@@ -54,12 +55,15 @@ def calibrate_cli(
 
 
 def _calibrate(nlp: Language, component: LSTMEntityRecognizer, data_path: Path) -> tuple[Reliability, Reliability]:
-    examples = list(open_corpus(data_path)(nlp))
-    for example in examples:
-        for _, earlier in nlp.pipeline[: nlp.pipe_names.index(component.name)]:
-            example.predicted = earlier(example.predicted)
+    examples = []
+    with progress("Reading", open_corpus(data_path)(nlp), unit="docs") as bar:
+        for example in bar:
+            for _, earlier in nlp.pipeline[: nlp.pipe_names.index(component.name)]:
+                example.predicted = earlier(example.predicted)
+            examples.append(example)
     try:
-        return calibrate(component.tagger, examples)
+        with progress("Calibrating", total=STAGES) as bar:
+            return calibrate(component.tagger, examples, bar.update)
     except ValueError as error:
         raise ValueError(f"{data_path}: {error}") from error
 

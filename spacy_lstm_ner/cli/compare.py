@@ -1,11 +1,11 @@
 """The command `python -m spacy lstm-ner compare`."""
 
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 from spacy.cli._util import parse_config_overrides
@@ -15,8 +15,9 @@ from spacy.util import is_package, load_config
 from wasabi import msg
 
 from ..files import write_atomically
-from ..report.comparison import HEADER, Contestant, cells, figures, measure, train
+from ..report.comparison import HEADER, Contestant, Step, cells, figures, measure, train
 from .app import app, exit_on_error, print_numbers, write_json
+from .progress import progress
 
 SPACYS = "spaCy's ner"
 
@@ -58,7 +59,7 @@ def compare_cli(
         more = [*overrides, *([] if code_path is None else ["--code", str(code_path)])]
         if to_train:
             train_path = _check_training(to_train, train_path, dev, overrides)
-        with _progress(len(to_train) + rounds * len(contestants)) as step:
+        with _steps(len(to_train) + rounds * len(contestants)) as step:
             for own in to_train:
                 with step(f"training {own.name}"):
                     train(own, (train_path or dev, dev), more)
@@ -71,7 +72,7 @@ def compare_cli(
                 write_json(path, {**data, "samples": samples, "seed": seed, "rows": rows})
             else:
                 write_atomically(path, _markdown(table).encode("utf-8"))
-    print_numbers(table, HEADER, f"On {dev}, {data['words']:,} words, one thread, median of {rounds}")
+    print_numbers(*_turned(table), f"On {dev.name}, {data['words']:,} words, one thread, turns: {rounds}")
     if keep is not None and to_train:
         msg.good(f"Trained pipelines are in {keep}")
 
@@ -133,18 +134,31 @@ def _check_training(to_train: Sequence[Contestant], train_path: Optional[Path], 
 
 
 @contextmanager
-def _progress(length: int) -> Iterator[Any]:
-    """A bar on stderr, if that is a terminal. Yields a function that makes a block for a step with a name."""
-    with typer.progressbar(length=length, label="Comparing", file=sys.stderr, item_show_func=str) as bar:
+def _steps(total: int) -> Iterator[Step]:
+    """A progress bar. Yields a function that makes a block for a step with a name."""
+    with progress("Comparing", total=total) as bar:
 
         @contextmanager
         def step(name: str) -> Iterator[None]:
-            bar.current_item = name
-            bar.render_progress()
+            bar.set_postfix_str(name)
             yield
-            bar.update(1)
+            bar.update()
 
         yield step
+
+
+def _turned(table: Sequence[Sequence[str]]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    """The table for the terminal, which is narrow: a column for each pipeline, whose names lose the same start.
+
+    Returns the rows without those that say nothing, and the header.
+    """
+    names, *columns = zip(*table, strict=True)
+    folders = [Path(name).parent.parts for name in names if Path(name).exists()]
+    levels = takewhile(lambda level: len(set(level)) == 1, zip(*folders, strict=False))
+    same = sum(1 for _ in levels) if len(folders) > 1 else 0
+    short = [str(Path(*Path(name).parts[same:])) if Path(name).exists() else name for name in names]
+    rows = [(title, *cells) for title, cells in zip(HEADER[1:], columns, strict=True) if any(c != "-" for c in cells)]
+    return rows, ("", *short)
 
 
 def _markdown(table: Sequence[Sequence[str]]) -> str:

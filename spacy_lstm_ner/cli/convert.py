@@ -1,10 +1,9 @@
 """The command `python -m spacy lstm-ner convert`."""
 
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from spacy.language import Language
@@ -25,6 +24,7 @@ from ..files import write_atomically
 from ..pipeline.component import find_component
 from .app import app, exit_on_error, warn_of_losses
 from .options import ColumnsOption, EncodingOption, FormatOption, parse_columns
+from .progress import progress
 
 
 @app.command("convert")
@@ -112,13 +112,14 @@ def convert_cli(
             nlp = load_model(model)
             version = name_and_version(nlp)
             records = _predicted(nlp, pipe, input_path, read_texts(input_path, format, report, options))
-        records = _with_progress(records, input_path, report)
 
         def check(doc: Doc) -> None:
             count_retokenized(Example(doc, doc), nlp.tokenizer, report.retokenized)
 
         empty = allow_empty or model is not None
-        write_annotated(records, output_path, written, nlp, policy, report, version, check, empty)
+        with progress("Reading", total=_size(input_path), unit="B") as bar:
+            records = _shown(records, bar, report)
+            write_annotated(records, output_path, written, nlp, policy, report, version, check, empty)
         if listed:
             write_atomically(listing, "".join(listed).encode("utf-8", "surrogatepass"))
         else:
@@ -194,12 +195,14 @@ def _names(counts: Mapping[str, int]) -> str:
     return ", ".join(sorted(counts))
 
 
-def _with_progress(records: Iterable[Record], path: Path, report: ReadReport) -> Iterator[Record]:
-    """Pass records on and show how much was read, on standard error, so that the report can be piped."""
+def _size(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder."""
     files = path.rglob("*") if path.is_dir() else [path]
-    total = sum(file.stat().st_size for file in files if file.is_file())
-    with typer.progressbar(length=total, label="Reading", file=sys.stderr) as bar:
-        for number, record in enumerate(records):
-            if number % 100 == 0:
-                bar.update(report.position - bar.pos)
-            yield record
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _shown(records: Iterable[Record], bar: Any, report: ReadReport) -> Iterator[Record]:
+    """Pass records on, and show how many bytes were read."""
+    for record in records:
+        bar.update(report.position - bar.n)
+        yield record

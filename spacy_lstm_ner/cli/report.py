@@ -1,6 +1,5 @@
 """The command `python -m spacy lstm-ner report`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -10,11 +9,13 @@ from spacy.language import Language
 from spacy.util import load_model
 from wasabi import msg
 
-from ..data.corpora import stream_examples
+from ..data.corpora import open_corpus, stream_examples
 from ..data.writers import name_and_version
 from ..pipeline.component import LSTMEntityRecognizer, find_component
-from ..report.judge import Judgement, judge, read_seen
+from ..report.judge import Judgement, Seen, judge, read_seen
+from ..training.logger import LOG, read_log
 from .app import app, exit_on_error, needs_extra
+from .progress import progress
 
 
 @app.command("report")
@@ -26,6 +27,9 @@ def report_cli(
         Optional[Path], typer.Option("--train", "-t", help="Training data, to tell seen from unseen entities")
     ] = None,
     other: Annotated[Optional[str], typer.Option("--other", help="Another pipeline to compare with")] = None,
+    other_data: Annotated[
+        Optional[Path], typer.Option("--other-data", help="Other annotated data to compare with")
+    ] = None,
     pipe: Annotated[
         Optional[str], typer.Option("--pipe", "-p", help="Name of the component; by default, the first lstm_ner")
     ] = None,
@@ -48,23 +52,30 @@ def report_cli(
     """
     with exit_on_error(f"Cannot report on {model}"):
         with needs_extra("report"):
-            from ..report.figures import compare, compute
+            from ..report.figures import compare, compare_data, compute, training_curves
             from ..report.write import write_report
         if output.exists() and not output.is_dir():
             raise ValueError(f"{output}: expected a folder to write to, found a file. Name another folder")
         setup_gpu(gpu_id)
         nlp = load_model(model)
         component = _component(nlp, pipe)
-        seen = None if train is None else read_seen(nlp, train)
+        if score_attr is None and component is not None:
+            score_attr = component.cfg["score_attr"]
+        seen = None if train is None else _read_seen(nlp, train)
         judgement = _judge(nlp, component, data_path, from_text, score_attr, "Predicting")
         figures = compute(judgement, seen, limit, samples, seed)
         figures = {"model": name_and_version(nlp), "data": data_path.name, **figures, "other": None}
         figures["reviewed"], figures["notes"] = component is not None, _notes(judgement, figures)
+        figures["training"] = training_curves(_training_log(nlp, figures["notes"]))
         if other is not None:
             theirs = load_model(other)
             second = _judge(theirs, None, data_path, from_text, None, "Predicting with the other")
             names = {"first": model, "second": other}
             figures["other"] = {**names, **compare(judgement, second, limit, samples, seed)}
+        if other_data is not None:
+            second = _judge(nlp, None, other_data, from_text, score_attr, "Predicting the other data")
+            own = compare_data(judgement, second, seen, samples, seed)
+            figures["other_data"] = {"data": other_data.name, **own, "notes": _notes(second, own)}
         write_report(output, figures)
     for note in figures["notes"]:
         msg.warn(note)
@@ -79,6 +90,28 @@ def _component(nlp: Language, name: Optional[str]) -> Optional[LSTMEntityRecogni
     return find_component(nlp.pipeline, name)
 
 
+def _read_seen(nlp: Language, path: Path) -> Seen:
+    with progress("Reading", open_corpus(path)(nlp), unit="docs") as examples:
+        return read_seen(examples, path)
+
+
+def _training_log(nlp: Language, notes: list[str]) -> list[dict[str, Any]]:
+    """The log of training beside the pipeline. If there is none, it is empty; if it cannot be used, a note says why."""
+    path = None if nlp.path is None else nlp.path.parent / LOG
+    if path is None or not path.is_file():
+        return []
+    try:
+        rows = read_log(path)
+    except ValueError as error:
+        notes.append(f"There are no curves of training: {error}.")
+        return []
+    reached = nlp.meta.get("performance", {}).get("ents_f")
+    if reached is None or any(abs((row["scores"].get("ents_f") or 0.0) - reached) < 1e-6 for row in rows):
+        return rows
+    notes.append(f"There are no curves of training: no evaluation in {path} has the scores of the pipeline.")
+    return []
+
+
 def _judge(
     nlp: Language,
     component: Optional[LSTMEntityRecognizer],
@@ -87,10 +120,8 @@ def _judge(
     score_attr: Optional[str],
     label: str,
 ) -> Judgement:
-    if score_attr is None and component is not None:
-        score_attr = component.cfg["score_attr"]
     try:
-        with typer.progressbar(stream_examples(nlp, path, from_text), label=label, file=sys.stderr) as examples:
+        with progress(label, stream_examples(nlp, path, from_text), unit="docs") as examples:
             return judge(nlp, examples, component, score_attr)
     except ValueError as error:
         raise ValueError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error

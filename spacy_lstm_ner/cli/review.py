@@ -1,6 +1,5 @@
 """The commands `python -m spacy lstm-ner review` and `correct`."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,6 +23,7 @@ from ..pipeline.component import find_component
 from ..training.review import Review, config_for, cross_fit, review
 from .app import app, exit_on_error, warn_of_losses
 from .options import ColumnsOption, EncodingOption, FormatOption, TasksFormatOption, parse_columns
+from .progress import progress
 
 _TASKS = ("prodigy", "label-studio")
 """The formats that keep the identifiers of the places."""
@@ -66,14 +66,13 @@ def review_cli(
         setup_gpu(gpu_id)
         config = None if config_path is None else load_config(config_path)
         nlp = blank_pipeline(lang if config is None else config.get("nlp", {}).get("lang") or lang)
-        docs = list(
-            read_docs(corpus, nlp, format, report=report, options=ReadOptions(encoding, parse_columns(columns)))
-        )
+        options = ReadOptions(encoding, parse_columns(columns))
+        with progress("Reading", read_docs(corpus, nlp, format, report=report, options=options), unit="docs") as read:
+            docs = list(read)
         config = config_for(docs, lang) if config is None else config
-        with typer.progressbar(length=folds, label="Training", file=sys.stderr) as bar:
-            for trained, held_out in cross_fit(docs, config, folds):
+        with progress("Training", cross_fit(docs, config, folds), folds, "folds") as bar:
+            for trained, held_out in bar:
                 result += review(trained, find_component(trained.pipeline, pipe), held_out)
-                bar.update(1)
         result.doubts.sort(key=lambda doubt: -doubt.score)
         kept = result.doubts[: limit or None]
         records = (doubt.task(docs[doubt.doc]) for doubt in kept)

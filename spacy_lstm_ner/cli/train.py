@@ -1,5 +1,6 @@
 """The command `python -m spacy lstm-ner train`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -12,6 +13,7 @@ from thinc.api import Config
 from wasabi import msg
 
 from ..training.checkpoints import list_checkpoints
+from ..training.logger import CURVES, LOG, logger_of_run
 from ..training.loop import train
 from ..training.resume import DIR_CHECKPOINTS, Resumption, find_resumption, restore_output
 from .app import app, exit_on_error
@@ -67,12 +69,24 @@ def train_cli(
             _print_start(output, resumption)
         nlp = _new_pipeline(config_path, config, gpu_id) if resumption is None else resumption.nlp
         try:
-            train(nlp, output, config, every=every, resumption=resumption, use_gpu=gpu_id)
+            streams = {"stdout": sys.stdout, "stderr": sys.stderr}
+            train(nlp, output, config, every=every, resumption=resumption, use_gpu=gpu_id, **streams)
         except KeyboardInterrupt:
             last = next(iter(list_checkpoints(output / DIR_CHECKPOINTS)), None)
             goes_on = "there is no checkpoint yet" if last is None else f"resume from {last} with --resume"
             msg.warn(f"Interrupted: {goes_on}", exits=130)
     msg.good(f"Saved pipelines to {output}")
+    _print_log(nlp, output)
+
+
+def _print_log(nlp: Language, output: Path) -> None:
+    used = logger_of_run(nlp.config["training"]["logger"], output)
+    if used == nlp.config["training"]["logger"]:
+        return
+    curves = f"their curves to {output / CURVES}"
+    if used["figure"] is None:
+        curves = "no curves, which need the extra: pip install 'spacy-lstm-ner[report]'"
+    msg.info(f"Saved the scores of all evaluations to {output / LOG}, and {curves}")
 
 
 def _print_start(output: Path, resumption: Optional[Resumption]) -> None:

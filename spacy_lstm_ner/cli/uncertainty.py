@@ -26,6 +26,7 @@ from .options import (
     TasksFormatOption,
     parse_columns,
 )
+from .progress import progress
 
 
 @app.command("uncertainty")
@@ -70,9 +71,13 @@ def uncertainty_cli(
         written = output_format(output_path, out_format, "prodigy")
         nlp = load_model(model)
         component = find_component(nlp.pipeline, pipe)
-        texts = list(read_texts(input_path, format, options=ReadOptions(encoding, parse_columns(columns))))
+        options = ReadOptions(encoding, parse_columns(columns))
+        with progress("Reading", read_texts(input_path, format, options=options), unit="texts") as read:
+            texts = list(read)
         known = set() if annotated is None else {_words(text) for text in _texts_and_sentences(annotated)}
-        ranked = rank_by_uncertainty(nlp, component, [text for text in texts if _words(text) not in known], by)
+        new = [text for text in texts if _words(text) not in known]
+        with progress("Predicting", new, unit="texts") as shown:
+            ranked = rank_by_uncertainty(nlp, component, shown, by)
         kept = choose_diverse(component, ranked, by, limit) if diverse else ranked[: limit or None]
         records = (
             replace(record_of(doc, f"{output_path}:{k}", component.cfg["score_attr"]), meta=_rounded(doubt))

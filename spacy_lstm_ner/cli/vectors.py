@@ -9,6 +9,7 @@ from wasabi import msg
 from ..data.vector_files import read_vectors, write_vectors
 from ..files import check_output
 from .app import app, exit_on_error
+from .progress import progress
 
 
 @app.command("vectors")
@@ -37,8 +38,11 @@ def vectors_cli(
     """
     with exit_on_error("Cannot convert", not_found="Cannot find the input"):
         check_output(output_path)
-        table = read_vectors(source, index, prune)
-        write_vectors(table, output_path, lang)
+        path = Path(source)
+        with progress("Reading", total=path.stat().st_size if path.is_file() else None, unit="B") as bar:
+            table = read_vectors(source, index, prune, bar.update)
+        with progress("Writing", total=len(table.words), unit="words") as bar:
+            write_vectors(table, output_path, lang, bar.update)
     rows, width = table.data.shape
     msg.good(f"{len(table.words)} words with {rows} vectors of {width} dimensions written to {output_path}")
     if table.duplicates:

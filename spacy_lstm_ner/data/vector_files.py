@@ -11,7 +11,7 @@ import struct
 import zipfile
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -29,6 +29,8 @@ from ..files import save_pipeline
 
 LONGEST_LINE = 2**24
 """The most bytes of a line. A few bytes of a compressed file can stand for a line of any length."""
+Advance = Callable[[int], object]
+"""Called with how much more is done."""
 _LARGEST_HEADER = 9
 """The most digits of a number in the header."""
 _DAMAGED = (EOFError, OSError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile, lzma.LZMAError, struct.error)
@@ -67,7 +69,9 @@ class VectorTable:
         return replace(self, words=[self.words[k] for k in kept], rows=self.rows[kept], data=self.data[:size])
 
 
-def read_vectors(source: str, index: Optional[Path] = None, size: Optional[int] = None) -> VectorTable:
+def read_vectors(
+    source: str, index: Optional[Path] = None, size: Optional[int] = None, advance: Advance = lambda n: None
+) -> VectorTable:
     """Read word vectors from a text file, a matrix or a pipeline.
 
     A text file has a word and its numbers on each line, and may have a header of two numbers (the text format of GloVe,
@@ -80,6 +84,7 @@ def read_vectors(source: str, index: Optional[Path] = None, size: Optional[int] 
             line, or a `.parquet` file with one column of texts (needs pyarrow or pandas).
         size (Optional[int]): The number of vectors to keep, from the start: files usually list frequent words first.
             None keeps all.
+        advance (Advance): Called with the number of bytes that were read, of a text file as it is on the disk.
 
     Returns:
         VectorTable: The words and their vectors.
@@ -100,19 +105,20 @@ def read_vectors(source: str, index: Optional[Path] = None, size: Optional[int] 
     elif path.suffix == ".npy":
         table = _read_matrix(path, index, size)
     elif path.exists() or not is_package(source):
-        table = _read_text(path, size)
+        table = _read_text(path, size, advance)
     else:
         table = _pipeline_table(source, load_model(source).vocab)
     return table if size is None else table.pruned(size)
 
 
-def write_vectors(table: VectorTable, folder: Path, lang: str = "en") -> None:
+def write_vectors(table: VectorTable, folder: Path, lang: str = "en", advance: Advance = lambda n: None) -> None:
     """Write a pipeline that has the vectors and no components.
 
     Args:
         table (VectorTable): The vectors.
         folder (Path): The folder. An existing pipeline there is replaced when the new one is complete.
         lang (str): The language of the pipeline.
+        advance (Advance): Called with the number of words that were added.
 
     Raises:
         FileExistsError: If the folder exists and contains something other than a pipeline.
@@ -123,6 +129,7 @@ def write_vectors(table: VectorTable, folder: Path, lang: str = "en") -> None:
     vectors = Vectors(strings=nlp.vocab.strings, data=data, name=f"{lang}_{folder.name}.vectors")
     for word, row in zip(table.words, table.rows.tolist(), strict=True):
         vectors.add(nlp.vocab.strings.add(word), row=row)
+        advance(1)
     nlp.vocab.vectors = vectors
     save_pipeline(nlp, folder)
 
@@ -130,11 +137,11 @@ def write_vectors(table: VectorTable, folder: Path, lang: str = "en") -> None:
 # Text
 
 
-def _read_text(path: Path, size: Optional[int]) -> VectorTable:
+def _read_text(path: Path, size: Optional[int], advance: Advance) -> VectorTable:
     words: dict[str, None] = {}
     numbers = array("f")
     width, promised, duplicates, line_number, separator = 0, None, 0, 0, " "
-    for line_number, raw in enumerate(_lines(path), start=1):
+    for line_number, raw in enumerate(_lines(path, advance), start=1):
         if size is not None and len(words) == size:
             break
         line = _decode(raw, path, line_number)
@@ -214,9 +221,9 @@ def _decode(raw: bytes, path: Path, line_number: int) -> str:
         ) from None
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _lines(path: Path, advance: Advance = lambda n: None) -> Iterator[bytes]:
     """The lines of a file, compressed or not. Raises VectorFileError if it is damaged or a line is too long."""
-    lines = _unpacked(path) if path.suffix in (".gz", ".zip") else _bounded(path)
+    lines = _unpacked(path, advance) if path.suffix in (".gz", ".zip") else _bounded(path, advance)
     for number, line in enumerate(lines, start=1):
         if len(line) > LONGEST_LINE:
             raise VectorFileError(
@@ -226,9 +233,9 @@ def _lines(path: Path) -> Iterator[bytes]:
         yield line
 
 
-def _unpacked(path: Path) -> Iterator[bytes]:
+def _unpacked(path: Path, advance: Advance) -> Iterator[bytes]:
     try:
-        yield from _bounded(path)
+        yield from _bounded(path, advance)
     except (VectorFileError, FileNotFoundError):
         raise
     except _DAMAGED as error:
@@ -238,16 +245,19 @@ def _unpacked(path: Path) -> Iterator[bytes]:
         ) from None
 
 
-def _bounded(path: Path) -> Iterator[bytes]:
-    with _open(path) as file:
+def _bounded(path: Path, advance: Advance) -> Iterator[bytes]:
+    with path.open("rb") as packed, _open(path, packed) as file:
+        position = 0
         while line := file.readline(LONGEST_LINE + 1):
+            before, position = position, packed.tell()
+            advance(position - before)
             yield line
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[IO[bytes]]:
+def _open(path: Path, packed: IO[bytes]) -> Iterator[IO[bytes]]:
     if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(packed) as archive:
             names = archive.namelist()
             if len(names) != 1:
                 found = ", ".join(names[:5])
@@ -257,8 +267,7 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
             with archive.open(names[0]) as file:
                 yield file
         return
-    with path.open("rb") as file:
-        yield cast(IO[bytes], gzip.GzipFile(fileobj=file)) if path.suffix == ".gz" else file
+    yield cast(IO[bytes], gzip.GzipFile(fileobj=packed)) if path.suffix == ".gz" else packed
 
 
 # A matrix and its index

@@ -38,6 +38,8 @@ LEAST_WRONG = 10
 PRIOR_SD = 0.5
 """The standard deviation of the logarithm of a temperature before any data: 95 % of them are from 0.38 to 2.66."""
 DOCS_AT_ONCE = 64
+STAGES = 6
+"""How often `calibrate` fits or scores."""
 RANGE = (-3.0, 3.0)
 """The logarithms of the smallest and the largest temperature to try."""
 
@@ -109,13 +111,16 @@ def reliability(scores: Floats, right: Bools, n_bins: int = 10) -> Reliability:
     return Reliability(ece, brier, bins)
 
 
-def calibrate(tagger: BoundTagger, examples: Sequence[Example]) -> Tuple[Reliability, Reliability]:
+def calibrate(
+    tagger: BoundTagger, examples: Sequence[Example], on_stage: Callable[[], object] = lambda: None
+) -> Tuple[Reliability, Reliability]:
     """Fit the temperatures to annotated examples, and measure the effect.
 
     Args:
         tagger (BoundTagger): The model; its head keeps the temperatures.
         examples (Sequence[Example]): Examples that the model was not trained on. Earlier components have annotated
             their predicted docs. Examples without entity annotation are left out.
+        on_stage (Callable[[], object]): Called at the end of each of the STAGES.
 
     Returns:
         Tuple[Reliability, Reliability]: Before calibration, and after. "After" is cross-fitted: each half of the
@@ -135,6 +140,7 @@ def calibrate(tagger: BoundTagger, examples: Sequence[Example]) -> Tuple[Reliabi
             f"{sum(len(example.reference.ents) for example in examples)} entities in {len(examples)} docs"
         )
     before = score(tagger, examples)
+    on_stage()
     wrong = len(before.right) - int(before.right.sum())
     if len(before.right) < LEAST_ENTITIES or wrong < LEAST_WRONG:
         warnings.warn(
@@ -146,8 +152,11 @@ def calibrate(tagger: BoundTagger, examples: Sequence[Example]) -> Tuple[Reliabi
     after = []
     for fitted_to, scored in (halves[::-1], halves):
         fit(tagger, fitted_to)
+        on_stage()
         after.append(score(tagger, scored))
+        on_stage()
     fit(tagger, examples)
+    on_stage()
     scores, right = (np.concatenate([getattr(half, name) for half in after]) for name in ("scores", "right"))
     return reliability(before.scores, before.right), reliability(scores, right)
 

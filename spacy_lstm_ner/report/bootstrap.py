@@ -4,7 +4,7 @@ A sample draws as many docs as there are, with replacement. An interval is the m
 Entities of a doc are not independent of each other, so docs are drawn and not entities.
 """
 
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -15,13 +15,13 @@ SAMPLES_AT_ONCE = 50
 Interval = Optional[tuple[float, float]]
 
 
-def resample(counts: Ints, samples: int, seed: int) -> Floats:
+def resample(counts: Ints, samples: int, seed: Union[int, np.random.SeedSequence]) -> Floats:
     """Add up the counts of the docs of each sample.
 
     Args:
         counts (Ints): (docs, ...) Counts of each doc.
         samples (int): The number of samples.
-        seed (int): The seed of the random numbers.
+        seed (Union[int, np.random.SeedSequence]): The seed of the random numbers.
 
     Returns:
         Floats: (samples, ...) The sums.
@@ -95,14 +95,41 @@ def compare(first: Ints, second: Ints, samples: int, seed: int) -> dict[str, Any
             last two also with fewer than two docs.
     """
     both = np.stack([first, second], axis=1)
-    one, other = scores_of(both.sum(0).astype("float64"))[:, 2]
+    if len(both) < 2:
+        return _difference(first, second, None)
+    f = scores_of(resample(both, samples, seed))[:, :, 2]
+    return _difference(first, second, f[:, 0] - f[:, 1])
+
+
+def compare_unpaired(first: Ints, second: Ints, samples: int, seed: int) -> dict[str, Any]:
+    """Test whether F differs on two sets of docs, by a bootstrap in which each set has samples of its own.
+
+    Args:
+        first (Ints): (docs, 3) The counts tp, fp and fn of each doc of one set.
+        second (Ints): (docs, 3) Those of the other set.
+        samples (int): The number of samples.
+        seed (int): The seed of the random numbers.
+
+    Returns:
+        dict[str, Any]: As of `compare`. The last two are None with fewer than two docs in one of the sets.
+    """
+    if min(len(first), len(second)) < 2:
+        return _difference(first, second, None)
+    seeds = np.random.SeedSequence(seed).spawn(2)
+    one, other = (
+        scores_of(resample(counts, samples, own))[:, 2] for counts, own in zip((first, second), seeds, strict=True)
+    )
+    return _difference(first, second, one - other)
+
+
+def _difference(first: Ints, second: Ints, differences: Optional[Floats]) -> dict[str, Any]:
+    """The difference in F, with its interval and its p-value from those of samples."""
+    one, other = (scores_of(own.sum(0).astype("float64"))[2] for own in (first, second))
     result: dict[str, Any] = {"difference": None, "interval": None, "p_value": None}
     if np.isnan(one) or np.isnan(other):
         return result
     result["difference"] = float(one - other)
-    if len(both) > 1:
-        f = scores_of(resample(both, samples, seed))[:, :, 2]
-        differences = f[:, 0] - f[:, 1]
+    if differences is not None:
         differences = differences[~np.isnan(differences)]
         against = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
         result["interval"] = _middle(differences)

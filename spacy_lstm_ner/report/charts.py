@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib import rc_context
@@ -28,6 +28,8 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
+STYLES = ("--", ":", "-")
+SCORES = {"p": "Precision", "r": "Recall", "f": "F"}
 MOST_TYPES = 30
 
 
@@ -59,6 +61,9 @@ def make_charts(figures: Mapping[str, Any]) -> dict[str, Chart]:
         if figures["confidence"] is not None:
             charts["reliability"] = _reliability(figures["confidence"])
             charts["thresholds"] = _thresholds(figures["confidence"])
+        if figures.get("training"):
+            charts["training_scores"] = _training_scores(figures["training"])
+            charts["training_losses"] = _training_losses(figures["training"])
     return charts
 
 
@@ -91,16 +96,50 @@ def _reliability(confidence: Mapping[str, Any]) -> Chart:
 def _thresholds(confidence: Mapping[str, Any]) -> Chart:
     figure, axes = _axes(3.4)
     rows, best = confidence["thresholds"], confidence["best"]
-    lines = {"p": ("Precision", "--"), "r": ("Recall", ":"), "f": ("F", "-")}
-    for colour, (key, (name, style)) in zip(COLOURS, lines.items(), strict=True):
-        own = [(row["threshold"], 100 * row[key]) for row in rows if row[key] is not None]
-        if own:
-            axes.plot(*zip(*own, strict=True), color=colour, linestyle=style, linewidth=2, label=name)
+    _draw_scores(axes, rows, "threshold")
     axes.axvline(best["threshold"], color=INK, linewidth=1)
     axes.set(xlabel="threshold (line: best F)", ylabel="percent", xlim=(0, 1))
     axes.legend(loc="lower left", framealpha=0)
     told = f"the best F is {100 * (best['f'] or 0.0):.1f} at {best['threshold']:.2f}"
     return Chart(_svg(figure, "thresholds"), f"Precision, recall and F by threshold: {told}. The table has the values.")
+
+
+def _training_scores(rows: Sequence[Mapping[str, Any]]) -> Chart:
+    figure, axes = _axes(3.4)
+    _draw_scores(axes, rows, "step")
+    best = max(rows, key=lambda row: row["score"] or 0.0)
+    axes.axvline(best["step"], color=INK, linewidth=1)
+    axes.set(xlabel="step (line: best score)", ylabel="percent, on dev")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="best", framealpha=0)
+    told = f"{len(rows)} evaluations, the best at step {best['step']}"
+    return Chart(
+        _svg(figure, "training_scores"),
+        f"Precision, recall and F on the dev data by step of training: {told}. The table has the values.",
+    )
+
+
+def _training_losses(rows: Sequence[Mapping[str, Any]]) -> Chart:
+    figure, axes = _axes(3.4)
+    names, told = sorted({name for row in rows for name in row["losses"]}), []
+    for colour, style, name in zip(COLOURS, STYLES, names[: len(COLOURS)], strict=False):
+        own = [(row["step"], row["losses"][name]) for row in rows if row["losses"].get(name) is not None]
+        if own:
+            axes.plot(*zip(*own, strict=True), color=colour, linestyle=style, linewidth=2, label=name)
+            told.append(f"{name} from {own[0][1]:.3g} to {own[-1][1]:.3g}")
+    axes.set(xlabel="step", ylabel="loss per word")
+    axes.set_ylim(bottom=0)
+    if told:
+        axes.legend(loc="upper right", framealpha=0)
+    return Chart(_svg(figure, "training_losses"), f"Loss per word by step of training: {', '.join(told)}.")
+
+
+def _draw_scores(axes: Axes, rows: Sequence[Mapping[str, Any]], by: str) -> None:
+    """Draw precision, recall and F of rows over another of their values."""
+    for colour, style, (key, name) in zip(COLOURS, STYLES, SCORES.items(), strict=True):
+        own = [(row[by], 100 * row[key]) for row in rows if row[key] is not None]
+        if own:
+            axes.plot(*zip(*own, strict=True), color=colour, linestyle=style, linewidth=2, label=name)
 
 
 def _axes(height: float) -> tuple[Figure, Axes]:

@@ -141,7 +141,17 @@ def _costs(own: Contestant) -> dict[str, Any]:
     }
 
 
-HEADER = ("Pipeline", "F1", "95 %", "Less than best", "Words/s", "First pass", "Training", "MB on disk", "MB of memory")
+HEADER = (
+    "Pipeline",
+    "F1",
+    "95 % interval",
+    "Less than best",
+    "Words/s, first pass",
+    "Words/s, second pass",
+    "Training",
+    "MB on disk",
+    "MB of memory",
+)
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -156,13 +166,13 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     against, limits, seconds = row["against_best"], row["f_interval"], row["training_seconds"]
     less = "-"
     if against is not None and against["p_value"] is not None:
-        less = f"{-100 * against['difference']:.2f} (p = {against['p_value']:.3f})"
+        less = f"{abs(100 * against['difference']):.2f} (p = {against['p_value']:.3f})"
     return (
         row["name"],
         "-" if row["f"] is None else f"{100 * row['f']:.2f}",
         "-" if limits is None else f"{100 * limits[0]:.1f} to {100 * limits[1]:.1f}",
         less,
-        *(f"{row[key]:,.0f}" for key in ("words_per_second", "words_per_second_first")),
+        *(f"{row[key]:,.0f}" for key in ("words_per_second_first", "words_per_second")),
         "-" if seconds is None else f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min",
         *("-" if row[key] is None else f"{row[key] / 1e6:.1f}" for key in ("bytes", "peak_bytes")),
     )

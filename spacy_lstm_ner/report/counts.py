@@ -95,6 +95,13 @@ DOC_LENGTHS = {
 }
 CASINGS = ("Capitalized", "UPPER CASE", "lower case", "miXed", "no case (digits, signs, some scripts)")
 SEEN = ("seen with this type", "seen with other types only", "unseen")
+GROUPS: dict[str, Sequence[str]] = {
+    "seen": SEEN,
+    "entity_length": ENTITY_LENGTHS,
+    "document_length": [*DOC_LENGTHS.values()],
+    "casing": CASINGS,
+}
+"""The groups of each way to divide entities, in order."""
 
 
 def entity_length(doc: Judged, entity: Entity) -> str:

@@ -2,20 +2,18 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Optional
 
 import numpy as np
 
 from ..pipeline.calibration import reliability
+from ..training.logger import losses_per_word
 from ..training.review import Doubt
 from . import bootstrap
 from .counts import (
-    CASINGS,
-    DOC_LENGTHS,
-    ENTITY_LENGTHS,
+    GROUPS,
     KINDS,
-    SEEN,
     Counts,
     Pair,
     casing,
@@ -60,13 +58,9 @@ def compute(
         {**Counts(*own).figures(), **its}
         for own, its in zip(rows.sum(axis=0).tolist(), bootstrap.intervals(rows, samples, seed), strict=True)
     ]
-    groups = {
-        "entity_length": count_groups(docs, entity_length, ENTITY_LENGTHS),
-        "document_length": count_groups(docs, doc_length, [*DOC_LENGTHS.values()]),
-        "casing": count_groups(docs, casing, CASINGS),
-    }
-    if seen is not None:
-        groups = {"seen": count_groups(docs, seen_before(seen), SEEN), **groups}
+    group_of: dict[str, Callable[[Judged, Entity], str]] = {} if seen is None else {"seen": seen_before(seen)}
+    group_of |= {"entity_length": entity_length, "document_length": doc_length, "casing": casing}
+    groups = {name: count_groups(docs, own, GROUPS[name]) for name, own in group_of.items()}
     return {
         "documents": len(docs),
         "documents_without_annotation": judgement.skipped,
@@ -86,6 +80,26 @@ def compute(
         "differences": len(judgement.doubts),
         "suspected": sum(doubt.score >= SUSPECT for doubt in judgement.doubts),
     }
+
+
+def training_curves(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Take from the log of training what the report shows.
+
+    Args:
+        rows (Sequence[Mapping[str, Any]]): The lines of the log.
+
+    Returns:
+        list[dict[str, Any]]: For each evaluation `step`, `words`, `score`, the `losses` per word, and precision, recall
+            and F on the dev data as `p`, `r` and `f`. What was not logged is None.
+    """
+    return [
+        {
+            **{key: row[key] for key in ("step", "words", "score")},
+            "losses": losses,
+            **{key: row["scores"].get(f"ents_{key}") for key in "prf"},
+        }
+        for row, losses in zip(rows, losses_per_word(rows), strict=True)
+    ]
 
 
 def _unknown_labels(judgement: Judgement) -> dict[str, int]:
@@ -211,6 +225,24 @@ def _doubt(doc: Judged, doubt: Doubt) -> dict[str, Any]:
     own, suggested = ([Entity(*span) for span in side] for side in (doubt.annotated, doubt.suggested))
     place = in_context(doc, doubt.start, doubt.end, own, suggested)
     return {**place, "score": doubt.score}
+
+
+def compare_data(first: Judgement, second: Judgement, seen: Optional[Seen], samples: int, seed: int) -> dict[str, Any]:
+    """Compare one pipeline on two data sets.
+
+    Args:
+        first (Judgement): The docs of one data set.
+        second (Judgement): Those of the other.
+        seen (Optional[Seen]): The entities of the training data.
+        samples (int): The number of samples of the bootstrap.
+        seed (int): Its seed.
+
+    Returns:
+        dict[str, Any]: The figures of the second data set, without examples, and the test of the difference in F.
+    """
+    figures = compute(second, seen, 0, samples, seed)
+    ours, theirs = (count_labels(own.docs)[1].sum(axis=1) for own in (first, second))
+    return {**figures, **bootstrap.compare_unpaired(ours, theirs, samples, seed)}
 
 
 def compare(first: Judgement, second: Judgement, limit: int, samples: int, seed: int) -> dict[str, Any]:

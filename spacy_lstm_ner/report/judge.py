@@ -15,7 +15,6 @@ from spacy.tokens import Span
 from spacy.training import Example
 from spacy.util import minibatch
 
-from ..data.corpora import open_corpus
 from ..pipeline.component import LSTMEntityRecognizer
 from ..training.review import Doubt, review
 from ..types import Bools, Ints
@@ -195,12 +194,12 @@ class Seen(NamedTuple):
     typed: set[tuple[str, str]]
 
 
-def read_seen(nlp: Language, path: Path) -> Seen:
+def read_seen(examples: Iterable[Example], path: Path) -> Seen:
     """Read the entities of training data.
 
     Args:
-        nlp (Language): A pipeline, whose tokenizer is used.
-        path (Path): A file or a folder in any annotated format.
+        examples (Iterable[Example]): The training data. It is not kept.
+        path (Path): Where it is from, for the error.
 
     Returns:
         Seen: The entities.
@@ -208,8 +207,8 @@ def read_seen(nlp: Language, path: Path) -> Seen:
     Raises:
         ValueError: If there are none.
     """
-    docs = (example.reference for example in open_corpus(path)(nlp))
-    typed = {(" ".join(ent.text.split()), ent.label_) for doc in docs for ent in doc.ents}
+    ents = (ent for example in examples for ent in example.reference.ents)
+    typed = {(" ".join(ent.text.split()), ent.label_) for ent in ents}
     if not typed:
         raise ValueError(f"{path}: expected training data with entities for --train, found none")
     return Seen({text for text, _ in typed}, typed)

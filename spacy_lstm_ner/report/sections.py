@@ -19,6 +19,7 @@ TITLES = {
 MEANT = "Outlined (in the Markdown: bold) are the entities at the place in question."
 SCORED = "A number beside a type is the probability that the pipeline gives the entity."
 MOST_TYPES = 30
+MOST_EVALUATIONS = 25
 
 
 @dataclass
@@ -65,24 +66,26 @@ def make_sections(figures: Mapping[str, Any]) -> list[Section]:
     """Make the sections of a report.
 
     Args:
-        figures (Mapping[str, Any]): What `figures.compute` returned, with `other` and `notes`.
+        figures (Mapping[str, Any]): What `figures.compute` returned, and what the command adds.
 
     Returns:
-        list[Section]: The sections, in order.
+        list[Section]: The sections, in order. `beside` makes those on a second pipeline or data set.
     """
     made = [_scores(figures), _errors(figures), _confusion(figures), _mistakes(figures), _groups(figures)]
     made += [_confidence(figures), _doubts(figures), _ways(figures)]
-    return [*made, _other(figures)] if figures["other"] else made
+    if figures.get("training"):
+        made.append(_training(figures["training"]))
+    return made
 
 
-def _with_interval(row: Mapping[str, Any], name: str) -> str:
+def with_interval(row: Mapping[str, Any], name: str) -> str:
     interval = row.get(f"{name}_interval")
     return percent(row[name]) + (f" ({percent(interval[0])}–{percent(interval[1])})" if interval else "")
 
 
 def _score_row(name: str, row: Mapping[str, Any]) -> list[str]:
     cells = [str(row["tp"] + row["fn"]), str(row["tp"] + row["fp"]), str(row["tp"])]
-    return [name, *(_with_interval(row, key) for key in "prf"), *cells]
+    return [name, *(with_interval(row, key) for key in "prf"), *cells]
 
 
 SCORE_HEADER = ("Precision", "Recall", "F", "Gold", "Found", "Right")
@@ -120,6 +123,19 @@ def _errors(figures: Mapping[str, Any]) -> Section:
         "spurious": "A found entity without a partner: no gold entity overlaps, or only one in another pair.",
     }
     kinds = [(kind, str(n), meanings[kind]) for kind, n in figures["errors"].items()]
+    tables = [Table("How the entities divide", ("Kind", "Count", "Meaning"), kinds, words=True), *error_groups(figures)]
+    text = [
+        "Gold entities are paired with found ones that overlap them: first those with the same tokens and type, then "
+        "those with the same tokens, then those with the same type, then the others; of several, those that share the "
+        "most tokens. Each entity is in one pair at most.",
+        f"Errors in all: {count_errors(figures):,}. O: no entity. A text of a pair goes from its first to its last "
+        "token.",
+    ]
+    return Section("errors", "Errors", text, tables=tables)
+
+
+def error_groups(figures: Mapping[str, Any], title: str = "The largest groups of errors") -> list[Table]:
+    """The table of the largest groups of errors, if there are errors."""
     groups = [
         (
             error_name(row),
@@ -129,18 +145,9 @@ def _errors(figures: Mapping[str, Any]) -> Section:
         )
         for row in figures["error_groups"]
     ]
-    tables = [Table("How the entities divide", ("Kind", "Count", "Meaning"), kinds, words=True)]
-    errors = count_errors(figures)
-    if groups:
-        header = ("Error: gold → found", "Count", f"Share of the {errors:,} errors", "Most frequent texts")
-        tables.append(Table("The largest groups of errors", header, groups, words=True))
-    text = [
-        "Gold entities are paired with found ones that overlap them: first those with the same tokens and type, then "
-        "those with the same tokens, then those with the same type, then the others; of several, those that share the "
-        "most tokens. Each entity is in one pair at most.",
-        f"Errors in all: {errors:,}. O: no entity. A text of a pair goes from its first to its last token.",
-    ]
-    return Section("errors", "Errors", text, tables=tables)
+    share = f"Share of the {count_errors(figures):,} errors"
+    header = ("Error: gold → found", "Count", share, "Most frequent texts")
+    return [Table(title, header, groups, words=True)] if groups else []
 
 
 def _confusion(figures: Mapping[str, Any]) -> Section:
@@ -168,22 +175,22 @@ def _mistakes(figures: Mapping[str, Any]) -> Section:
     scored = figures["confidence"] is not None
     if figures["mistakes"]:
         name = "The most confident mistakes" if scored else "Mistakes"
-        section.examples.append(_examples(name, figures["mistakes"], overall["fp"], evenly=not scored))
+        section.examples.append(examples_of(name, figures["mistakes"], overall["fp"], evenly=not scored))
     else:
         section.text.append("No found entity is wrong.")
     if figures["missed"]:
         section.examples.append(
-            _examples("Missed entities", figures["missed"], figures["errors"]["missed"], evenly=True)
+            examples_of("Missed entities", figures["missed"], figures["errors"]["missed"], evenly=True)
         )
     else:
         section.text.append("No gold entity was missed.")
     if scored and figures["least_confident_hits"]:
         hits = figures["least_confident_hits"]
-        section.examples.append(_examples("Right, but least confident", hits, overall["tp"]))
+        section.examples.append(examples_of("Right, but least confident", hits, overall["tp"]))
     return section
 
 
-def _examples(name: str, shown: Sequence[Any], total: int, evenly: bool = False) -> tuple[str, Sequence[Any]]:
+def examples_of(name: str, shown: Sequence[Any], total: int, evenly: bool = False) -> tuple[str, Sequence[Any]]:
     """Places with a title that says how many there are, and whether they were picked evenly."""
     how = ", picked evenly in the order of the data" if evenly and len(shown) < total else ""
     return f"{name}: {len(shown)} of {total:,}{how}", shown
@@ -243,7 +250,7 @@ def _doubts(figures: Mapping[str, Any]) -> Section:
         f"{figures['suspected']:,} places have a score of 0.5 or more, of {total:,} where model and annotation differ."
     )
     if figures["doubts"]:
-        section.examples.append(_examples("The places with the highest scores", figures["doubts"], total))
+        section.examples.append(examples_of("The places with the highest scores", figures["doubts"], total))
     return section
 
 
@@ -268,42 +275,30 @@ def _ways(figures: Mapping[str, Any]) -> Section:
     return section
 
 
-def _other(figures: Mapping[str, Any]) -> Section:
-    own = figures["other"]
-    section, (f, other_f) = Section("other", "The other pipeline"), own["f"]
+def _training(rows: Sequence[Mapping[str, Any]]) -> Section:
+    section = Section("training", "Training", charts=["training_scores", "training_losses"])
+    last, best = rows[-1], max(rows, key=lambda row: row["score"] or 0.0)
     section.text.append(
-        f"This pipeline: {own['first']}, F {percent(f)}. The other pipeline: {own['second']}, F {percent(other_f)}."
+        f"{len(rows)} evaluations on the dev data, up to step {last['step']:,}, from the log beside the pipeline. The "
+        f"best score, which chose model-best, was {percent(best['score'])} at step {best['step']:,}. The loss is that "
+        "of the training data, for each word since the last evaluation."
     )
-    if own["interval"]:
-        low, high = own["interval"]
-        section.text.append(
-            f"The difference is {100 * own['difference']:+.2f} points, with the 95 % interval {100 * low:+.2f} to "
-            f"{100 * high:+.2f}; p = {own['p_value']:.3f} (paired bootstrap over documents)."
-        )
-    section.tables.append(_side_by_side(figures))
-    section.text.append(
-        f"The lists show what the pipeline that does not find the gold entity has there. {MEANT} {SCORED}"
-    )
-    for key, names in (("only_first", ("this", "the other")), ("only_second", ("the other", "this one"))):
-        title = "Found by {} pipeline, not by {}".format(*names)
-        by_type = ", ".join(f"{label} {n}" for label, n in own[key]["by_type"].items())
-        section.text.append(f"{title}: {own[key]['count']:,} gold entities" + (f" ({by_type})." if by_type else "."))
-        if own[key]["examples"]:
-            section.examples.append(_examples(title, own[key]["examples"], own[key]["count"], evenly=True))
+    names = sorted({name for row in rows for name in row["losses"]})
+    step = -(-len(rows) // MOST_EVALUATIONS)
+    cells = [
+        [
+            f"{row['step']:,}",
+            *(percent(row[key]) for key in "prf"),
+            *(_number(row["losses"].get(name)) for name in names),
+            f"{row['words']:,}",
+        ]
+        for row in [*rows[:-1:step], last]
+    ]
+    header = ("Step", "Precision", "Recall", "F", *(f"Loss of {name}" for name in names), "Words")
+    title = "By evaluation" if step == 1 else f"Every {step}th evaluation, and the last one"
+    section.tables.append(Table(title, header, cells))
     return section
 
 
-def _side_by_side(figures: Mapping[str, Any]) -> Table:
-    """The scores of both pipelines by type."""
-    sides: list[dict[Optional[str], Any]] = [
-        {None: its["overall"], **its["by_type"]} for its in (figures, figures["other"])
-    ]
-    labels = [None, *sorted({*figures["by_type"], *figures["other"]["by_type"]})]
-    rows = [
-        [
-            "All" if label is None else label,
-            *(percent(side[label][key] if label in side else None) for key in "prf" for side in sides),
-        ]
-        for label in labels
-    ]
-    return Table("Both by type", ("Type", "Precision", "other", "Recall", "other", "F", "other"), rows)
+def _number(value: Optional[float]) -> str:
+    return "–" if value is None else f"{value:.3g}"

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from ..files import write_atomically
+from .beside import make_comparisons
 from .charts import make_charts
 from .sections import make_sections
 from .summary import percent, summarize
@@ -33,7 +34,7 @@ def write_report(folder: Path, figures: Mapping[str, Any], title: str = "Report 
         "title": title,
         "figures": figures,
         "summary": list(summarize(figures)),
-        "sections": make_sections(figures),
+        "sections": [*make_sections(figures), *make_comparisons(figures)],
         "charts": make_charts(figures),
     }
     for name in ("html", "md"):

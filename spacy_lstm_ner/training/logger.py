@@ -21,6 +21,8 @@ from spacy.training.loggers import console_logger_v3
 from ..files import write_atomically
 
 _NAME = "spacy-lstm-ner.Logger.v1"
+LOG, CURVES = "log.jsonl", "curves.svg"
+"""The files of `spacy lstm-ner train`, beside the pipelines."""
 LogStep = Callable[[Optional[Dict[str, Any]]], None]
 Setup = Callable[[Language, IO[str], IO[str]], Tuple[LogStep, Callable[[], None]]]
 
@@ -80,6 +82,30 @@ def create_logger(
     return set_up
 
 
+def logger_of_run(chosen: Mapping[str, Any], output: Path) -> Dict[str, Any]:
+    """Choose the logger of `spacy lstm-ner train`: this one in place of spaCy's console logger, which it also runs.
+
+    Args:
+        chosen (Mapping[str, Any]): The block [training.logger] of the config.
+        output (Path): The folder for the pipelines.
+
+    Returns:
+        Dict[str, Any]: The block to use. It is the chosen one if that is another logger, or writes a file already.
+    """
+    name = str(chosen.get("@loggers", ""))
+    if not name.startswith("spacy.ConsoleLogger.") or chosen.get("output_file"):
+        return dict(chosen)
+    kind = chosen.get("progress_bar") or "train"
+    return {
+        "@loggers": _NAME,
+        "output_file": str(output / LOG),
+        "figure": str(output / CURVES) if find_spec("matplotlib") else None,
+        # A bool in the first two versions of spaCy's logger. Without a terminal there is no bar.
+        "progress_bar": "eval" if kind is True else kind,
+        "console_output": chosen.get("console_output", True),
+    }
+
+
 def _open_new(path: Path) -> TextIO:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -109,8 +135,47 @@ def _plain(value: Any) -> Any:
     return number if math.isfinite(number) else None
 
 
+def read_log(path: Path) -> List[Dict[str, Any]]:
+    """Read the lines that the logger wrote.
+
+    Args:
+        path (Path): The file.
+
+    Returns:
+        List[Dict[str, Any]]: A dict for each evaluation.
+
+    Raises:
+        ValueError: If a line is none of the logger.
+    """
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            rows.append({key: row[key] for key in ("step", "epoch", "words", "seconds", "losses", "score", "scores")})
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{path}:{number}: expected a line of {_NAME}, found {line[:40]!r}") from None
+    return rows
+
+
+def losses_per_word(rows: Sequence[Mapping[str, Any]]) -> List[Dict[str, Optional[float]]]:
+    """Divide the losses of each evaluation by the words since the one before. Only then can they be compared.
+
+    Args:
+        rows (Sequence[Mapping[str, Any]]): The lines of the file.
+
+    Returns:
+        List[Dict[str, Optional[float]]]: The losses of each line by component. None where they are not finite.
+    """
+    found, before = [], 0
+    for row in rows:
+        words = max(row["words"] - before, 1)
+        found.append({name: None if loss is None else loss / words for name, loss in row["losses"].items()})
+        before = row["words"]
+    return found
+
+
 def draw_curves(rows: Sequence[Mapping[str, Any]], scores: Sequence[str]) -> bytes:
-    """Draw losses and scores by step, side by side. It needs matplotlib, the extra `report`.
+    """Draw the loss per word and the scores by step, side by side. It needs matplotlib, the extra `report`.
 
     Args:
         rows (Sequence[Mapping[str, Any]]): The lines of the file, at least one.
@@ -123,10 +188,12 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], scores: Sequence[str]) -> byt
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    losses = sorted({name for row in rows for name in row["losses"]})
-    _draw(left, {name: [(row["step"], row["losses"].get(name)) for row in rows] for name in losses})
+    losses = losses_per_word(rows)
+    names = sorted({name for own in losses for name in own})
+    steps = [row["step"] for row in rows]
+    _draw(left, {name: [(step, own.get(name)) for step, own in zip(steps, losses, strict=True)] for name in names})
     _draw(right, {name: [(row["step"], row["scores"].get(name)) for row in rows] for name in scores})
-    left.set(xlabel="step", ylabel="loss since the last evaluation")
+    left.set(xlabel="step", ylabel="loss per word")
     right.set(xlabel="step", ylabel="score on dev", ylim=(0, 1))
     file = io.BytesIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Title": "Losses and scores by step"})

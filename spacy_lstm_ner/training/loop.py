@@ -31,6 +31,7 @@ from thinc.api import Config, Optimizer, fix_random_seed, set_gpu_allocator
 
 from ..files import remove_folder, replaced_folder, save_pipeline
 from .checkpoints import State, allocate_gradients, random_state, set_random_state, write_checkpoint
+from .logger import CURVES, LOG, logger_of_run
 from .resume import DIR_CHECKPOINTS, Resumption
 
 
@@ -98,9 +99,12 @@ def train(
 ) -> None:
     """Train a pipeline as `spacy train` does, and write checkpoints during training and at its end.
 
+    Where the config has spaCy's console logger, the results of the evaluations and their curves are written too, see
+    `logger_of_run`.
+
     Args:
         nlp (Language): The initialized pipeline, or that of the resumption.
-        output (Path): The folder for model-best, model-last and the checkpoints.
+        output (Path): The folder for model-best, model-last, the checkpoints, and the log.
         config (Config): The user's config. It is stored with the checkpoints, to be compared when training is resumed.
         every (int): The number of steps between two checkpoints.
         resumption (Optional[Resumption]): The checkpoint to resume from; None to start from the beginning.
@@ -117,6 +121,9 @@ def train(
     if resumption is None:
         for name in (DIR_MODEL_BEST, DIR_MODEL_LAST):
             remove_folder(output / name)
+        if run.has_own_log:
+            for name in (LOG, CURVES):
+                (output / name).unlink(missing_ok=True)
     with nlp.select_pipes(disable=run.settings["frozen_components"]):
         log_step, finish_log = run.settings["logger"](nlp, stdout, stderr)
     info, is_best = None, None
@@ -155,8 +162,12 @@ class _Run:
         self._done: int = self._progress.get("steps", 0)
         interpolated = nlp.config.interpolate()
         _seed_and_allocate(interpolated["training"], use_gpu)
+        # Not in the config of the pipeline, so that it is the one that `spacy train` saves.
+        logger = logger_of_run(interpolated["training"]["logger"], output)
+        self.has_own_log = logger != interpolated["training"]["logger"]
+        interpolated["training"]["logger"] = logger
         if resumption is not None:
-            _move_log(interpolated["training"]["logger"], self._done)
+            _move_log(logger, self._done)
         self.settings: Dict[str, Any] = registry.resolve(interpolated["training"], schema=ConfigSchemaTraining)
         corpora = [self.settings["train_corpus"], self.settings["dev_corpus"]]
         train_corpus, self._dev_corpus = resolve_dot_names(interpolated, corpora)

@@ -7,6 +7,7 @@ is a doubt: a place in a doc, with the annotation and what the model suggests.
 
 import io
 import random
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -189,8 +190,9 @@ def _train(config: Config, docs: Iterable[Doc], held_out: Iterable[Doc]) -> Lang
                 reader["augmenter"] = augmenter
             config["corpora"][corpus] = reader
         settings["eval_frequency"] = settings["max_steps"] or settings["eval_frequency"]
-        settings["logger"] = {"@loggers": "spacy.ConsoleLogger.v1"}
-        train(init_nlp(config), folder, stdout=io.StringIO(), stderr=io.StringIO())
+        # No table. The progress goes to stderr, if that is a terminal.
+        settings["logger"] = {"@loggers": "spacy.ConsoleLogger.v3", "progress_bar": "train"}
+        train(init_nlp(config), folder, stdout=io.StringIO(), stderr=sys.stderr)
         return load_model(folder / (DIR_MODEL_LAST if settings["max_steps"] else DIR_MODEL_BEST))
 
 

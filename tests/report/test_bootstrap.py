@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spacy_lstm_ner.report.bootstrap import compare, intervals, resample, scores_of
+from spacy_lstm_ner.report.bootstrap import compare, compare_unpaired, intervals, resample, scores_of
 
 
 def simulate(random, docs, ease=0.0):
@@ -61,3 +61,22 @@ def test_a_better_pipeline_is_better():
 def test_too_few_docs_to_compare(docs):
     counts = np.ones((docs, 3), dtype=int)
     assert compare(counts, counts, 100, 0)["p_value"] is None
+
+
+def test_two_sets_of_docs():
+    """The interval of the difference covers the true one in about 95 % of draws, and p is small in about 5 %."""
+    random, covered, small = np.random.default_rng(3), 0, 0
+    for draw in range(200):
+        found = compare_unpaired(simulate(random, 60), simulate(random, 90), 200, draw)
+        low, high = found["interval"]
+        covered += low <= 0 <= high
+        small += found["p_value"] < 0.05
+    assert 0.9 <= covered / 200 <= 0.99 and small / 200 < 0.1
+    easy, hard = simulate(random, 200, ease=0.1), simulate(random, 100)
+    result = compare_unpaired(easy, hard, 500, 0)
+    low, high = result["interval"]
+    assert 0 < low < result["difference"] < high and result["p_value"] < 0.01
+    # The two sets are drawn apart, also where they are the same.
+    low, high = compare_unpaired(hard, hard, 200, 0)["interval"]
+    assert low < 0 < high
+    assert compare_unpaired(hard, hard[:1], 100, 0)["interval"] is None

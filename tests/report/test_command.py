@@ -173,6 +173,65 @@ def test_without_the_extra(tmp_path, monkeypatch):
     assert code == 1 and "matplotlib is missing" in said and "spacy-lstm-ner[report]" in said
 
 
+def test_two_data_sets(model, tmp_path):
+    data, other = write_data(tmp_path / "a.spacy", TRAIN), write_data(tmp_path / "b.spacy", TRAIN[:1])
+    said, code = run_command("report", model, data, tmp_path / "out", "--other-data", other)
+    assert code == 0, said
+    own = figures_of(tmp_path / "out")["other_data"]
+    nlp = spacy.load(model)
+    assert own["overall"]["f"] == nlp.evaluate(list(spacy.training.Corpus(other)(nlp)))["ents_f"]
+    assert own["data"] == "b.spacy" and own["documents"] == 1 and own["interval"] is None
+    assert "is one document" in own["notes"][0] and own["mistakes"] == []
+    assert "The other data: The data is one document" in (tmp_path / "out" / "report.html").read_text("utf8")
+    said, code = run_command("report", model, data, tmp_path / "new", "--other-data", tmp_path / "none.spacy")
+    assert code == 1 and "none.spacy" in said and not (tmp_path / "new").exists()
+
+
+def log_row(step, f):
+    scores = {"ents_p": f, "ents_r": f, "ents_f": f}
+    return {
+        "step": step,
+        "epoch": 0,
+        "words": 50 * step + 50,
+        "seconds": 1,
+        "losses": {"ner": 9.0},
+        "score": f,
+        "scores": scores,
+    }
+
+
+def test_the_curves_of_training(tmp_path):
+    data, model = write_data(tmp_path / "data.spacy", TRAIN), ruler(tmp_path / "model", ("London", "LOC"))
+    rows = [log_row(step, f) for step, f in ((0, None), (1, 0.25), (2, 0.75), (3, 0.5))]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert run_command("report", model, data, tmp_path / "out")[1] == 0
+    page, text = ((tmp_path / "out" / f"report.{suffix}").read_text("utf8") for suffix in ("html", "md"))
+    curves = figures_of(tmp_path / "out")["training"]
+    assert [row["f"] for row in curves] == [None, 0.25, 0.75, 0.5] and curves[1]["losses"] == {"ner": 0.18}
+    assert "the best at step 2. The table has the values." in page and "was 75.0 at step 2." in page
+    assert "Loss per word by step of training: ner from 0.18 to 0.18." in page
+    assert "| 1 | 25.0 | 25.0 | 25.0 | 0.18 | 100 |" in text
+
+
+@pytest.mark.parametrize(
+    "line, performance, note",
+    [
+        ('{"step": 1, "losses": {}}', {}, r"log.jsonl:1: expected a line of spacy-lstm-ner.Logger.v1, found"),
+        (json.dumps(log_row(1, 0.25)), {"ents_f": 0.5}, "has the scores of the pipeline"),
+    ],
+)
+def test_a_log_that_cannot_be_used(line, performance, note, tmp_path):
+    data, model = write_data(tmp_path / "data.spacy", TRAIN), ruler(tmp_path / "model", ("London", "LOC"))
+    meta = json.loads((model / "meta.json").read_text("utf8"))
+    (model / "meta.json").write_text(json.dumps({**meta, "performance": performance}), "utf-8")
+    (tmp_path / "log.jsonl").write_text(line, "utf-8")
+    said, code = run_command("report", model, data, tmp_path / "out")
+    assert code == 0 and "There are no curves of training" in said
+    assert figures_of(tmp_path / "out")["training"] == [] and any(
+        note in own for own in figures_of(tmp_path / "out")["notes"]
+    )
+
+
 def test_from_text(tmp_path):
     doc = Doc(spacy.blank("en").vocab, words=["London-based", "Uber"], spaces=[True, False])
     doc.set_ents([Span(doc, 1, 2, "ORG")])

@@ -38,7 +38,7 @@ return worst.sort((a, b) => a[0] - b[0]).slice(0, 5);
 
 @pytest.fixture
 def page(tmp_path):
-    from spacy_lstm_ner.report.figures import compare, compute
+    from spacy_lstm_ner.report.figures import compare, compare_data, compute, training_curves
     from spacy_lstm_ner.report.judge import Judgement
     from spacy_lstm_ner.report.write import write_report
     from spacy_lstm_ner.training.review import Doubt
@@ -49,7 +49,12 @@ def page(tmp_path):
     first, second = (Judgement([spoil(doc, source) for doc in docs]) for _ in range(2))
     first.doubts = [Doubt(0, [(0, 1, "PER")], [], 0.9)]
     figures = {"model": "m 0.0", "data": "d", **compute(first), "reviewed": True, "notes": ["A note."]}
+    scores = {"ents_p": 0.9, "ents_r": 0.7, "ents_f": 0.79}
+    row = {"losses": {"tok2vec": 9.0, "ner": 5.0}, "score": 0.79, "scores": scores}
+    figures["training"] = training_curves([{"step": step, "words": 9 * step + 9, **row} for step in range(60)])
     figures["other"] = {"first": "m", "second": "n", **compare(first, second, 20, 100, 0)}
+    other = compare_data(first, Judgement(second.docs[:20]), None, 100, 0)
+    figures["other_data"] = {"data": "e", "notes": ["A note."], **other}
     write_report(tmp_path, figures)
     return f"file://{tmp_path / 'report.html'}"
 
@@ -71,7 +76,7 @@ def test_the_page_is_legible_and_asks_nobody(browser, page, width, scheme):
     # The page itself is not wider than the window; wide tables scroll in their own boxes.
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     figures = browser.find_elements("css selector", "figure[role=img][aria-label] svg")
-    assert len(figures) == 3 and all(figure.size["width"] > 300 and figure.size["height"] > 80 for figure in figures)
+    assert len(figures) == 5 and all(figure.size["width"] > 300 and figure.size["height"] > 80 for figure in figures)
     ratio, text = browser.execute_script(CONTRASTS)[0]
     assert ratio >= 4.5, text
     heights = browser.execute_script(

@@ -61,18 +61,47 @@ def test_the_lists_say_how_many_there_are():
 
 
 def test_both_pipelines_side_by_side():
+    from spacy_lstm_ner.report.beside import make_comparisons
     from spacy_lstm_ner.report.figures import compare
     from spacy_lstm_ner.report.judge import Judgement
-    from spacy_lstm_ner.report.sections import make_sections
 
     first, second = judged(WORDS, GOLD, GOLD[:2]), judged(WORDS, GOLD, [(0, 1, "PER"), (2, 4, "ORG")])
     other = {"first": "a", "second": "b", **compare(Judgement([first]), Judgement([second]), 20, 100, 0)}
-    section = make_sections({**figures_of(first), "other": other})[-1]
+    (section,) = make_comparisons({**figures_of(first), "other": other})
     assert section.text[0] == "This pipeline: a, F 80.0. The other pipeline: b, F 40.0."
     assert section.tables[0].rows == [
-        ["All", "100.0", "50.0", "66.7", "33.3", "80.0", "40.0"],
-        ["LOC", "–", "–", "0.0", "0.0", "0.0", "0.0"],
-        ["ORG", "–", "0.0", "–", "–", "–", "0.0"],
-        ["PER", "100.0", "100.0", "100.0", "50.0", "100.0", "66.7"],
+        ["All", "80.0", "40.0", "100.0", "50.0", "66.7", "33.3"],
+        ["LOC", "0.0", "0.0", "–", "–", "0.0", "0.0"],
+        ["ORG", "–", "0.0", "–", "0.0", "–", "–"],
+        ["PER", "100.0", "66.7", "100.0", "100.0", "100.0", "50.0"],
     ]
     assert [title for title, _ in section.examples] == ["Found by this pipeline, not by the other: 1 of 1"]
+
+
+def test_both_data_side_by_side():
+    from spacy_lstm_ner.report.beside import make_comparisons
+    from spacy_lstm_ner.report.figures import compare_data
+    from spacy_lstm_ner.report.judge import Judgement, Seen
+
+    first, second = [judged(WORDS, GOLD, GOLD[:2])] * 3, [judged(WORDS, GOLD, [(0, 1, "PER"), (2, 4, "ORG")])] * 2
+    seen = Seen({"Anna"}, {("Anna", "PER")})
+    own = compare_data(Judgement(first), Judgement(second), seen, 100, 0)
+    shown = {**figures_of(*first, seen=seen), "other_data": {"data": "e", "notes": ["A note."], **own}}
+    (section,) = make_comparisons(shown)
+    assert section.text[0] == (
+        "These data: d, 3 documents, F 80.0 (80.0–80.0). The other data: e, 2 documents, F 40.0 (40.0–40.0)."
+    )
+    assert section.text[1].startswith("The difference is +40.00 points, with the 95 % interval +40.00 to +40.00; p = ")
+    assert section.text[2] == "The other data: A note."
+    tables = {table.title: table for table in section.tables}
+    header = ["Type", *("F", "other", "Precision", "other", "Recall", "other", "Gold", "other")]
+    assert tables["Both data by type"].header == header
+    assert tables["Both data by type"].rows[0] == ["All", "80.0", "40.0", "100.0", "50.0", "66.7", "33.3", "9", "6"]
+    assert tables["Both data by type"].rows[2] == ["ORG", "–", "0.0", "–", "0.0", "–", "–", "0", "0"]
+    assert [[row[0], *row[-2:]] for row in tables["Both data: seen in the training data or not"].rows] == [
+        ["seen with this type", "3", "2"],
+        ["unseen", "6", "4"],
+    ]
+    kinds = {row[0]: row[1:] for row in tables["Both data: how the entities divide"].rows}
+    assert kinds["right"] == ["6", "2", "66.7", "33.3"] and kinds["type"] == ["0", "2", "0.0", "33.3"]
+    assert tables["The largest groups of errors in the other data"].rows[0][1] == "2"

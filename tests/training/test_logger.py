@@ -3,7 +3,9 @@
 import io
 import json
 import re
+import shutil
 import sys
+from importlib.util import find_spec
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,9 +14,10 @@ import spacy
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as spacy_train
 from spacy.util import registry
+from support.commands import run_command
 from support.training_runs import make_config, run
 
-from spacy_lstm_ner.training.logger import create_logger, draw_curves
+from spacy_lstm_ner.training.logger import create_logger, draw_curves, logger_of_run, losses_per_word
 
 NAME = "spacy-lstm-ner.Logger.v1"
 
@@ -70,6 +73,66 @@ def test_a_resumed_run_writes_all_lines_again(chained, corpus, tmp_path):
     assert [row["step"] for row in lines(log.with_name("log.jsonl.until-10"))] == [0, 10]
 
 
+def test_the_command_logs_beside_the_pipelines(corpus, tmp_path):
+    config, out = make_config(corpus, {"training.max_steps": 15}), tmp_path / "out"
+    printed = run(config, out)
+    rows = lines(out / "log.jsonl")
+    assert [row["step"] for row in rows] == [0, 10] and len(table(printed)) == 2
+    assert (out / "curves.svg").exists() == (find_spec("matplotlib") is not None)
+    saved = spacy.load(out / "model-best").config["training"]["logger"]
+    assert saved["@loggers"] == "spacy.ConsoleLogger.v3" and saved.get("output_file") is None
+    # A new run in the same folder replaces the log, as it replaces the pipelines.
+    shutil.rmtree(out / "checkpoints")
+    run(make_config(corpus, {"training.max_steps": 5}), out)
+    assert [row["step"] for row in lines(out / "log.jsonl")] == [0]
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_command_says_where_the_log_is(installed, corpus, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    if not installed:
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+    make_config(corpus, {"training.max_steps": 2}).to_disk(tmp_path / "my.cfg")
+    said, code = run_command("train", tmp_path / "my.cfg", "-o", tmp_path / "out")
+    assert code == 0 and "log.jsonl" in said and ("curves.svg" in said) == installed
+    assert (
+        ("no curves, which need the extra" in said) == (not installed) == (not (tmp_path / "out/curves.svg").exists())
+    )
+    more = ("--training.logger.output_file", tmp_path / "own.jsonl")
+    said, code = run_command("train", tmp_path / "my.cfg", "-o", tmp_path / "chosen", *more)
+    assert code == 0 and "log.jsonl" not in said and not (tmp_path / "chosen" / "log.jsonl").exists()
+    assert len(lines(tmp_path / "own.jsonl")) == 1
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"@loggers": "spacy.WandbLogger.v5", "project_name": "mine"},
+        {"@loggers": "spacy.ChainLogger.v1", "logger1": {"@loggers": "spacy.ConsoleLogger.v1"}},
+        {"@loggers": NAME, "output_file": "mine.jsonl"},
+        {"@loggers": "spacy.ConsoleLogger.v3", "output_file": "mine.jsonl"},
+    ],
+)
+def test_a_chosen_logger_stays(chosen, tmp_path):
+    assert logger_of_run(chosen, tmp_path) == chosen
+
+
+@pytest.mark.parametrize(
+    "version, chosen, kind",
+    [("v1", False, "train"), ("v1", True, "eval"), ("v3", None, "train"), ("v3", "eval", "eval")],
+)
+def test_the_bar_is_the_chosen_one(version, chosen, kind, tmp_path):
+    logger = {"@loggers": f"spacy.ConsoleLogger.{version}", "progress_bar": chosen}
+    assert logger_of_run(logger, tmp_path)["progress_bar"] == kind
+
+
+def test_losses_are_divided_by_the_words_since_the_last_evaluation():
+    rows = [
+        {"words": words, "losses": {"a": loss}} for words, loss in ((10, 20.0), (110, 50.0), (210, None), (210, 1.0))
+    ]
+    assert losses_per_word(rows) == [{"a": 2.0}, {"a": 0.5}, {"a": None}, {"a": 1.0}]
+
+
 def test_the_log_of_an_earlier_run_stays(tmp_path):
     path = tmp_path / "log.jsonl"
     path.write_text("kept")
@@ -92,7 +155,7 @@ def test_values_that_json_does_not_know(tmp_path):
 
 def test_curves_leave_out_what_is_no_number():
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    row = {"step": 0, "losses": {"ner": None, "tagger": 1.5}, "scores": {"ents_f": None, "tag_acc": 0.5}}
+    row = {"step": 0, "words": 9, "losses": {"ner": None, "tagger": 1.5}, "scores": {"ents_f": None, "tag_acc": 0.5}}
     text = draw_curves([row], ["ents_f", "tag_acc", "dep_uas"]).decode()
     assert "tagger" in text and "tag_acc" in text and "<!-- ner -->" not in text and "ents_f" not in text
 
