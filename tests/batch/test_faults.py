@@ -114,7 +114,7 @@ def test_killed_at_any_moment_and_resumed(model, texts, expected, tmp_path, run_
     rows, bad = rows_of(output)
     assert [row["id"] for row in rows] == list(range(300)) and not bad
     assert [entities_of(row) for row in rows] == expected
-    assert not [name for name in output.iterdir() if name.name.startswith(".")]
+    assert [name.name for name in output.iterdir() if name.name.startswith(".")] == [".lock"]
 
 
 def test_another_job_is_refused(model, texts, tmp_path, in_process):

@@ -129,7 +129,7 @@ def test_the_command(model, texts, tmp_path):
         (["{model}", "{texts}", "mixed"], "mixed: expected a new folder, or one of this job, found other files"),
         (["{model}", "{texts}", "a.csv"], "a.csv: expected a folder for the output, found a file"),
         (["{model}", "mixed", "mixed", "-f", "csv"], "expected a folder for the output that no input is in"),
-        (["{model}", "{texts}", "out", "--engine", "no"], "expected an engine among local, found 'no'"),
+        (["{model}", "{texts}", "out", "--engine", "no"], "expected an engine among local, ray, spark, found 'no'"),
         (["{model}", "{texts}", "out", "-c", "words=a"], "expected columns for text and id, found one for 'words'"),
         (["{model}", "{texts}", "out", "-o", "xml"], "expected an output format among jsonl, parquet, found 'xml'"),
         (["{model}", "{texts}", "out", "-f", "xml"], "expected a format among auto"),
