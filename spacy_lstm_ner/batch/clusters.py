@@ -7,7 +7,7 @@ own means start a worker again if its machine is lost. Everything else is as in 
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from functools import cache, partial
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, Optional
 
@@ -90,6 +90,7 @@ def run_spark(job: Job, chunks: Sequence[Chunk], workers: int, address: Optional
     Raises:
         RuntimeError: If Spark cannot go on.
     """
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
@@ -107,8 +108,9 @@ def run_spark(job: Job, chunks: Sequence[Chunk], workers: int, address: Optional
         to_do = iter(chunks)
         while some := list(islice(to_do, context.defaultParallelism * _CHUNKS_OF_CORE)):
             yield from context.parallelize(some, len(some)).map(partial(_do_in_process, job)).collect()
-    except PySparkException as error:
-        raise RuntimeError(f"Spark: {error}") from error
+    except (PySparkException, Py4JError) as error:
+        # Without the stack of the virtual machine, which the log has.
+        raise RuntimeError(f"Spark: {' '.join(str(error).splitlines()[:2])}"[:500]) from error
     finally:
         session = SparkSession.getActiveSession()
         if own and session is not None:
@@ -176,7 +178,7 @@ class _Actor:
         return self.annotator.annotate_arrow(table)
 
 
-_annotator = cache(Annotator)
+_annotator = lru_cache(1)(Annotator)
 
 
 def _annotate_partition(job: Job, batches: Iterator[Any]) -> Iterator[Any]:
