@@ -159,7 +159,9 @@ def annotate_dataset(data: Any, job: Job, workers: int = 0) -> Any:
     if module == "pyspark":
         added = data.sparkSession.createDataFrame([], _in_sql(job)).schema
         return data.mapInArrow(partial(_annotate_partition, job), type(added)([*data.schema.fields, *added.fields]))
-    raise TypeError(f"expected paths, a data set of Ray or a data frame of Spark, found {type(data).__name__}")
+    raise TypeError(
+        f"expected a data set of Ray or a data frame of Spark, found {type(data).__name__}. For files, give an output"
+    )
 
 
 def _in_sql(job: Job) -> str:

@@ -71,11 +71,16 @@ def children(process):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs ps")
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
-def test_killed_at_any_moment_and_resumed(model, texts, expected, tmp_path, run_env, kills):
+@pytest.mark.parametrize(
+    "engine, kills",
+    [("local", 2), pytest.param("local", 20, marks=pytest.mark.slow), pytest.param("ray", 4, marks=pytest.mark.slow)],
+)
+def test_killed_at_any_moment_and_resumed(model, texts, expected, tmp_path, run_env, engine, kills):
+    if engine == "ray":
+        pytest.importorskip("ray", reason="Ray is not installed")
     output, seeds = tmp_path / "out", random.Random(1)
     command = [sys.executable, "-m", "spacy", "lstm-ner", "annotate", str(model), str(texts), str(output)]
-    command += ["-w", "2", "--part-rows", "3", "-b", "2"]
+    command += ["-w", "2", "--part-rows", "3", "-b", "2", "--engine", engine]
     for number in range(kills):
         process = subprocess.Popen(command, env=run_env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         parts = len(list(output.glob("part-*")))

@@ -170,8 +170,8 @@ def test_a_table_of_arrow(model):
 
 
 def test_data_of_another_kind_is_named(model):
-    with pytest.raises(TypeError, match="expected paths, a data set of Ray or a data frame of Spark, found dict"):
-        annotate({}, model)
+    with pytest.raises(TypeError, match="expected a data set of Ray or a data frame of Spark, found str"):
+        annotate("texts.jsonl", model)
 
 
 @pytest.mark.parametrize("engine, package", [("ray", "ray"), ("spark", "pyspark")])
