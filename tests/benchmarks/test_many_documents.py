@@ -28,14 +28,15 @@ def test_the_figures_are_medians_of_rounds():
     runs = {name: [run(200.0 if "2 workers" in name else 100.0), run(150.0), run(100.0)] for name in systems}
     assert many_documents.ratio(runs, "`local`, 2 workers", "`local`, 1 worker", "rows_a_second") == "1.00 (1.00–2.00)"
     assert many_documents.ratio(runs, "`local`, 2 workers", "none", "whole") == "–"
-    result = {"rows": 1000, "bytes": 100_000, "batch": 256, "runs": runs}
+    plans = {"25": {"rows_a_second": 1e6, "bytes_a_row": 200.0}}
+    result = {"rows": 1000, "batch": 256, "runs": runs, "planning": plans}
     text = many_documents._speed(result)
     assert "| `local`, 2 workers ÷ `local`, 1 worker | 1.00 (1.00–2.00) | 1.00 (1.00–1.00) | ≥ 1.9 |" in text
     assert "costs 0.0 ms (`local`)" in text
-    # 100 rows of 20 words a second, and 0.75 of it with both cores busy: 25e9 words take 1,500 words/s x 3,200 cores.
+    # 100 rows of 20 words a second, of which 0.75 stay with both cores busy.
     assert many_documents.median(runs["`local`, 2 workers"], "rows_a_second") == 150.0
-    estimate = many_documents.estimate(result)
-    assert f"| 25 | {25e9 / (2000 * 0.75 * 3200) / 60:,.0f} min | {1e9 / 2000 / 60 * 25 / 20:,.0f} min |" in estimate
+    minutes = 25e9 / (2000 * 0.75 * 3200) / 60
+    assert f"| 25 | {minutes:,.1f} min | 16.7 min | 0.2 min | 0.20 TB |" in many_documents.estimate(result)
 
 
 @pytest.mark.parametrize("rows", [7])
@@ -45,4 +46,5 @@ def test_bad_rows_are_in_the_texts(tmp_path, monkeypatch, root, rows):
     path = many_documents.make_texts(tmp_path / "texts.jsonl", rows, bad=1.0)
     assert [line in many_documents.BAD for line in path.open("rb")] == [True] * rows
     path = many_documents.make_texts(tmp_path / "good.jsonl", rows)
+    assert many_documents.planning(path, tmp_path / "plan.jsonl", 3, rows=10)["rows_a_second"] > 0
     assert [json.loads(line)["id"] for line in path.open("rb")] == list(range(rows))
