@@ -292,7 +292,7 @@ def kills(args: argparse.Namespace) -> dict[str, Any]:
     wanted = args.work / "not-killed"
     in_process("local", 2, args.model, path, wanted, part_rows=part_rows)
     for engine in [name for name in args.engines if name != "spark"]:
-        output, killed, left = args.work / "killed", 0, 0
+        output, killed, below = args.work / "killed", 0, dict[int, str]()
         shutil.rmtree(output, ignore_errors=True)
         line = command(engine, 2, args.model, path, output, BATCH, part_rows)
         for _ in range(args.kills):
@@ -302,24 +302,24 @@ def kills(args: argparse.Namespace) -> dict[str, Any]:
             while driver.poll() is None and len(list(output.glob("part-*"))) < enough and time.monotonic() < until:
                 time.sleep(0.01)
             time.sleep(rng.uniform(0, 1))
-            below = processes_of(driver.pid)
+            below |= processes_of(driver.pid)
             killed += driver.poll() is None
             driver.kill()
             driver.wait()
-            left += count_left(below)
         done = subprocess.run(line, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"kills: {engine}: {done.stderr[-4000:]}")
         names = [sorted(name.name for name in folder.glob("[pb]a*")) for folder in (wanted, output)]
         same = names[0] == names[1] and all((wanted / n).read_bytes() == (output / n).read_bytes() for n in names[0])
         bad = sum(1 for name in output.glob("bad-*") for _ in name.open("rb"))
+        left = count_left(below)
         found[engine] = {"killed": killed, "same_output": same, "processes_left": left, "bad_rows": bad}
         print(engine, found[engine], flush=True)
     return {"rows": args.rows, "parts": len(list(wanted.glob("part-*"))), "engines": found}
 
 
-def count_left(processes: Mapping[int, str], seconds: float = 20.0) -> int:
-    """How many of these processes still run after some time."""
+def count_left(processes: Mapping[int, str], seconds: float = 180.0) -> int:
+    """How many of these processes still run after some time. Agents of Ray look for their parent for a minute."""
     until = time.monotonic() + seconds
     while True:
         alive = [pid for pid, line in processes.items() if line and _line_of(pid) == line]

@@ -1,5 +1,6 @@
 """The engines `ray` and `spark`: the same output as `local`, also if processes die; columns for their data sets."""
 
+import json
 import os
 import shutil
 import sys
@@ -35,40 +36,23 @@ def spark():
     session.stop()
 
 
-engines = pytest.mark.parametrize("engine", ["ray", "spark"])
-
-
-@engines
-def test_the_entities_are_those_of_one_process(model, texts, expected, tmp_path, engine, request):
-    request.getfixturevalue(engine)
-    summary = annotate(texts, model, tmp_path, engine=engine, workers=2, batch_size=7, part_rows=50)
-    rows, bad = rows_of(tmp_path)
-    assert [row["id"] for row in rows] == list(range(300)) and not bad
-    assert [entities_of(row) for row in rows] == expected
-    assert summary.rows == 300 and summary.words > 300
-    # Another run goes on with what is there.
-    (tmp_path / "part-00002.jsonl").unlink()
-    assert annotate(texts, model, tmp_path, engine=engine, workers=1, part_rows=50).resumed == 250
-    assert [row["id"] for row in rows_of(tmp_path)[0]] == list(range(300))
-
-
-@engines
-def test_poison_and_a_process_that_is_killed(model, tmp_path, engine, request):
+@pytest.mark.parametrize("engine", ["ray", "spark"])
+def test_poison_and_a_process_that_is_killed(model, texts, expected, tmp_path, engine, request):
     request.getfixturevalue(engine)
     folder, code = poisoned(model, tmp_path)
-    good = [{"id": k, "text": f"I like London and Berlin. {k}"} for k in range(60)]
-    # The worker of the engine is killed by this text, the first time. The row is good.
-    good[30]["text"] = f"parent {tmp_path / 'killed'}"
+    good = [json.loads(line) for line in texts.open(encoding="utf8")]
+    # The process of the engine that has this text is killed, the first time. The row is good.
+    good.append({"id": 300, "text": f"parent {tmp_path / 'killed'}"})
     rows = [*good, good[0], *(row for _, row in POISON_ROWS)]
     path = write_rows(tmp_path / "in.jsonl", rows)
-    options = {"workers": 1, "part_rows": 100, "batch_size": 8, "timeout": 3, "max_length": 1_000_000}
+    options = {"workers": 2, "part_rows": 160, "batch_size": 7, "timeout": 3}
     summary = annotate(path, folder, tmp_path / "out", engine=engine, code=code, **options)
     assert (tmp_path / "killed").exists()
     found, bad = rows_of(tmp_path / "out")
-    assert [row["id"] for row in found] == [*range(60), 0]
-    assert [entity["label"] for entity in found[1]["entities"]] == ["LOC", "LOC"]
+    assert [row["id"] for row in found] == [*range(301), 0]
+    assert [entities_of(row) for row in [*found[:300], found[301]]] == [*expected, expected[0]]
     assert [row["reason"].partition(":")[0] for row in bad] == [kind for kind, _ in POISON_ROWS]
-    assert sum(summary.bad.values()) == len(POISON_ROWS)
+    assert (summary.rows, summary.parts, sum(summary.bad.values())) == (len(rows), 2, len(POISON_ROWS))
 
 
 MIXED = ["I like London and Berlin.", None, "Who is Shaka Khan?", "raise", "", "😀 Canada"]
