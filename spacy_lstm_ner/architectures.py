@@ -10,7 +10,7 @@ from thinc.types import Floats2d, Ints2d
 
 from .layers.crf.head import HEADS, dense, grown_dense, grown_head, set_head_size, swap_output
 from .layers.embed.chars import char_cnn, char_lstm
-from .layers.embed.features import lexeme_features
+from .layers.embed.features import hash_table, lexeme_features
 from .layers.embed.lexemes import Lexemes, composed, per_lexeme
 from .layers.embed.static_vectors import lexeme_vectors
 from .layers.embed.token_features import with_token_features
@@ -339,7 +339,8 @@ def _hash_tables(
 ) -> Model[Ints2d, Floats2d]:
     """One hash table for each column of the keys, with the given numbers of rows. Their vectors are concatenated."""
     tables: List[Model[Ints2d, Floats2d]] = [
-        HashEmbed(width, number, column=k, seed=k + 8, initializer=initializer) for k, number in enumerate(rows)
+        hash_table(HashEmbed(width, number, column=k, seed=k + 8, initializer=initializer))
+        for k, number in enumerate(rows)
     ]
     return tables[0] if len(tables) == 1 else concatenate(*tables)
 

@@ -166,6 +166,21 @@ def check_output(folder: Path) -> None:
     raise FileExistsError(f"{folder}: exists already and is no pipeline; choose another folder, or remove it")
 
 
+def check_folder(folder: Path) -> None:
+    """Check that a folder can take work with a manifest: it is absent or empty, or has a manifest.
+
+    Args:
+        folder (Path): The folder.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: expected a folder for the output, found a file. Choose another name")
+    if folder.exists() and not (folder / MANIFEST).exists() and any(n.name[0] != "." for n in folder.iterdir()):
+        raise ValueError(f"{folder}: expected a new folder, or one of this job, found other files in it")
+
+
 def check_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest of new work, or compare that of an earlier run.
 
@@ -176,12 +191,9 @@ def check_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If the folder has the manifest of other work, or files without a manifest.
     """
+    check_folder(folder)
     path = folder / MANIFEST
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: expected a folder for the output, found a file. Choose another name")
     if not path.exists():
-        if folder.exists() and any(not name.name.startswith(".") for name in folder.iterdir()):
-            raise ValueError(f"{folder}: expected a new folder, or one of this job, found other files in it")
         write_atomically(path, json.dumps(manifest, indent=2).encode("utf-8"))
         return
     try:

@@ -14,7 +14,7 @@ ROOT = Path(spacy_lstm_ner.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 RANKS = [
     {"types"},
-    {"tags", "arrays", "files", "threads"},
+    {"tags", "arrays", "files", "threads", "ray_cluster"},
     {"layers"},
     {"annotation", "architectures"},
     {"pipeline", "data"},
@@ -110,7 +110,7 @@ def test_the_package_is_imported_without_its_models():
 
 
 def test_the_commands_are_imported_without_the_extras():
-    extras = ("fastapi", "starlette", "uvicorn", "matplotlib")
+    extras = ("fastapi", "starlette", "uvicorn", "matplotlib", "ray", "pyspark")
     code = f"import sys, spacy_lstm_ner.cli; print([m for m in {extras} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

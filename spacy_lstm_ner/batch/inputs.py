@@ -12,11 +12,14 @@ import json
 import lzma
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Optional, Union
 
 from ..data.formats.tables import header_of, place_of
+from ..files import checksum
 
 KINDS = {
     **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
@@ -65,6 +68,31 @@ class Row(NamedTuple):
     place: str
     text: str
     problem: str = ""
+
+
+def make_row(number: int, place: str, field: str, name: Any, text: Any, problem: str = "") -> Row:
+    """Make a row, and check its text.
+
+    Args:
+        number (int): Its number.
+        place (str): Its place.
+        field (str): The field or column of the text.
+        name (Any): Its identifier; None or empty for its place.
+        text (Any): The text, its bytes, or None.
+        problem (str): What is known to be wrong with it.
+
+    Returns:
+        Row: The row.
+    """
+    if not problem and text is None:
+        problem = f"null: expected text in {field!r}, found null"
+    elif not problem:
+        try:
+            text = text.decode("utf-8") if isinstance(text, bytes) else text
+            text.encode("utf-8")
+        except UnicodeError as error:
+            problem = f"not UTF-8: {error}"[:300]
+    return Row(number, place if name is None or name == "" else name, place, "" if problem else text, problem)
 
 
 def find_inputs(paths: Union[str, Path, Sequence[Union[str, Path]]], format: str = "auto") -> tuple[list[str], str]:
@@ -118,6 +146,20 @@ def _without_compression(name: str) -> Path:
     return Path(name).with_suffix("") if Path(name).suffix.lower() in _OPEN else Path(name)
 
 
+def require(package: str, extra: str) -> None:
+    """Check that a package is installed.
+
+    Args:
+        package (str): The package.
+        extra (str): The extra that has it.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
+    if find_spec(package) is None:
+        raise ImportError(f"{package} is not installed; install the extra: pip install 'spacy-lstm-ner[{extra}]'")
+
+
 def open_source(path: str, kind: str, columns: Mapping[str, str]) -> "Source":
     """Open a file of rows.
 
@@ -150,7 +192,7 @@ class Source:
         opened = _OPEN.get(Path(path).suffix.lower(), open)
         self.stream: IO[bytes] = opened(path, "rb")  # type: ignore[operator]
         self.text_field, self.id_field = columns.get("text", "text"), columns.get("id", "id")
-        self.columns = columns
+        self._read = sha256()
 
     def chunks(self, rows: int) -> Iterator[tuple[int, int, int]]:
         """Cut the file into chunks of some rows: their starts, lines and rows as in `Chunk`."""
@@ -160,22 +202,17 @@ class Source:
         """Read the rows of a chunk."""
         raise NotImplementedError
 
+    def checksum(self) -> str:
+        """A SHA-256 of the content, once it has been cut into chunks."""
+        return self._read.hexdigest()
+
     def close(self) -> None:
         """Close the file."""
         self.stream.close()
 
     def row(self, number: int, line: int, name: Any, text: Any, problem: str) -> Row:
         """Make a row, and check its text, which may be bytes."""
-        place = f"{self.path}:{line}"
-        if not problem and text is None:
-            problem = f"null: expected text in {self.text_field!r}, found null"
-        elif not problem:
-            try:
-                text = text.decode("utf-8") if isinstance(text, bytes) else text
-                text.encode("utf-8")
-            except UnicodeError as error:
-                problem = f"not UTF-8: {error}"[:300]
-        return Row(number, place if name is None or name == "" else name, place, "" if problem else text, problem)
+        return make_row(number, f"{self.path}:{line}", self.text_field, name, text, problem)
 
 
 class Lines(Source):
@@ -191,10 +228,12 @@ class Lines(Source):
             self.stream.seek(start)
             while raw := self.stream.readline(_LONGEST_LINE):
                 start += len(raw)
-                if len(raw) == _LONGEST_LINE and not raw.endswith(b"\n"):
-                    while (rest := self.stream.readline(_BLOCK)) and not rest.endswith(b"\n"):
-                        start += len(rest)
+                self._read.update(raw)
+                rest = raw if len(raw) == _LONGEST_LINE else b"\n"
+                while rest and not rest.endswith(b"\n"):
+                    rest = self.stream.readline(_BLOCK)
                     start += len(rest)
+                    self._read.update(rest)
                 yield line, start, raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
                 line += 1
         except (*_BROKEN, gzip.BadGzipFile) as error:
@@ -235,11 +274,8 @@ class Lines(Source):
             return None, None, f"no text: expected an object, found {value!r:.40}"
         name, text = value.get(self.id_field), value.get(self.text_field)
         if self.text_field not in value:
-            return (
-                name,
-                None,
-                f"no text: expected a field {self.text_field!r}, found {', '.join(value)[:200] or 'none'}",
-            )
+            found = ", ".join(value)[:200] or "none"
+            return name, None, f"no text: expected a field {self.text_field!r}, found {found}"
         if text is not None and not isinstance(text, str):
             return name, None, f"no text: expected text in {self.text_field!r}, found {text!r:.40}"
         return name, text, ""
@@ -257,7 +293,7 @@ class Table(Lines):
         names: list[str] = found if isinstance(found, list) else []
         self.header = names
         self.text_at, self.id_at = (place_of(names, name, columns.get(name)) for name in ("text", "id"))
-        _check_column(path, self.text_at, names, columns)
+        check_column(path, self.text_at, names, columns)
         self.text_field = names[self.text_at]
 
     def items(self, start: int, line: int) -> Iterator[tuple[int, int, Any]]:
@@ -298,18 +334,17 @@ class ParquetRows(Source):
 
     def __init__(self, path: str, kind: str, columns: Mapping[str, str]) -> None:
         super().__init__(path, kind, columns)
-        try:
-            import pyarrow as pa
-            import pyarrow.parquet
-        except ImportError as error:
-            raise ImportError(f"{path}: install pyarrow: pip install 'spacy-lstm-ner[parquet]'") from error
+        require("pyarrow", "parquet")
+        import pyarrow as pa
+        import pyarrow.parquet
+
         try:
             self.file = pa.parquet.ParquetFile(self.stream)
         except (pa.ArrowException, OSError) as error:
             raise ValueError(f"{path}: expected a Parquet file, found: {error}") from error
         names = self.file.schema_arrow.names
         text_at, id_at = (place_of(names, name, columns.get(name)) for name in ("text", "id"))
-        _check_column(path, text_at, names, columns)
+        check_column(path, text_at, names, columns)
         self.text_field = names[text_at]
         self.name_field: Optional[str] = names[id_at] if id_at >= 0 else None
         kind = str(self.file.schema_arrow.field(text_at).type)
@@ -324,9 +359,10 @@ class ParquetRows(Source):
                 yield start, start + 1, min(rows, first + size - start)
             first += size
 
-    def rows(self, chunk: Chunk) -> Iterator[Row]:
-        import pyarrow as pa
+    def checksum(self) -> str:
+        return checksum(Path(self.path))
 
+    def rows(self, chunk: Chunk) -> Iterator[Row]:
         first, group = 0, 0
         while first + self.file.metadata.row_group(group).num_rows <= chunk.start:
             first += self.file.metadata.row_group(group).num_rows
@@ -339,11 +375,8 @@ class ParquetRows(Source):
                 continue
             some = batch.slice(skip, chunk.rows - number)
             skip = 0
-            texts = some.column(some.schema.get_field_index(self.text_field))
-            texts = texts.dictionary_decode() if pa.types.is_dictionary(texts.type) else texts
-            # Bytes, since Arrow does not check that what it calls strings is UTF-8.
             names = [None] * len(some) if self.name_field is None else self._names(some)
-            for name, text in zip(names, texts.cast(pa.large_binary()).to_pylist(), strict=True):
+            for name, text in zip(names, texts_of(some, self.text_field), strict=True):
                 yield self.row(number, chunk.line + number, name, text, "")
                 number += 1
             if number == chunk.rows:
@@ -356,13 +389,38 @@ class ParquetRows(Source):
         except UnicodeDecodeError:
             import pyarrow as pa
 
-            values = [
-                value and value.decode("utf-8", "replace") for value in column.cast(pa.large_binary()).to_pylist()
-            ]
+            raw = column.cast(pa.large_binary()).to_pylist()
+            values = [value and value.decode("utf-8", "replace") for value in raw]
         return [value if value is None or isinstance(value, (str, int, float)) else str(value) for value in values]
 
 
-def _check_column(path: str, at: int, names: Sequence[str], columns: Mapping[str, str]) -> None:
+def texts_of(batch: Any, field: str) -> list[Optional[bytes]]:
+    """Read texts from a batch or a table of Arrow: as bytes, since Arrow does not check that strings are UTF-8.
+
+    Args:
+        batch (Any): The batch or the table.
+        field (str): The column.
+
+    Returns:
+        list[Optional[bytes]]: The texts.
+    """
+    import pyarrow as pa
+
+    texts = batch.column(batch.schema.get_field_index(field))
+    if pa.types.is_dictionary(texts.type):
+        texts = texts.cast(texts.type.value_type)
+    return texts.cast(pa.large_binary()).to_pylist()
+
+
+def check_column(path: str, at: int, names: Sequence[str], columns: Mapping[str, str]) -> None:
+    """Raise a ValueError if there is no column for the text.
+
+    Args:
+        path (str): Where the columns are.
+        at (int): The place of the column; below 0 if there is none.
+        names (Sequence[str]): The columns.
+        columns (Mapping[str, str]): The names that the user gave.
+    """
     if at < 0:
         raise ValueError(
             f"{path}: expected a column {columns.get('text', 'text')!r}, found {', '.join(names) or 'none'}. "

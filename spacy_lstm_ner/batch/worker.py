@@ -18,15 +18,18 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple, Optional
 
-from spacy.language import Language
+from spacy.tokens import Doc, DocBin, Span
 from spacy.util import import_file, load_model
 
+from ..data.formats.tables import place_of
 from ..data.writers import name_and_version
 from ..files import replaced_file, write_atomically
 from ..pipeline.annotate import entity_score_attribute
-from ..pipeline.component import LSTMEntityRecognizer
+from ..pipeline.component import LSTMEntityRecognizer, docs_before
 from ..pipeline.scores import entity_score
-from .inputs import Chunk, Row, Source, open_source
+from .inputs import Chunk, Row, Source, check_column, make_row, open_source, require, texts_of
+
+OUTPUT_FORMATS = ("jsonl", "parquet")
 
 _CHARACTERS = 500_000
 """About the most characters of a batch."""
@@ -34,33 +37,60 @@ _CHARACTERS = 500_000
 
 @dataclass(frozen=True)
 class Job:
-    """What the workers of a job need to know.
+    """What the workers of a job need to know. The fields from `output_format` on are options of `annotate`.
 
     Attributes:
         model (str): The folder of the pipeline.
         output (str): The folder of the output.
         kind (str): The format of the input.
+        folder (str): The folder that paths are relative to.
         output_format (str): "jsonl" or "parquet".
         columns (Mapping[str, str]): The names of the columns or fields with the "text" and the "id".
         text (bool): Whether to write the texts.
+        n_best (int): So many of the most probable analyses are written too.
+        docbin (bool): Whether to write the docs too, in spaCy's binary format.
         threshold (Optional[float]): A threshold in place of those of the components.
         max_length (int): The most characters of a text.
         timeout (float): Seconds for a document. A batch that needs more is done one document at a time.
         batch_size (int): The most rows of a batch.
         code (Optional[str]): A Python file with functions that the pipeline needs.
+
+    Raises:
+        ValueError: If a value is out of range.
+        ImportError: If pyarrow is needed and not installed.
     """
 
     model: str
-    output: str
-    kind: str = "jsonl"
+    output: str = ""
+    kind: str = ""
+    folder: str = field(default_factory=os.getcwd)
     output_format: str = "jsonl"
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict, hash=False)
     text: bool = False
+    n_best: int = 0
+    docbin: bool = False
     threshold: Optional[float] = None
     max_length: int = 1_000_000
     timeout: float = 60.0
     batch_size: int = 256
     code: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_length", "timeout", "batch_size"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"expected {name} above 0, found {getattr(self, name)}")
+        if self.n_best < 0:
+            raise ValueError(f"expected n_best of 0 or more, found {self.n_best}")
+        if self.threshold is not None and not 0.0 <= self.threshold <= 1.0:
+            raise ValueError(f"expected a threshold from 0 to 1, found {self.threshold}")
+        if self.output_format not in OUTPUT_FORMATS:
+            names = ", ".join(OUTPUT_FORMATS)
+            raise ValueError(f"expected an output format among {names}, found {self.output_format!r}")
+        if self.output_format == "parquet":
+            require("pyarrow", "parquet")
+        unknown = sorted(set(self.columns) - {"text", "id"})
+        if unknown:
+            raise ValueError(f"expected columns for text and id, found one for {unknown[0]!r}")
 
     def part(self, number: int) -> Path:
         """The file with the rows of a chunk. If it is there, the chunk is done."""
@@ -70,53 +100,57 @@ class Job:
         """The file with the bad rows of a chunk. It is written before the part, and only if there are any."""
         return Path(self.output) / f"bad-{number:05d}.jsonl"
 
+    def docs(self, number: int) -> Path:
+        """The file with the docs of the rows of a chunk, if they are wanted. It is written before the part."""
+        return Path(self.output) / f"docs-{number:05d}.spacy"
+
 
 class Result(NamedTuple):
-    """A row with its entities.
+    """A row with what was found.
 
     Attributes:
         row (Row): The row, with a problem if it could not be annotated.
-        entities (list[dict[str, Any]]): Each with start, end, label and score.
-        words (int): The number of tokens.
+        found (dict[str, Any]): The "entities", each with start, end, label and score, and the "alternatives".
+        doc (Optional[Doc]): The document.
     """
 
     row: Row
-    entities: list[dict[str, Any]]
-    words: int
+    found: dict[str, Any]
+    doc: Optional[Doc]
 
 
 class Annotator:
     """A pipeline that annotates batches of rows. A process makes one, and keeps it.
 
     Args:
-        model (str): The folder of the pipeline.
-        threshold (Optional[float]): A threshold in place of those of its components.
-        max_length (int): The most characters of a text.
-        code (Optional[str]): A Python file with functions that the pipeline needs.
+        job (Job): The job.
 
     Attributes:
         nlp (Language): The pipeline.
         name (str): Its name and its version.
 
     Raises:
-        ValueError: If a component writes no `doc.ents`.
+        ValueError: If a component writes no `doc.ents`, or n-best is wanted of a pipeline without one `lstm_ner`.
     """
 
-    def __init__(self, model: str, threshold: Optional[float], max_length: int, code: Optional[str] = None) -> None:
-        if code is not None:
-            import_file("python_code", code)
-        self.nlp: Language = load_model(model)
-        self.nlp.max_length = max(self.nlp.max_length, max_length)
-        self.name, self.max_length = name_and_version(self.nlp), max_length
+    def __init__(self, job: Job) -> None:
+        if job.code is not None:
+            import_file("python_code", job.code)
+        self.job, self.nlp = job, load_model(job.model)
+        self.nlp.max_length = max(self.nlp.max_length, job.max_length)
+        self.name = name_and_version(self.nlp)
+        self.components = [
+            component for _, component in self.nlp.pipeline if isinstance(component, LSTMEntityRecognizer)
+        ]
+        if job.n_best and len(self.components) != 1:
+            raise ValueError(f"{job.model}: expected one lstm_ner for n-best, found {len(self.components)}")
         self.attrs: list[str] = []
-        for name, component in self.nlp.pipeline:
-            if not isinstance(component, LSTMEntityRecognizer):
-                continue
+        for component in self.components:
             cfg = component.cfg
-            cfg["score_attr"] = entity_score_attribute(model, name, cfg)
+            cfg["score_attr"] = entity_score_attribute(job.model, component.name, cfg)
             self.attrs.append(cfg["score_attr"])
-            if threshold is not None:
-                cfg.update(threshold=threshold, label_thresholds={})
+            if job.threshold is not None:
+                cfg.update(threshold=job.threshold, label_thresholds={})
 
     def __call__(
         self, rows: Sequence[Row], alone: bool = False, begin: Callable[[int, bool], None] = lambda number, alone: None
@@ -146,29 +180,75 @@ class Annotator:
             try:
                 found[row.number] = self._find([row])[0]
             except Exception as error:
-                found[row.number] = _failed(row, f"error: {type(error).__name__}: {error}"[:500])
-        return [found[row.number] if not row.problem else Result(row, [], 0) for row in rows]
+                found[row.number] = Result(_failed(row, f"error: {type(error).__name__}: {error}"[:500]), {}, None)
+        return [found[row.number] if not row.problem else Result(row, {}, None) for row in rows]
+
+    def annotate_arrow(self, batch: Any) -> Any:
+        """Annotate a batch or a table of Arrow.
+
+        Args:
+            batch (Any): The batch or the table, with a column of texts.
+
+        Returns:
+            Any: The same with the columns of `arrow_columns`, and "problem", which says why a row has no entities.
+
+        Raises:
+            ValueError: If there is no column of texts, or one with the name of a new one.
+        """
+        import pyarrow as pa
+
+        names, fields = batch.schema.names, [*arrow_columns(self.job), ("problem", pa.string())]
+        at = place_of(names, "text", self.job.columns.get("text"))
+        check_column("data", at, names, self.job.columns)
+        if taken := [name for name, _ in fields if name in names]:
+            raise ValueError(f"data: expected no column {taken[0]!r} yet, found one. Rename it")
+        rows = [make_row(k, str(k), names[at], None, text) for k, text in enumerate(texts_of(batch, names[at]))]
+        values: list[dict[str, Any]] = []
+        with self.nlp.memory_zone():
+            for some in batches(rows, self.job.batch_size):
+                for row, found, _ in self(some):
+                    values.append({**found, "model": self.name, "problem": row.problem or None})
+        new = [pa.array([value.get(name) for value in values], kind) for name, kind in fields]
+        schema = pa.schema([*batch.schema, *(pa.field(*named) for named in fields)], batch.schema.metadata)
+        return type(batch).from_arrays([*batch.columns, *new], schema=schema)
 
     def _checked(self, row: Row) -> Row:
-        if row.problem or len(row.text) <= self.max_length:
+        most = self.job.max_length
+        if row.problem or len(row.text) <= most:
             return row
-        return _failed(row, f"too long: {len(row.text)} characters, the limit is {self.max_length}").row
+        return _failed(row, f"too long: {len(row.text)} characters, the limit is {most}")
 
     def _find(self, rows: Sequence[Row]) -> list[Result]:
-        docs = self.nlp.pipe([row.text for row in rows], batch_size=len(rows))
+        texts = [row.text for row in rows]
+        alternatives = self._alternatives(texts) if self.job.n_best else [{}] * len(texts)
         results = []
-        for row, doc in zip(rows, docs, strict=True):
+        for row, doc, more in zip(rows, self.nlp.pipe(texts, batch_size=len(rows)), alternatives, strict=True):
             entities = []
             for ent in doc.ents:
                 scores = (entity_score(attr, ent) for attr in self.attrs)
                 score = next((score for score in scores if score is not None), None)
-                entities.append({"start": ent.start_char, "end": ent.end_char, "label": ent.label_, "score": score})
-            results.append(Result(row, entities, len(doc)))
+                entities.append({**_place(ent), "score": score})
+            results.append(Result(row, {"entities": entities, **more}, doc))
         return results
 
+    def _alternatives(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        docs = docs_before(self.nlp, self.components[0], texts)
+        found = []
+        for doc, analyses in zip(docs, self.components[0].n_best(docs, self.job.n_best), strict=True):
+            values = [
+                {"entities": [_place(Span(doc, *entity)) for entity in entities], "probability": probability}
+                for entities, probability in analyses
+            ]
+            found.append({"alternatives": values})
+        return found
 
-def _failed(row: Row, problem: str) -> Result:
-    return Result(row._replace(problem=problem, text=""), [], 0)
+
+def _place(span: Span) -> dict[str, Any]:
+    return {"start": span.start_char, "end": span.end_char, "label": span.label_}
+
+
+def _failed(row: Row, problem: str) -> Row:
+    return row._replace(problem=problem, text="")
 
 
 def batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
@@ -210,19 +290,27 @@ def write_chunk(
     """
     rows = words = entities = 0
     problems: list[Row] = []
+    docs = DocBin(store_user_data=True)
     with replaced_file(job.part(chunk.number)) as temporary:
         with _writer(job, temporary, annotator.name) as write, annotator.nlp.memory_zone():
             for batch in batches(source.rows(chunk), job.batch_size):
-                known = [_failed(row, skip[row.number]).row if row.number in skip else row for row in batch]
+                known = [_failed(row, skip[row.number]) if row.number in skip else row for row in batch]
                 results = annotator(known, alone(batch[0].number), begin)
                 begin(None, False)
                 problems += [result.row for result in results if result.row.problem]
                 write([result for result in results if not result.row.problem])
                 rows += len(results)
-                words += sum(result.words for result in results)
-                entities += sum(len(result.entities) for result in results)
+                for row, found, doc in results:
+                    if doc is not None:
+                        words += len(doc)
+                        entities += len(found["entities"])
+                        if job.docbin:
+                            doc.user_data["id"] = row.id
+                            docs.add(doc)
         if rows != chunk.rows:
             raise ValueError(f"{chunk.path}: expected {chunk.rows} rows from line {chunk.line} on, found {rows}")
+        if job.docbin:
+            write_atomically(job.docs(chunk.number), docs.to_bytes())
         lines = [_line({"id": row.id, "place": row.place, "reason": row.problem}) for row in problems]
         if lines:
             write_atomically(job.bad(chunk.number), "".join(lines).encode("utf-8"))
@@ -244,7 +332,7 @@ def _writer(job: Job, path: Path, model: str) -> Iterator[Callable[[list[Result]
 
     def values(result: Result) -> dict[str, Any]:
         text = {"text": result.row.text} if job.text else {}
-        return {"id": result.row.id, **text, "entities": result.entities, "model": model}
+        return {"id": result.row.id, **text, **result.found, "model": model}
 
     if job.output_format == "jsonl":
         with path.open("w", encoding="utf-8", newline="\n") as out:
@@ -253,10 +341,8 @@ def _writer(job: Job, path: Path, model: str) -> Iterator[Callable[[list[Result]
     import pyarrow as pa
     import pyarrow.parquet
 
-    parts = [("start", pa.int32()), ("end", pa.int32()), ("label", pa.string()), ("score", pa.float64())]
     text = [("text", pa.string())] if job.text else []
-    columns = [("id", pa.string()), *text, ("entities", pa.list_(pa.struct(parts))), ("model", pa.string())]
-    schema = pa.schema(columns)
+    schema = pa.schema([("id", pa.string()), *text, *arrow_columns(job)])
     with pa.parquet.ParquetWriter(path, schema) as table:
 
         def write(results: list[Result]) -> None:
@@ -264,6 +350,17 @@ def _writer(job: Job, path: Path, model: str) -> Iterator[Callable[[list[Result]
             table.write_batch(pa.RecordBatch.from_pylist(found, schema=schema))
 
         yield write
+
+
+def arrow_columns(job: Job) -> list[tuple[str, Any]]:
+    """The names and Arrow types of the columns that a job adds to those of the input."""
+    import pyarrow as pa
+
+    place = [("start", pa.int32()), ("end", pa.int32()), ("label", pa.string())]
+    entities = ("entities", pa.list_(pa.struct([*place, ("score", pa.float64())])))
+    analysis = pa.struct([("entities", pa.list_(pa.struct(place))), ("probability", pa.float64())])
+    alternatives = [("alternatives", pa.list_(analysis))] if job.n_best else []
+    return [entities, *alternatives, ("model", pa.string())]
 
 
 def _as_text(name: Any) -> str:
@@ -285,7 +382,7 @@ def main() -> None:
 
     try:
         job = Job(**json.loads(orders.get()))
-        annotator = Annotator(job.model, job.threshold, job.max_length, job.code)
+        annotator = Annotator(job)
         opened = cache(lambda path: open_source(path, job.kind, job.columns))
         send(ready=annotator.name)
         while True:

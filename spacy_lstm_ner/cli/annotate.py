@@ -18,7 +18,10 @@ def annotate_cli(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Trained pipeline: a folder or an installed package")],
     input: Annotated[str, typer.Argument(metavar="INPUT", help="A file, a folder, or a pattern in quotes")],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder for the rows; to resume, that of the job")],
-    engine: Annotated[str, typer.Option("--engine", help="What runs the workers: local")] = "local",
+    engine: Annotated[str, typer.Option("--engine", help="What runs the workers: local, ray or spark")] = "local",
+    address: Annotated[
+        Optional[str], typer.Option("--address", "--master", help="Cluster of Ray or Spark; by default this machine")
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", "-w", min=0, help="Processes; 0: one on each core")] = 0,
     format: Annotated[
         str,
@@ -29,6 +32,8 @@ def annotate_cli(
         str, typer.Option("--columns", "-c", help="Columns or fields by their meaning, such as text=body,id=key")
     ] = "",
     text: Annotated[bool, typer.Option("--text", "-t", help="Write the texts too")] = False,
+    n_best: Annotated[int, typer.Option("--n-best", min=0, help="Most probable analyses to write too")] = 0,
+    docbin: Annotated[bool, typer.Option("--docbin", help="Write the docs too, as docs-*.spacy")] = False,
     threshold: Annotated[
         Optional[float], typer.Option("--threshold", min=0.0, max=1.0, help="Replaces the thresholds of the components")
     ] = None,
@@ -46,20 +51,22 @@ def annotate_cli(
     their place and the reason; the exit code is 3 if there are any.
     """
     with exit_on_error(f"Cannot annotate {input}"):
-        from ..batch.job import ENGINES, annotate, terminal
+        from ..batch.job import annotate, terminal
 
-        if engine not in ENGINES:
-            raise ValueError(f"expected an engine among {', '.join(ENGINES)}, found {engine!r}")
         try:
             summary = annotate(
                 input,
                 model,
                 output,
+                engine=engine,
+                address=address,
                 workers=workers,
                 format=format,
                 output_format=output_format,
                 columns=parse_columns(columns),
                 text=text,
+                n_best=n_best,
+                docbin=docbin,
                 threshold=threshold,
                 max_length=max_length,
                 timeout=timeout,

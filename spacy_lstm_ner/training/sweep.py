@@ -11,14 +11,12 @@ result.json    The scores of model-best. It is written last: a trial with this f
 
 import io
 import json
-import logging
 import os
 import re
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import groupby, product
@@ -33,13 +31,12 @@ from spacy.util import ENV_VARS, load_config, load_model_from_config
 from thinc.api import Config
 
 from ..files import check_manifest, checksum, flat, remove_folder, replaced_folder, write_atomically
+from ..ray_cluster import connected
 from ..threads import ONE_THREAD_ENV
 
 SEED = "training.seed"
 CONFIG, LOG, _PIPELINES, _RESULT = "config.cfg", "log.txt", "pipelines", "result.json"
 _TUNE = ".tune"
-_LOCAL = {"include_dashboard": False, "object_store_memory": 100 << 20}
-"""For Ray on this machine. Trials share no objects, and by default it reserves a third of the memory for them."""
 _RETRIES = 2
 """How often a trial is started again if Ray loses its process or its machine. One that fails by itself is not."""
 
@@ -274,42 +271,6 @@ def _tune(
     with redirect_stdout(io.StringIO()):
         tuner.fit()
     remove_folder(output / _TUNE)
-
-
-@contextmanager
-def connected(address: Optional[str], workers: int) -> Iterator[None]:
-    """Connect to a cluster, or start Ray on this machine, where no other machine can reach it."""
-    # Ray reads these when it is imported or started: no reports to its authors; an interruption interrupts at once; no
-    # log files beside ours.
-    os.environ.update(
-        RAY_USAGE_STATS_ENABLED="0",
-        TUNE_DISABLE_SIGINT_HANDLER="1",
-        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
-    )
-    if address is None:
-        # Ray makes another address of 127.0.0.1, and listens to all machines, unless this variable says, on Linux too,
-        # that this is no cluster.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    else:
-        _check_address(address)
-    import ray
-
-    local: dict[str, Any] = {} if address else {"num_cpus": workers or None, **_LOCAL}
-    ray.init(address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **local)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _check_address(address: str) -> None:
-    """Say at once that nothing is there. Ray tries for many minutes."""
-    host, _, port = address.rpartition(":")
-    if port.isdigit() and "/" not in host:
-        try:
-            socket.create_connection((host, int(port)), timeout=10).close()
-        except OSError as error:
-            raise ConnectionError(f"expected a Ray cluster at {address}, found none: {error}") from error
 
 
 def train_alone(folder: Path, code: Optional[Path], here: str) -> Optional[str]:

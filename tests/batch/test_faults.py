@@ -10,45 +10,25 @@ import time
 from threading import Thread
 
 import pytest
-from support.batch_jobs import entities_of, poisoned, rows_of
+from support.batch_jobs import POISON_ROWS, entities_of, poisoned, rows_of, write_rows
 from support.commands import run_command
 
 from spacy_lstm_ner.batch.job import annotate
 
-
-def write(path, rows):
-    path.write_bytes(b"".join(row if isinstance(row, bytes) else json.dumps(row).encode() + b"\n" for row in rows))
-    return path
-
-
-HARD = ("backtrack", "die")
-"""Texts that need a worker killed or restarted several times."""
+HARD = [("out of time", {"id": "p2", "text": "backtrack"}), ("died", {"id": "p3", "text": "die"})]
+"""Rows that need a worker killed or restarted several times."""
 
 
 @pytest.mark.parametrize("hard", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_poison_is_reported_and_the_rest_is_annotated(model, texts, expected, tmp_path, hard):
     folder, code = poisoned(model, tmp_path)
     good = [json.loads(line) for line in texts.open(encoding="utf8")]
-    poison = [
-        ("error", {"id": "p0", "text": "raise"}),
-        ("out of time", {"id": "p1", "text": "sleep"}),
-        ("out of time", {"id": "p2", "text": "backtrack"}),
-        ("died", {"id": "p3", "text": "die"}),
-        ("null", {"id": "p4", "text": None}),
-        ("no text", {"id": "p5", "body": "a"}),
-        ("no text", {"id": "p6", "text": 7}),
-        ("too long", {"id": "p7", "text": "a " * 5_000}),
-        ("not UTF-8", {"id": "p8", "text": "half \ud800"}),
-        ("not UTF-8", b'{"id": "p9", "text": "\xff"}\n'),
-        ("no JSON", b"{\n"),
-        ("no text", b"[1]\n"),
-    ]
-    poison = [(kind, row) for kind, row in poison if hard or isinstance(row, bytes) or row.get("text") not in HARD]
+    poison = POISON_ROWS + HARD * hard
     rows = list(good)
     for number, (_, row) in enumerate(poison):
         rows.insert(5 + number * 20, row)
     rows.append(good[0])  # Its identifier is there twice.
-    path = write(tmp_path / "in.jsonl", rows)
+    path = write_rows(tmp_path / "in.jsonl", rows)
     options = ["-w", 2, "--code", code, "--timeout", 1.5, "--max-length", 1000, "--part-rows", 80, "-b", 16]
     output, exit_code = run_command("annotate", folder, path, tmp_path / "out", *options)
     assert exit_code == 3 and f"{len(poison)} rows were not annotated" in output, output
@@ -91,11 +71,16 @@ def children(process):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs ps")
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
-def test_killed_at_any_moment_and_resumed(model, texts, expected, tmp_path, run_env, kills):
+@pytest.mark.parametrize(
+    "engine, kills",
+    [("local", 2), pytest.param("local", 20, marks=pytest.mark.slow), pytest.param("ray", 4, marks=pytest.mark.slow)],
+)
+def test_killed_at_any_moment_and_resumed(model, texts, expected, tmp_path, run_env, engine, kills):
+    if engine == "ray":
+        pytest.importorskip("ray", reason="Ray is not installed")
     output, seeds = tmp_path / "out", random.Random(1)
     command = [sys.executable, "-m", "spacy", "lstm-ner", "annotate", str(model), str(texts), str(output)]
-    command += ["-w", "2", "--part-rows", "3", "-b", "2"]
+    command += ["-w", "2", "--part-rows", "3", "-b", "2", "--engine", engine]
     for number in range(kills):
         process = subprocess.Popen(command, env=run_env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         parts = len(list(output.glob("part-*")))
@@ -114,16 +99,16 @@ def test_killed_at_any_moment_and_resumed(model, texts, expected, tmp_path, run_
     rows, bad = rows_of(output)
     assert [row["id"] for row in rows] == list(range(300)) and not bad
     assert [entities_of(row) for row in rows] == expected
-    assert not [name for name in output.iterdir() if name.name.startswith(".")]
+    assert [name.name for name in output.iterdir() if name.name.startswith(".")] == [".lock"]
 
 
 def test_another_job_is_refused(model, texts, tmp_path, in_process):
-    path = write(tmp_path / "in.jsonl", [{"text": "Canada"}])
+    path = write_rows(tmp_path / "in.jsonl", [{"text": "Canada"}])
     annotate(path, model, tmp_path / "out", workers=1)
     for change, name in [
         (lambda: annotate(path, model, tmp_path / "out", threshold=0.5), "options threshold"),
         (lambda: annotate(texts, model, tmp_path / "out"), "input"),
-        (lambda: annotate(write(path, [{"text": "Berlin"}]), model, tmp_path / "out"), "input .*sha256"),
+        (lambda: annotate(write_rows(path, [{"text": "Berlin"}]), model, tmp_path / "out"), "input .*sha256"),
         (lambda: annotate(path, poisoned(model, tmp_path)[0], tmp_path / "out"), "model sha256"),
     ]:
         with pytest.raises(ValueError, match=f"found that of another one: .*{name}"):

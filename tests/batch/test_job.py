@@ -4,12 +4,16 @@ import bz2
 import csv
 import gzip
 import json
+import sys
 
 import pytest
+import spacy
+from spacy.tokens import DocBin
 from support.batch_jobs import entities_of, rows_of
 from support.commands import run_command
 
-from spacy_lstm_ner.batch.job import annotate
+from spacy_lstm_ner.batch.job import ENGINES, annotate
+from spacy_lstm_ner.batch.worker import Annotator, Job
 
 
 @pytest.mark.parametrize("workers, batch_size, part_rows", [(0, 256, 2000), (0, 1, 41), (2, 7, 50)])
@@ -108,6 +112,77 @@ def test_a_threshold_replaces_that_of_the_component(model, texts, tmp_path, in_p
     assert not [entity for row in rows_of(tmp_path)[0] for entity in row["entities"] if entity["score"] < 1.0]
 
 
+@pytest.mark.parametrize("output_format", ["jsonl", "parquet"])
+def test_the_best_analyses_and_the_docs_are_written(model, texts, tmp_path, in_process, output_format):
+    nlp = spacy.load(model)
+    options = {"output_format": output_format, "n_best": 3, "docbin": True, "part_rows": 200}
+    if output_format == "parquet":
+        parquet = pytest.importorskip("pyarrow.parquet")
+    annotate(texts, model, tmp_path, **options)
+    if output_format == "parquet":
+        parts = sorted(tmp_path.glob("part-*"))
+        rows = [row for part in parts for row in parquet.read_table(part).to_pylist()]
+    else:
+        rows = rows_of(tmp_path)[0]
+    docs = [
+        doc for path in sorted(tmp_path.glob("docs-*.spacy")) for doc in DocBin().from_disk(path).get_docs(nlp.vocab)
+    ]
+    for row, doc in zip(rows, docs, strict=True):
+        assert str(doc.user_data["id"]) == str(row["id"])
+        assert entities_of(row) == [(e.start_char, e.end_char, e.label_, e._.lstm_ner_score) for e in doc.ents]
+    for row, doc in zip(rows[:7], docs, strict=False):
+        best = nlp.get_pipe("lstm_ner").n_best([nlp.make_doc(doc.text)], 3)[0]
+        spans = [[(doc[a:b].start_char, doc[a:b].end_char, label) for a, b, label in ents] for ents, _ in best]
+        found = row["alternatives"]
+        assert [[(e["start"], e["end"], e["label"]) for e in one["entities"]] for one in found] == spans
+        assert [one["probability"] for one in found] == [pytest.approx(p, abs=1e-5) for _, p in best]
+
+
+def test_n_best_needs_one_component(model, texts, tmp_path):
+    folder = tmp_path / "pipeline"
+    spacy.blank("en").to_disk(folder)
+    with pytest.raises(RuntimeError, match="expected one lstm_ner for n-best, found 0"):
+        annotate(texts, folder, tmp_path / "out", workers=1, n_best=2)
+
+
+def test_a_second_job_in_the_folder_is_refused(model, texts, tmp_path, monkeypatch):
+    def second(*job):
+        with pytest.raises(ValueError, match="another job with this folder runs"):
+            annotate(texts, model, tmp_path)
+        yield {"rows": 300, "words": 0, "bad": {}}
+
+    monkeypatch.setitem(ENGINES, "ray", second)
+    pytest.importorskip("ray")
+    assert annotate(texts, model, tmp_path, engine="ray").rows == 300
+
+
+def test_a_table_of_arrow(model):
+    pa = pytest.importorskip("pyarrow")
+    annotator = Annotator(Job(str(model)))
+    texts = pa.array(["I like London and Berlin.", None, "Canada"]).dictionary_encode()
+    table = annotator.annotate_arrow(pa.table({"text": texts, "n": [1, 2, 3]}))
+    assert table.column_names == ["text", "n", "entities", "model", "problem"]
+    assert [row["entities"] and len(row["entities"]) for row in table.to_pylist()] == [2, None, 1]
+    with pytest.raises(ValueError, match="expected no column 'entities' yet"):
+        annotator.annotate_arrow(table)
+    with pytest.raises(ValueError, match="expected a column 'text', found n"):
+        annotator.annotate_arrow(table.select(["n"]))
+
+
+def test_data_of_another_kind_is_named(model):
+    with pytest.raises(TypeError, match="expected a data set of Ray or a data frame of Spark, found str"):
+        annotate("texts.jsonl", model)
+
+
+@pytest.mark.parametrize("engine, package", [("ray", "ray"), ("spark", "pyspark")])
+def test_an_engine_that_is_not_installed_is_named(model, texts, tmp_path, monkeypatch, engine, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    output, code = run_command("annotate", model, texts, tmp_path / "out", "--engine", engine)
+    assert (
+        code == 1 and f"{package} is not installed; install the extra: pip install 'spacy-lstm-ner[{engine}]'" in output
+    )
+
+
 def test_the_command(model, texts, tmp_path):
     output, code = run_command("annotate", model, texts, tmp_path / "out", "-w", 1)
     assert code == 0 and "300 rows annotated in 1 parts" in output
@@ -129,7 +204,7 @@ def test_the_command(model, texts, tmp_path):
         (["{model}", "{texts}", "mixed"], "mixed: expected a new folder, or one of this job, found other files"),
         (["{model}", "{texts}", "a.csv"], "a.csv: expected a folder for the output, found a file"),
         (["{model}", "mixed", "mixed", "-f", "csv"], "expected a folder for the output that no input is in"),
-        (["{model}", "{texts}", "out", "--engine", "no"], "expected an engine among local, found 'no'"),
+        (["{model}", "{texts}", "out", "--engine", "no"], "expected an engine among local, ray, spark, found 'no'"),
         (["{model}", "{texts}", "out", "-c", "words=a"], "expected columns for text and id, found one for 'words'"),
         (["{model}", "{texts}", "out", "-o", "xml"], "expected an output format among jsonl, parquet, found 'xml'"),
         (["{model}", "{texts}", "out", "-f", "xml"], "expected a format among auto"),

@@ -3,7 +3,7 @@
 import json
 
 POISON = """
-import os, re, time
+import os, re, signal, time
 from spacy.language import Language
 
 @Language.component("poison")
@@ -16,9 +16,35 @@ def poison(doc):
         re.match(r"(a+)+$", "a" * 60 + "b")  # One call that holds the interpreter.
     if "die" in doc.text:
         os._exit(9)
+    name, _, path = doc.text.partition(" ")
+    if name == "parent" and not os.path.exists(path):
+        open(path, "w").close()
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
     print("a component may print", doc.text[:5])
     return doc
 """
+
+
+POISON_ROWS = [
+    ("error", {"id": "p0", "text": "raise"}),
+    ("out of time", {"id": "p1", "text": "sleep"}),
+    ("null", {"id": "p4", "text": None}),
+    ("no text", {"id": "p5", "body": "a"}),
+    ("no text", {"id": "p6", "text": 7}),
+    ("too long", {"id": "p7", "text": "word " * 2_000_000}),
+    ("not UTF-8", {"id": "p8", "text": "half \ud800"}),
+    ("not UTF-8", b'{"id": "p9", "text": "\xff"}\n'),
+    ("no JSON", b"{\n"),
+    ("no text", b"[1]\n"),
+]
+"""Rows that cannot be annotated, with the kind of their problem. The text of 10 MB is longer than the limit."""
+
+
+def write_rows(path, rows):
+    """Write JSON lines. Bytes are written as they are."""
+    path.write_bytes(b"".join(row if isinstance(row, bytes) else json.dumps(row).encode() + b"\n" for row in rows))
+    return path
 
 
 def rows_of(folder):

@@ -151,7 +151,7 @@ def test_a_killed_driver_leaves_no_training_and_loses_no_trial(tmp_path, run_env
 
 
 LISTENING = """
-from spacy_lstm_ner.training.sweep import connected
+from spacy_lstm_ner.ray_cluster import connected
 with connected(None, 1):
     import ray
     print(ray.util.get_node_ip_address(), ray.cluster_resources()["CPU"])

@@ -11,7 +11,8 @@ from unicodedata import category
 import numpy as np
 from spacy.strings import hash_string  # type: ignore[attr-defined]
 from thinc.api import Model
-from thinc.types import Ints2d
+from thinc.layers import hashembed
+from thinc.types import Floats2d, Ints1d, Ints2d
 
 from ...types import Array, Backprop
 from .lexemes import Lexemes, no_gradient
@@ -203,3 +204,26 @@ def _forward(model: Model[Lexemes, Ints2d], lexemes: Lexemes, is_train: bool) ->
 def _columns(names: Sequence[str], kinds: tuple[str, ...]) -> List[int]:
     """The columns of the features of these kinds."""
     return [k for k, name in enumerate(names) if name.startswith(kinds)]
+
+
+def hash_table(layer: Model[Ints2d, Floats2d]) -> Model[Ints2d, Floats2d]:
+    """Let a hash table of Thinc look up vectors in a read-only array too, which weights in shared memory are.
+
+    Args:
+        layer (Model[Ints2d, Floats2d]): The layer. It is changed.
+
+    Returns:
+        Model[Ints2d, Floats2d]: The layer.
+    """
+    for node in layer.walk():
+        if node.name == "hashembed":
+            node._func = _look_up
+    return layer
+
+
+def _look_up(model: Model[Ints1d, Floats2d], keys: Ints1d, is_train: bool) -> tuple[Floats2d, Backprop]:
+    vectors = model.get_param("E")
+    # Thinc's kernel refuses a read-only array, although it only reads.
+    if not getattr(vectors.flags, "writeable", True):
+        model.set_param("E", vectors.copy())
+    return hashembed.forward(model, keys, is_train)

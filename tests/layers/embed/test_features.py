@@ -5,10 +5,11 @@ import pytest
 from spacy.strings import hash_string
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
+from thinc.layers import HashEmbed
 
 from spacy_lstm_ner.architectures import build_lexeme_embed
 from spacy_lstm_ner.layers.embed import features as features_module
-from spacy_lstm_ner.layers.embed.features import lexeme_features, text_features
+from spacy_lstm_ner.layers.embed.features import hash_table, lexeme_features, text_features
 from spacy_lstm_ner.layers.embed.lexemes import distinct_lexemes
 
 
@@ -139,3 +140,13 @@ def test_affix_dropout_leaves_shape_and_length():
     assert not (bare & ~hidden).any()
     np.testing.assert_array_equal(keys[~bare][:, [0, 2, 5, 6]], full[~bare][:, [0, 2, 5, 6]])
     np.testing.assert_array_equal(keys[:, 3:5], full[:, 3:5])
+
+
+def test_a_hash_table_may_be_read_only():
+    layer = hash_table(HashEmbed(4, 10, column=0, seed=0))
+    layer.initialize()
+    keys = np.arange(12, dtype="uint64").reshape(6, 2)
+    expected = layer.predict(keys)
+    (table,) = (node for node in layer.walk() if node.has_param("E"))
+    table.get_param("E").flags.writeable = False
+    np.testing.assert_array_equal(layer.predict(keys), expected)
