@@ -5,6 +5,7 @@ from typing import Annotated, Optional
 
 import typer
 from spacy.language import Language
+from spacy.training import Example
 from spacy.util import load_model
 from wasabi import msg
 
@@ -12,6 +13,8 @@ from ..data.corpora import open_corpus
 from ..files import save_pipeline
 from ..pipeline.calibration import Reliability, calibrate
 from ..pipeline.component import LSTMEntityRecognizer, find_component
+from ..pipeline.settings import check_settings
+from ..pipeline.span_choice import fit_threshold, judge
 from .app import app, exit_on_error, print_numbers, write_json
 
 
@@ -27,17 +30,31 @@ def calibrate_cli(
     pipe: Annotated[
         Optional[str], typer.Option("--pipe", "-p", help="Name of the component; by default, the first lstm_ner")
     ] = None,
+    decoding: Annotated[
+        Optional[str], typer.Option("--decoding", "-d", help="Set how entities are chosen: best_sequence or expected_f")
+    ] = None,
+    beta: Annotated[
+        float, typer.Option("--beta", "-b", help="Weight of recall in the F-beta that expected_f maximizes")
+    ] = 1.0,
 ) -> None:
     """Calibrate the probabilities of entities on held-out data.
 
     Of the entities with a probability of 0.8, eight in ten should be right. Prints the expected calibration error and
     the Brier score of the predicted entities before and after. The figures after calibration are cross-fitted: each
-    half of the docs is scored with temperatures that were fitted to the other half.
+    half of the docs is scored with temperatures that were fitted to the other half. With the decoding expected_f, also
+    finds the threshold with the best F-beta, and stores it in the settings.
     """
     with exit_on_error(f"Cannot calibrate {model} on {data_path}"):
         nlp = load_model(model)
         component = find_component(nlp.pipeline, pipe)
-        before, after = _calibrate(nlp, component, data_path)
+        if not 0.0 < beta < float("inf"):
+            raise ValueError(f"--beta is {beta:g}, but must be greater than 0")
+        check_settings(component.name, {**component.cfg, "decoding": decoding or component.cfg["decoding"]})
+        examples = _read(nlp, component, data_path)
+        before, after = _calibrate(component, examples, data_path)
+        component.cfg["decoding"] = decoding or component.cfg["decoding"]
+        if component.cfg["decoding"] == "expected_f":
+            component.cfg["threshold"] = fit_threshold(judge(component.tagger, examples), beta)
         if output is None:
             component.to_disk(model / component.name, exclude=["vocab"])
         else:
@@ -47,17 +64,26 @@ def calibrate_cli(
     by_label = dict(zip(component.labels, attrs["label_temperatures"], strict=True))
     own = ", ".join(f"{label} {value:.2f}" for label, value in by_label.items() if value != 1.0)
     msg.good(f"'{component.name}': temperature {attrs['temperature']:.2f}" + (f", by label: {own}" if own else ""))
+    if component.cfg["decoding"] == "expected_f":
+        msg.good(f"'{component.name}': threshold {component.cfg['threshold']:.2f} for expected_f")
     if report is not None:
         figures = {"before": before._asdict(), "after": after._asdict(), "temperature": attrs["temperature"]}
-        figures["label_temperatures"] = by_label
+        figures |= {"label_temperatures": by_label, "threshold": component.cfg["threshold"]}
         write_json(report, figures)
 
 
-def _calibrate(nlp: Language, component: LSTMEntityRecognizer, data_path: Path) -> tuple[Reliability, Reliability]:
-    examples = list(open_corpus(data_path)(nlp))
+def _read(nlp: Language, component: LSTMEntityRecognizer, data_path: Path) -> list[Example]:
+    """The annotated examples, with the docs as the component gets them."""
+    examples = [one for one in open_corpus(data_path)(nlp) if one.reference.has_annotation("ENT_IOB")]
     for example in examples:
         for _, earlier in nlp.pipeline[: nlp.pipe_names.index(component.name)]:
             example.predicted = earlier(example.predicted)
+    return examples
+
+
+def _calibrate(
+    component: LSTMEntityRecognizer, examples: list[Example], data_path: Path
+) -> tuple[Reliability, Reliability]:
     try:
         return calibrate(component.tagger, examples)
     except ValueError as error:

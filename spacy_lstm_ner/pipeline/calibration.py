@@ -165,7 +165,7 @@ def fit(tagger: BoundTagger, examples: Sequence[Example]) -> None:
     """
     head = tagger.head
     head.attrs.update(temperature=1.0, label_temperatures=[])
-    batches = _annotated(tagger, examples)
+    batches = annotated_chains(tagger, examples)
     if not any((gold.tags >= 0).any() for _, gold, _ in batches):
         raise ValueError("calibrate: no token of the data has an entity annotation")
     if not any((gold.tags > 0).any() for _, gold, _ in batches):
@@ -244,7 +244,7 @@ def score(tagger: BoundTagger, examples: Sequence[Example]) -> Scored:
     Returns:
         Scored: The predicted entities.
     """
-    return _score(_annotated(tagger, examples), tagger.head)
+    return _score(annotated_chains(tagger, examples), tagger.head)
 
 
 def _score(batches: Sequence[Tuple[Chains, Gold, Bools]], head: Model[Any, Any]) -> Scored:
@@ -265,7 +265,7 @@ def _score(batches: Sequence[Tuple[Chains, Gold, Bools]], head: Model[Any, Any])
     return Scored(*(np.concatenate(parts) for parts in zip(*columns, strict=True)))
 
 
-def _annotated(tagger: BoundTagger, examples: Sequence[Example]) -> List[Tuple[Chains, Gold, Bools]]:
+def annotated_chains(tagger: BoundTagger, examples: Sequence[Example]) -> List[Tuple[Chains, Gold, Bools]]:
     """Read the examples in batches: the chains, their gold tags, and which tokens have annotation of any label."""
     numbers, found = tagger.label_numbers, []
     own_labels = tagger.labels if tagger.settings.other_labels == "outside" else None
