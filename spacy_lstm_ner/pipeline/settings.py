@@ -58,6 +58,8 @@ class Settings:
             reach their threshold), or `"expected_f"` (of all sets of entities that do not overlap, the one with the
             greatest sum of probability minus threshold). There, a lower threshold adds entities, and a threshold of 0
             counts as not set: the default is then 0.4.
+        guarantees (Dict[str, Dict[str, float]]): What `calibrate --guarantee` has promised for these thresholds, with
+            what they gave on its data. It changes nothing.
     """
 
     threshold: float = 0.0
@@ -74,6 +76,7 @@ class Settings:
     rehearse_weight: float = 0.0
     learn_rate_factor: float = 1.0
     decoding: str = "best_sequence"
+    guarantees: Dict[str, Dict[str, float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any]) -> "Settings":

@@ -48,7 +48,14 @@ def page(tmp_path):
     docs = [judged(words * 3, gold) for _ in range(60)]
     first, second = (Judgement([spoil(doc, source) for doc in docs]) for _ in range(2))
     first.doubts = [Doubt(0, [(0, 1, "PER")], [], 0.9)]
-    figures = {"model": "m 0.0", "data": "d", **compute(first), "reviewed": True, "notes": ["A note."]}
+    figures = {
+        "model": "m 0.0",
+        "data": "d",
+        **compute(first),
+        "reviewed": True,
+        "guarantees": {},
+        "notes": ["A note."],
+    }
     figures["other"] = {"first": "m", "second": "n", **compare(first, second, 20, 100, 0)}
     write_report(tmp_path, figures)
     return f"file://{tmp_path / 'report.html'}"

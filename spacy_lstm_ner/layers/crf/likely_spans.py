@@ -5,7 +5,7 @@ Notation as in `forward_backward`: N tokens of all sequences of the batch, T tag
 Given the text, the tags are a Markov chain: the tag i of a token is followed by j with the probability
 exp(A_ij) u_j / β_i, where u is of the next token. So the probability that an entity begins at a token and is not over
 at a later one is a product of such factors. It never grows, and no entity with this beginning is more likely. So the
-search starts at each likely first tag, and ends where the product is below the bound. Nothing above the bound is missed.
+search starts at each likely first tag, and ends where the product is below the bound. It misses nothing.
 """
 
 from typing import Any, NamedTuple, Optional, Union
