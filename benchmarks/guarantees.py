@@ -79,7 +79,7 @@ def measure(trial: Trial, promise: Promise, test: Any, repeats: int) -> dict[str
         k = chosen(of_docs(trial, rng.integers(0, n, n // 2)), promise, test)
         counts["given"] += k >= 0
         counts["kept"] += k < 0 or rates[k] >= promise.level
-        counts["lost_f"] += best_f - f[k] if k >= 0 else 0.0
+        counts["lost_f"] += best_f - f[k] if k >= 0 and possible.any() else 0.0
         order = rng.permutation(n)
         k = chosen(of_docs(trial, order[: n // 2]), promise, test)
         other = of_docs(trial, order[n // 2 :])

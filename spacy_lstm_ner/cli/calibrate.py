@@ -60,8 +60,8 @@ def calibrate_cli(
         check_settings(component.name, {**component.cfg, "decoding": decoding or component.cfg["decoding"]})
         promises = [parse_promise(text, component.labels) for text in promised or []]
         examples = _read(nlp, component, data_path)
-        before, after = _calibrate(component, examples, data_path)
         component.cfg.update(decoding=decoding or component.cfg["decoding"], guarantees={})
+        before, after = _calibrate(component, examples, data_path)
         if component.cfg["decoding"] == "expected_f" or promises:
             judged = judge(component.tagger, examples)
             if component.cfg["decoding"] == "expected_f":

@@ -110,8 +110,8 @@ def _scores(figures: Mapping[str, Any]) -> Section:
     section = Section("scores", "Scores", text, charts, [Table("By type", ("Type", *SCORE_HEADER), rows)])
     if figures["guarantees"]:
         section.text.append(
-            "The thresholds of the pipeline come with promises. They are about texts like those of the data on which they "
-            "were found, and not about texts of other sources."
+            "The thresholds of the pipeline come with promises. They are about texts like those on which they were "
+            "found, and not about texts of other sources."
         )
         section.tables.append(_promises(figures))
     return section
