@@ -104,6 +104,8 @@ def main() -> None:
     component.cfg["decoding"] = args.decoding
     judged = judge(component.tagger, list(Corpus(args.dev)(nlp)))
     fitted, results = np.full(len(component.labels), fit_threshold(judged)), []
+    stored = json.loads(RESULTS.read_text("utf8")) if RESULTS.exists() else {}
+    stored[f"{args.model.name} on {args.dev.parent.name}, {args.decoding}"] = results
     for number, label in [(None, None), *enumerate(component.labels)]:
         own = np.arange(len(component.labels)) if number is None else np.array([number])
         trial = try_thresholds(judged, fitted, own, own)
@@ -113,11 +115,9 @@ def main() -> None:
                 for name, test in TESTS.items():
                     figures = measure(trial, promise, test, args.repeats)
                     results.append({"promise": str(promise), "test": name, **figures})
+                    RESULTS.write_text(json.dumps(stored, indent=1) + "\n")
                     shown = ", ".join(f"{k} {v:.3f}" for k, v in figures.items())
                     print(f"{promise} by {name}: {shown}", flush=True)
-    stored = json.loads(RESULTS.read_text("utf8")) if RESULTS.exists() else {}
-    stored[f"{args.model.name} on {args.dev.parent.name}/{args.dev.name}, {args.decoding}"] = results
-    RESULTS.write_text(json.dumps(stored, indent=1) + "\n")
 
 
 if __name__ == "__main__":

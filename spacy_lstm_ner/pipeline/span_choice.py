@@ -71,18 +71,6 @@ class Judged(NamedTuple):
         np.add.at(right, place, self.right[chosen].astype(np.int64))
         return found, right
 
-    def of_docs(self, docs: Ints) -> "Judged":
-        """The same for some docs, which may repeat."""
-        bounds = np.searchsorted(self.docs, np.arange(len(self.gold) + 1))
-        sizes = bounds[docs + 1] - bounds[docs]
-        own = np.repeat(bounds[docs] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
-        nth = np.repeat(np.arange(len(docs)), sizes)
-        # Copies of a doc do not overlap.
-        shift = nth * int(self.spans.ends.max(initial=0))
-        starts, ends, labels = (column[own] for column in self.spans)
-        spans = Spans(starts + shift, ends + shift, labels)
-        return Judged(self.by_set, spans, self.scores[own], self.right[own], nth, self.gold[docs])
-
 
 def judge(tagger: BoundTagger, examples: Sequence[Example]) -> Judged:
     """Find the entities that annotated docs may get with any threshold, by the component's decoding.
