@@ -5,6 +5,7 @@ from typing import Annotated, Optional
 
 import typer
 from spacy.language import Language
+from spacy.training import Example
 from spacy.util import load_model
 from wasabi import msg
 
@@ -12,6 +13,9 @@ from ..data.corpora import open_corpus
 from ..files import save_pipeline
 from ..pipeline.calibration import STAGES, Reliability, calibrate
 from ..pipeline.component import LSTMEntityRecognizer, find_component
+from ..pipeline.guarantee import guarantee, parse_promise
+from ..pipeline.settings import check_settings
+from ..pipeline.span_choice import fit_threshold, judge
 from .app import app, exit_on_error, print_numbers, write_json
 from .progress import progress
 
@@ -28,17 +32,42 @@ def calibrate_cli(
     pipe: Annotated[
         Optional[str], typer.Option("--pipe", "-p", help="Name of the component; by default, the first lstm_ner")
     ] = None,
+    decoding: Annotated[
+        Optional[str], typer.Option("--decoding", "-d", help="Set how entities are chosen: best_sequence or expected_f")
+    ] = None,
+    beta: Annotated[
+        float, typer.Option("--beta", "-b", help="Weight of recall in the F-beta that expected_f maximizes")
+    ] = 1.0,
+    promised: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--guarantee", "-g", help='A promise to keep, such as "precision PER >= 0.95 at 0.9"; may be repeated'
+        ),
+    ] = None,
 ) -> None:
     """Calibrate the probabilities of entities on held-out data.
 
     Of the entities with a probability of 0.8, eight in ten should be right. Prints the expected calibration error and
     the Brier score of the predicted entities before and after. The figures after calibration are cross-fitted: each
-    half of the docs is scored with temperatures that were fitted to the other half.
+    half of the docs is scored with temperatures that were fitted to the other half. With the decoding expected_f, also
+    finds the threshold with the best F-beta, and stores it in the settings. With guarantees, finds thresholds that keep
+    them on texts like the data, or fails if there is too little data.
     """
     with exit_on_error(f"Cannot calibrate {model} on {data_path}"):
         nlp = load_model(model)
         component = find_component(nlp.pipeline, pipe)
-        before, after = _calibrate(nlp, component, data_path)
+        if not 0.0 < beta < float("inf"):
+            raise ValueError(f"--beta is {beta:g}, but must be greater than 0")
+        check_settings(component.name, {**component.cfg, "decoding": decoding or component.cfg["decoding"]})
+        promises = [parse_promise(text, component.labels) for text in promised or []]
+        examples = _read(nlp, component, data_path)
+        component.cfg.update(decoding=decoding or component.cfg["decoding"], guarantees={})
+        before, after = _calibrate(component, examples, data_path)
+        if component.cfg["decoding"] == "expected_f" or promises:
+            judged = judge(component.tagger, examples)
+            if component.cfg["decoding"] == "expected_f":
+                component.cfg["threshold"] = fit_threshold(judged, beta)
+            component.cfg.update(guarantee(judged, component.labels, component.cfg, promises))
         if output is None:
             component.to_disk(model / component.name, exclude=["vocab"])
         else:
@@ -48,19 +77,36 @@ def calibrate_cli(
     by_label = dict(zip(component.labels, attrs["label_temperatures"], strict=True))
     own = ", ".join(f"{label} {value:.2f}" for label, value in by_label.items() if value != 1.0)
     msg.good(f"'{component.name}': temperature {attrs['temperature']:.2f}" + (f", by label: {own}" if own else ""))
+    if component.cfg["decoding"] == "expected_f":
+        msg.good(f"'{component.name}': threshold {component.cfg['threshold']:g} for expected_f")
+    for promise, outcome in component.cfg["guarantees"].items():
+        msg.good(
+            f"'{component.name}': {promise} by the threshold {outcome['threshold']:g}. On this data, it is "
+            f"{outcome['measured']:.3f}, of {outcome['entities']:.0f} entities in {outcome['documents']:.0f} documents"
+        )
     if report is not None:
         figures = {"before": before._asdict(), "after": after._asdict(), "temperature": attrs["temperature"]}
-        figures["label_temperatures"] = by_label
+        figures |= {"label_temperatures": by_label, "threshold": component.cfg["threshold"]}
+        figures["guarantees"] = component.cfg["guarantees"]
         write_json(report, figures)
 
 
-def _calibrate(nlp: Language, component: LSTMEntityRecognizer, data_path: Path) -> tuple[Reliability, Reliability]:
+def _read(nlp: Language, component: LSTMEntityRecognizer, data_path: Path) -> list[Example]:
+    """The annotated examples, with the docs as the component gets them."""
     examples = []
     with progress("Reading", open_corpus(data_path)(nlp), unit="docs") as bar:
         for example in bar:
+            if not example.reference.has_annotation("ENT_IOB"):
+                continue
             for _, earlier in nlp.pipeline[: nlp.pipe_names.index(component.name)]:
                 example.predicted = earlier(example.predicted)
             examples.append(example)
+    return examples
+
+
+def _calibrate(
+    component: LSTMEntityRecognizer, examples: list[Example], data_path: Path
+) -> tuple[Reliability, Reliability]:
     try:
         with progress("Calibrating", total=STAGES) as bar:
             return calibrate(component.tagger, examples, bar.update)

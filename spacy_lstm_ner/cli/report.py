@@ -65,6 +65,7 @@ def report_cli(
         judgement = _judge(nlp, component, data_path, from_text, score_attr, "Predicting")
         figures = compute(judgement, seen, limit, samples, seed)
         figures = {"model": name_and_version(nlp), "data": data_path.name, **figures, "other": None}
+        figures["guarantees"] = {} if component is None else component.cfg["guarantees"]
         figures["reviewed"], figures["notes"] = component is not None, _notes(judgement, figures)
         figures["training"] = training_curves(_training_log(nlp, figures["notes"]))
         if other is not None:

@@ -15,7 +15,7 @@ where the sum goes over the annotation. Without the prior, the best temperature 
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, List, NamedTuple, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from spacy.training import Example
@@ -29,7 +29,7 @@ from ..layers.crf.span_probability import soften
 from ..tags import MISSING, tags_to_spans
 from ..types import Bools, Floats, Ints
 from .bound_tagger import BoundTagger
-from .predict import Chains, find_spans, read_chains, span_scores
+from .predict import Chains, find_spans, likely_entities, read_chains, span_scores
 
 LEAST_ENTITIES = 100
 """With fewer predicted entities, `calibrate` warns, and a label gets no temperature of its own."""
@@ -37,6 +37,8 @@ LEAST_WRONG = 10
 """With fewer wrong entities, `calibrate` warns."""
 PRIOR_SD = 0.5
 """The standard deviation of the logarithm of a temperature before any data: 95 % of them are from 0.38 to 2.66."""
+LEAST_LIKELY = 0.02
+"""With the decoding "expected_f", label temperatures are fitted to all entities with this probability."""
 DOCS_AT_ONCE = 64
 STAGES = 6
 """How often `calibrate` fits or scores."""
@@ -174,7 +176,7 @@ def fit(tagger: BoundTagger, examples: Sequence[Example]) -> None:
     """
     head = tagger.head
     head.attrs.update(temperature=1.0, label_temperatures=[])
-    batches = _annotated(tagger, examples)
+    batches = annotated_chains(tagger, examples)
     if not any((gold.tags >= 0).any() for _, gold, _ in batches):
         raise ValueError("calibrate: no token of the data has an entity annotation")
     if not any((gold.tags > 0).any() for _, gold, _ in batches):
@@ -198,7 +200,9 @@ def fit(tagger: BoundTagger, examples: Sequence[Example]) -> None:
             "calibrate on data that the model was not trained on",
             stacklevel=2,
         )
-    found = _score(batches, head)
+    # With "expected_f", entities compete that are not in the best sequence, so their probabilities count too.
+    by_set = tagger.settings.decoding == "expected_f"
+    found = _score(batches, head, np.full(len(tagger.labels), LEAST_LIKELY) if by_set else None)
     head.attrs["label_temperatures"] = [_label_temperature(found, number) for number in range(len(tagger.labels))]
 
 
@@ -253,28 +257,35 @@ def score(tagger: BoundTagger, examples: Sequence[Example]) -> Scored:
     Returns:
         Scored: The predicted entities.
     """
-    return _score(_annotated(tagger, examples), tagger.head)
+    return _score(annotated_chains(tagger, examples), tagger.head)
 
 
-def _score(batches: Sequence[Tuple[Chains, Gold, Bools]], head: Model[Any, Any]) -> Scored:
+def _score(
+    batches: Sequence[Tuple[Chains, Gold, Bools]], head: Model[Any, Any], least: Optional[Floats] = None
+) -> Scored:
+    """Score the entities of the best sequences, or all that have a least probability by label."""
     columns: List[Tuple[Any, ...]] = []
     first_doc = 0
     for chains, gold, annotated in batches:
-        spans = find_spans(chains)
+        if least is None:
+            spans = find_spans(chains)
+            scores = span_scores(chains, spans, head)
+        else:
+            spans, scores = likely_entities(chains, head, least)
         true = tags_to_spans(np.maximum(gold.tags, 0), chains.tokens.starts, chains.transitions.scheme)
         real = set(zip(*(column.tolist() for column in true), strict=True))
         right = np.array([span in real for span in zip(*(c.tolist() for c in spans), strict=True)], dtype=bool)
         unknown = np.cumsum(np.concatenate([[0], ~annotated]))
         judged = unknown[spans.ends] == unknown[spans.starts]
         doc = first_doc + np.searchsorted(np.cumsum(chains.tokens.lengths), spans.starts, side="right")
-        columns.append(tuple(c[judged] for c in (span_scores(chains, spans, head), spans.labels, right, doc)))
+        columns.append(tuple(c[judged] for c in (scores, spans.labels, right, doc)))
         first_doc += len(chains.tokens.lengths)
     if not columns:
         return Scored(np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int64))
     return Scored(*(np.concatenate(parts) for parts in zip(*columns, strict=True)))
 
 
-def _annotated(tagger: BoundTagger, examples: Sequence[Example]) -> List[Tuple[Chains, Gold, Bools]]:
+def annotated_chains(tagger: BoundTagger, examples: Sequence[Example]) -> List[Tuple[Chains, Gold, Bools]]:
     """Read the examples in batches: the chains, their gold tags, and which tokens have annotation of any label."""
     numbers, found = tagger.label_numbers, []
     own_labels = tagger.labels if tagger.settings.other_labels == "outside" else None

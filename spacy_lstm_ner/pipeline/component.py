@@ -35,6 +35,7 @@ from .rehearsal import disable_dropout, in_gold_entities, is_trained, make_teach
 from .scorer import require_picklable, score_entities
 from .scores import register_score_attribute
 from .settings import Settings, check_settings, default_settings, takes_settings, warn_of_unknown_labels
+from .span_choice import expected_threshold
 from .start import check_start, copy_weights, explained_start, load_start, settings_of
 
 DEFAULT_MODEL_CONFIG = """
@@ -382,6 +383,26 @@ class LSTMEntityRecognizer(TrainablePipe):
         """
         self._require_initialized()
         return uncertainties(self.tagger, _as_list(docs))
+
+    def expected_threshold(self, docs: Iterable[Doc], beta: float = 1.0) -> float:
+        """Find the threshold for `decoding = "expected_f"` with the largest F that the model expects of these docs.
+
+        No annotation is needed. This changes neither the docs nor the settings.
+
+        Args:
+            docs (Iterable[Doc]): Docs that earlier components have processed and this one has not.
+            beta (float): The weight of recall: 1 for F1, 2 if recall matters more, 0.5 if precision does.
+
+        Returns:
+            float: The threshold.
+
+        Raises:
+            ValueError: If the component is not initialized, or beta is not greater than 0.
+        """
+        if not 0.0 < beta < float("inf"):
+            raise ValueError(f"'{self.name}': beta is {beta}, but must be greater than 0")
+        self._require_initialized()
+        return expected_threshold(self.tagger, _as_list(docs), beta)
 
     def update(
         self,

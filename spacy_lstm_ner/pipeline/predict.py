@@ -4,7 +4,7 @@ Notation as in `layers.crf.forward_backward` and `annotation.chain`: M tokens th
 """
 
 from collections.abc import Iterator, Sequence
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 from spacy.tokens import Doc
@@ -13,11 +13,12 @@ from thinc.api import Model
 from ..annotation.chain import ChainTokens, chain_tokens
 from ..layers.crf.forward_backward import Lattice, entropy, forward_backward
 from ..layers.crf.head import head_transitions
+from ..layers.crf.likely_spans import best_set, likely_spans
 from ..layers.crf.span_probability import probabilities, soften
 from ..layers.crf.transitions import Transitions, at_temperature
 from ..layers.crf.viterbi import decode, n_best
 from ..tags import OUTSIDE, Spans, tags_to_spans
-from ..types import Bools, Floats
+from ..types import Bools, Floats, Ints
 from .bound_tagger import BoundTagger
 
 TOKENS_AT_ONCE = 20_000
@@ -142,13 +143,53 @@ def span_scores(chains: Chains, spans: Spans, head: "Model[Floats, Floats]") -> 
     """
     tempered = chains.at_temperature(head.attrs["temperature"])
     scores = probabilities(tempered.emissions, tempered.tokens.lengths, tempered.transitions, tempered.allowed, spans)
+    return calibrated(scores, spans.labels, head)
+
+
+def calibrated(scores: Floats, labels: Ints, head: "Model[Floats, Floats]", inverse: bool = False) -> Floats:
+    """Correct probabilities of entities by the temperatures of their labels.
+
+    Args:
+        scores (Floats): The probabilities by the chain of tags at the temperature of the head (n,).
+        labels (Ints): The label numbers of the entities (n,).
+        head (Model[Floats, Floats]): The head of the tagger.
+        inverse (bool): Whether to compute the probabilities by the chain from corrected ones instead.
+
+    Returns:
+        Floats: The corrected probabilities (n,).
+    """
     by_label = head.attrs["label_temperatures"]
-    if by_label:
-        # Labels that were added after calibration have no temperature.
-        padded = np.ones(max(len(by_label), int(spans.labels.max(initial=0)) + 1))
-        padded[: len(by_label)] = by_label
-        scores = soften(scores, padded[spans.labels])
-    return scores
+    if not by_label:
+        return scores
+    # Labels that were added after calibration have no temperature.
+    padded = np.ones(max(len(by_label), int(labels.max(initial=0)) + 1))
+    padded[: len(by_label)] = by_label
+    return soften(scores, 1.0 / padded[labels] if inverse else padded[labels])
+
+
+def likely_entities(chains: Chains, head: "Model[Floats, Floats]", thresholds: Floats) -> Tuple[Spans, Floats]:
+    """Find all entities that reach a threshold, with the temperatures of the head.
+
+    Args:
+        chains (Chains): The chains.
+        head (Model[Floats, Floats]): The head of the tagger.
+        thresholds (Floats): The smallest probability for each label (n_labels,).
+
+    Returns:
+        Tuple[Spans, Floats]: n entities in rows of the chains, which may overlap, and their probabilities (n,).
+    """
+    tempered, numbers = chains.at_temperature(head.attrs["temperature"]), np.arange(len(thresholds))
+    # A little lower, so that rounding loses nothing.
+    bounds = calibrated(thresholds, numbers, head, inverse=True) * (1.0 - 1e-9)
+    lengths, transitions, allowed = tempered.tokens.lengths, tempered.transitions, tempered.allowed
+    spans, scores = likely_spans(tempered.emissions, lengths, transitions, allowed, bounds)
+    scores = calibrated(scores, spans.labels, head)
+    return select(spans, scores, scores >= thresholds[spans.labels])
+
+
+def select(spans: Spans, scores: Floats, chosen: Union[Bools, Ints]) -> Tuple[Spans, Floats]:
+    """Choose entities and their scores by number or mask."""
+    return Spans(*(column[chosen] for column in spans)), scores[chosen]
 
 
 def score_spans(
@@ -229,13 +270,17 @@ def _parts(tagger: BoundTagger, docs: List[Doc]) -> Iterator[List[Doc]]:
 
 def _find_entities(tagger: BoundTagger, docs: List[Doc]) -> List[Prediction]:
     chains, settings = read_chains(tagger, docs), tagger.settings
-    spans, scores = find_spans(chains), None
-    if settings.uses_scores:
-        scores = span_scores(chains, spans, tagger.head)
-        thresholds = [settings.label_thresholds.get(label, settings.threshold) for label in tagger.labels]
-        chosen = scores >= np.array(thresholds, dtype="float64")[spans.labels]
-        spans, scores = Spans(*(column[chosen] for column in spans)), scores[chosen]
-    return _by_doc(tagger, docs, chains.tokens, spans, scores)
+    thresholds = np.array(settings.thresholds(tagger.labels), dtype="float64")
+    if settings.decoding == "expected_f":
+        spans, scores = likely_entities(chains, tagger.head, thresholds)
+        chosen = best_set(spans, scores - thresholds[spans.labels])
+        return _by_doc(tagger, docs, chains.tokens, *select(spans, scores, chosen))
+    spans = find_spans(chains)
+    if not settings.uses_scores:
+        return _by_doc(tagger, docs, chains.tokens, spans, None)
+    scores = span_scores(chains, spans, tagger.head)
+    reach = scores >= thresholds[spans.labels]
+    return _by_doc(tagger, docs, chains.tokens, *select(spans, scores, reach))
 
 
 def _by_doc(

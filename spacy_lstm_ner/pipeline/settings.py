@@ -7,15 +7,21 @@ and the table in the documentation are made from it.
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Dict, Optional, TypeVar, Union, get_args, get_origin
+from typing import Any, Dict, List, Optional, TypeVar, Union, get_args, get_origin
 
 from ..annotation.chain import BLOCKED, ENTITIES, NOTHING
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-CHOICES = {"annotate": ("ents", "spans", "both"), "other_labels": ("add", "outside", "missing")}
+CHOICES = {
+    "annotate": ("ents", "spans", "both"),
+    "other_labels": ("add", "outside", "missing"),
+    "decoding": ("best_sequence", "expected_f"),
+}
+EXPECTED_F_THRESHOLD = 0.4
+"""The threshold of "expected_f" where none is set: half the F1 of a model that reaches 0.8."""
 
 
 @dataclass
@@ -48,6 +54,12 @@ class Settings:
             from the teacher, a copy of the model from before this training.
         learn_rate_factor (float): What the learning rate of the optimizer is multiplied by for the weights of this
             component. An LSTM needs a much higher rate than the transformer below it.
+        decoding (str): How entities are chosen: `"best_sequence"` (those of the most probable sequence of tags that
+            reach their threshold), or `"expected_f"` (of all sets of entities that do not overlap, the one with the
+            greatest sum of probability minus threshold). There, a lower threshold adds entities, and a threshold of 0
+            counts as not set: the default is then 0.4.
+        guarantees (Dict[str, Dict[str, float]]): What `calibrate --guarantee` has promised for these thresholds, with
+            what they gave on its data. It changes nothing.
     """
 
     threshold: float = 0.0
@@ -63,6 +75,8 @@ class Settings:
     other_labels: str = "add"
     rehearse_weight: float = 0.0
     learn_rate_factor: float = 1.0
+    decoding: str = "best_sequence"
+    guarantees: Dict[str, Dict[str, float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any]) -> "Settings":
@@ -100,7 +114,15 @@ class Settings:
     @property
     def uses_scores(self) -> bool:
         """Whether entities need scores."""
-        return bool(self.score_attr or self.writes_spans or self.threshold or self.label_thresholds)
+        by_scores = self.threshold or self.label_thresholds or self.decoding == "expected_f"
+        return bool(self.score_attr or self.writes_spans or by_scores)
+
+    def thresholds(self, labels: Sequence[str]) -> List[float]:
+        """The threshold of each of these labels."""
+        if self.decoding == "expected_f":
+            overall = self.threshold or EXPECTED_F_THRESHOLD
+            return [self.label_thresholds.get(label) or overall for label in labels]
+        return [self.label_thresholds.get(label, self.threshold) for label in labels]
 
     @property
     def given(self) -> str:

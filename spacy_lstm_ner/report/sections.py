@@ -110,7 +110,25 @@ def _scores(figures: Mapping[str, Any]) -> Section:
     )
     rows = [_score_row("All", overall), *(_score_row(label, row) for label, row in figures["by_type"].items())]
     charts = ["by_type"] if figures["by_type"] else []
-    return Section("scores", "Scores", text, charts, [Table("By type", ("Type", *SCORE_HEADER), rows)])
+    section = Section("scores", "Scores", text, charts, [Table("By type", ("Type", *SCORE_HEADER), rows)])
+    if figures["guarantees"]:
+        section.text.append(
+            "The thresholds of the pipeline come with promises. They are about texts like those on which they were "
+            "found, and not about texts of other sources."
+        )
+        section.tables.append(_promises(figures))
+    return section
+
+
+def _promises(figures: Mapping[str, Any]) -> Table:
+    """What `calibrate --guarantee` has promised, and what it is on this data."""
+    rows = []
+    for promise, own in figures["guarantees"].items():
+        measure, *label = promise.rpartition(" >= ")[0].split(" ", 1)
+        row = figures["by_type"].get(label[0]) if label else figures["overall"]
+        here = "-" if row is None else with_interval(row, measure[0])
+        rows.append([promise, f"{own['threshold']:g}", percent(own["measured"]), f"{own['documents']:.0f}", here])
+    return Table("Promises", ("Promise", "Threshold", "When found", "Documents", "Here"), rows)
 
 
 def _errors(figures: Mapping[str, Any]) -> Section:

@@ -75,10 +75,10 @@ def test_the_temperature_is_the_best_of_many():
 
     def objective(temperature):
         from spacy_lstm_ner.layers.crf.likelihood import chain_loss
-        from spacy_lstm_ner.pipeline.calibration import _annotated
+        from spacy_lstm_ner.pipeline.calibration import annotated_chains
 
         total = 0.0
-        for chains, gold, _ in _annotated(*args):
+        for chains, gold, _ in annotated_chains(*args):
             at = chains.at_temperature(temperature)
             total += chain_loss(at.emissions, at.tokens.lengths, gold, at.transitions).value
         return total + math.log(temperature) ** 2 / (2 * PRIOR_SD**2)

@@ -86,7 +86,7 @@ def test_the_page_stays_small(tmp_path):
     source = random.Random(0)
     docs = [spoil(judged([f"word{k}"] * 30, [(k % 20, k % 20 + 3, "PER")]), source) for k in range(10_000)]
     figures = compute(Judgement(docs), samples=100)
-    more = {"model": "m", "data": "d", "notes": [], "reviewed": False, "other": None}
+    more = {"model": "m", "data": "d", "notes": [], "reviewed": False, "guarantees": {}, "other": None}
     write_report(tmp_path, {**more, **figures})
     assert len(figures["mistakes"]) == 20 and figures["errors"]["missed"] > 100
     assert (tmp_path / "report.html").stat().st_size < 5_000_000

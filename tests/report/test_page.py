@@ -49,6 +49,7 @@ def page(tmp_path):
     first, second = (Judgement([spoil(doc, source) for doc in docs]) for _ in range(2))
     first.doubts = [Doubt(0, [(0, 1, "PER")], [], 0.9)]
     figures = {"model": "m 0.0", "data": "d", **compute(first), "reviewed": True, "notes": ["A note."]}
+    figures["guarantees"] = {}
     scores = {"ents_p": 0.9, "ents_r": 0.7, "ents_f": 0.79}
     row = {"losses": {"tok2vec": 9.0, "ner": 5.0}, "score": 0.79, "scores": scores}
     figures["training"] = training_curves([{"step": step, "words": 9 * step + 9, **row} for step in range(60)])

@@ -14,7 +14,7 @@ def figures_of(*docs, seen=None, limit=20):
     from spacy_lstm_ner.report.judge import Judgement
 
     figures = compute(Judgement(list(docs)), seen, limit, samples=100)
-    return {"model": "m", "data": "d", "notes": [], "reviewed": False, "other": None, **figures}
+    return {"model": "m", "data": "d", "notes": [], "reviewed": False, "guarantees": {}, "other": None, **figures}
 
 
 def summary_of(*docs, seen=None):

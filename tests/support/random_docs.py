@@ -56,6 +56,7 @@ SETTINGS = st.fixed_dictionaries(
         "other_labels": st.sampled_from(["add", "outside", "missing"]),
         "rehearse_weight": st.just(1.0),
         "learn_rate_factor": st.just(10.0),
+        "decoding": st.sampled_from(["best_sequence", "expected_f"]),
     },
 )
 
@@ -101,9 +102,9 @@ def annotate(doc, runs):
 
 
 @st.composite
-def given_docs(draw, vocab):
+def given_docs(draw, vocab, max_words=10):
     """A doc as it may come to the component: in part annotated by others."""
-    doc = draw(docs(vocab))
+    doc = draw(docs(vocab, max_words))
     return annotate(doc, draw(RUNS)) if draw(st.booleans()) else doc
 
 

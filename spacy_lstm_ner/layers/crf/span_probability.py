@@ -3,6 +3,7 @@
 Notation as in `forward_backward`: N tokens of all sequences of the batch, T tags; n spans.
 """
 
+from collections.abc import Callable
 from typing import Optional
 
 import numpy as np
@@ -115,19 +116,46 @@ def _score_blocks(
     emissions: Floats, transitions: Transitions, allowed: Optional[Bools], spans: Spans, blocks: Blocks, scores: Floats
 ) -> Ints:
     """Write the scores of the spans in the blocks, and return the sequences whose blocks do not agree."""
-    continued = blocks.continued
-    # For each block, α at the row before its first and at its last, and u at its first and at the row after its last.
-    before, last, first, behind = (np.zeros((len(blocks), emissions.shape[1])) for _ in range(4))
     block_of = np.searchsorted(blocks.start, spans.starts, side="right") - 1
     block_of[spans.starts >= blocks.end[block_of]] = -1
-    for numbers, batch in blocks.batches(rows_at_once(emissions.shape[1])):
-        mask = None if allowed is None else allowed[batch.rows]
-        opened = (batch.open_start, batch.open_end) if len(continued) else None
-        lattice = forward_backward(take_rows(np, emissions, batch.rows), batch.lengths, transitions, mask, opened)
+
+    def visit(lattice: Lattice, numbers: Ints, batch: Blocks) -> None:
         own = np.flatnonzero((block_of >= numbers[0]) & (block_of <= numbers[-1]))
         shift = (batch.offsets - batch.begin)[block_of[own] - numbers[0]]
         shifted = Spans(spans.starts[own] + shift, spans.ends[own] + shift, spans.labels[own])
         scores[own] = span_probabilities(lattice, shifted)
+
+    return run_blocks(emissions, transitions, allowed, blocks, visit)
+
+
+def run_blocks(
+    emissions: Floats,
+    transitions: Transitions,
+    allowed: Optional[Bools],
+    blocks: Blocks,
+    visit: Callable[[Lattice, Ints, Blocks], None],
+) -> Ints:
+    """Run the forward-backward algorithm over blocks in bounded memory, and compare the masses where they meet.
+
+    Args:
+        emissions (Floats): The emissions (N, T), in nats.
+        transitions (Transitions): The transitions of the chain.
+        allowed (Optional[Bools]): The tags that each token may take (N, T). None: any.
+        blocks (Blocks): The blocks.
+        visit (Callable[[Lattice, Ints, Blocks], None]): Called for each batch of blocks, with the masses of their rows,
+            the numbers of the blocks, and the blocks.
+
+    Returns:
+        Ints: The sequences whose blocks do not agree.
+    """
+    continued = blocks.continued
+    # For each block, α at the row before its first and at its last, and u at its first and at the row after its last.
+    before, last, first, behind = (np.zeros((len(blocks), emissions.shape[1])) for _ in range(4))
+    for numbers, batch in blocks.batches(rows_at_once(emissions.shape[1])):
+        mask = None if allowed is None else allowed[batch.rows]
+        opened = (batch.open_start, batch.open_end) if len(continued) else None
+        lattice = forward_backward(take_rows(np, emissions, batch.rows), batch.lengths, transitions, mask, opened)
+        visit(lattice, numbers, batch)
         if not len(continued):
             continue
         places, final = np.arange(len(batch)), len(batch.rows) - 1
