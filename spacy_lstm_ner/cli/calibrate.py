@@ -5,6 +5,7 @@ from typing import Annotated, Optional
 
 import typer
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.util import load_model
 from wasabi import msg
 
@@ -12,6 +13,7 @@ from ..data.corpora import open_corpus
 from ..files import save_pipeline
 from ..pipeline.calibration import Reliability, calibrate
 from ..pipeline.component import LSTMEntityRecognizer, find_component
+from ..pipeline.novelty import WEIGHTS, novelty_of
 from .app import app, exit_on_error, print_numbers, write_json
 
 
@@ -19,6 +21,12 @@ from .app import app, exit_on_error, print_numbers, write_json
 def calibrate_cli(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Trained pipeline: a folder")],
     data_path: Annotated[Path, typer.Argument(metavar="DEV", help="Held-out data: a file or a folder")],
+    train: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--train", "-t", help="The training data: a file or a folder. With it, new texts lower confidence"
+        ),
+    ] = None,
     output: Annotated[
         Optional[Path],
         typer.Option("--output", "-o", help="Folder for the calibrated pipeline; by default, MODEL is changed"),
@@ -33,11 +41,14 @@ def calibrate_cli(
     Of the entities with a probability of 0.8, eight in ten should be right. Prints the expected calibration error and
     the Brier score of the predicted entities before and after. The figures after calibration are cross-fitted: each
     half of the docs is scored with temperatures that were fitted to the other half.
+
+    With --train, entities that the training data does not have get lower probabilities, by how unlike it the words
+    around them are, and each text gets a doubt: `doc._.lstm_ner_doubt`.
     """
     with exit_on_error(f"Cannot calibrate {model} on {data_path}"):
         nlp = load_model(model)
         component = find_component(nlp.pipeline, pipe)
-        before, after = _calibrate(nlp, component, data_path)
+        before, after = _calibrate(nlp, component, data_path, train)
         if output is None:
             component.to_disk(model / component.name, exclude=["vocab"])
         else:
@@ -47,19 +58,32 @@ def calibrate_cli(
     by_label = dict(zip(component.labels, attrs["label_temperatures"], strict=True))
     own = ", ".join(f"{label} {value:.2f}" for label, value in by_label.items() if value != 1.0)
     msg.good(f"'{component.name}': temperature {attrs['temperature']:.2f}" + (f", by label: {own}" if own else ""))
+    novelty = novelty_of(component.model.get_ref("head"))
+    if novelty is not None:
+        weights = dict(zip(WEIGHTS, novelty.weights.tolist(), strict=True))
+        msg.good("Novelty: " + ", ".join(f"{name} {value:.2f}" for name, value in weights.items()))
     if report is not None:
         figures = {"before": before._asdict(), "after": after._asdict(), "temperature": attrs["temperature"]}
         figures["label_temperatures"] = by_label
+        if novelty is not None:
+            figures["novelty"] = weights
         write_json(report, figures)
 
 
-def _calibrate(nlp: Language, component: LSTMEntityRecognizer, data_path: Path) -> tuple[Reliability, Reliability]:
+def _calibrate(
+    nlp: Language, component: LSTMEntityRecognizer, data_path: Path, train: Optional[Path]
+) -> tuple[Reliability, Reliability]:
+    def prepare(doc: Doc) -> Doc:
+        for _, earlier in nlp.pipeline[: nlp.pipe_names.index(component.name)]:
+            doc = earlier(doc)
+        return doc
+
     examples = list(open_corpus(data_path)(nlp))
     for example in examples:
-        for _, earlier in nlp.pipeline[: nlp.pipe_names.index(component.name)]:
-            example.predicted = earlier(example.predicted)
+        example.predicted = prepare(example.predicted)
+    training = None if train is None else (example.reference for example in open_corpus(train)(nlp))
     try:
-        return calibrate(component.tagger, examples)
+        return calibrate(component.tagger, examples, training, prepare)
     except ValueError as error:
         raise ValueError(f"{data_path}: {error}") from error
 
