@@ -9,7 +9,7 @@ phrases  a frequent word is itself; of every other token, only the shape counts
 The doubt about a text compares its means with those of texts like the training data (`doubts`). An entity is new if the
 training data has no entity of these words, in any casing. The log odds z of an entity become
 
-    a z + b - w_new new - w_odd new ln(1 + max(0, s))        with w_new, w_odd >= 0
+    a z + b - w_new new - w_odd new ln(1 + max(0, s - 1/2))        with w_new, w_odd >= 0
 
 where s is the surprise of the tokens around the entity, in standard deviations above the mean. So novelty only lowers a
 probability.
@@ -37,6 +37,8 @@ Hashes = NDArray[np.uint64]
 
 AROUND = 20
 """The number of tokens on either side of an entity whose surprise counts."""
+ORDINARY = 0.5
+"""Surprise up to so many standard deviations above the mean is no news, so that ordinary texts keep their scores."""
 BACKOFF = 5.0
 """The weight of the unigram probability in a bigram probability, as a number of tokens."""
 UNKNOWN_WORDS = 10_000
@@ -291,8 +293,8 @@ def entity_novelty(novelty: Novelty, surprise: Floats, lower: Hashes, tokens: Ch
         spans (Spans): n entities, in rows of the chains.
 
     Returns:
-        Floats: (n, 2) 1 if the training data has no such entity, else 0; and ln(1 + max(0, s)) for such an entity, else
-            0, see the notes of the module.
+        Floats: (n, 2) 1 if the training data has no such entity, else 0; and ln(1 + max(0, s - 1/2)) for such an entity,
+            else 0, see the notes of the module.
     """
     mean, sd = novelty.reference[:, 1:3]
     total = np.concatenate([[0.0], np.cumsum(((surprise[:, 1:] - mean) / sd).mean(axis=1))])
@@ -300,7 +302,7 @@ def entity_novelty(novelty: Novelty, surprise: Floats, lower: Hashes, tokens: Ch
     doc = np.searchsorted(ends, spans.starts, side="right")
     left = np.maximum(spans.starts - AROUND, tokens.starts[doc])
     right = np.minimum(spans.ends + AROUND, ends[doc])
-    around = np.maximum((total[right] - total[left]) / np.maximum(right - left, 1), 0.0)
+    around = np.maximum((total[right] - total[left]) / np.maximum(right - left, 1) - ORDINARY, 0.0)
     hashes = _entity_hashes(lower, spans.starts, spans.ends)
     new = (_count(novelty, "entity", hashes) == 0) | (_count(novelty, "entity again", hashes) == 0)
     return np.stack([new, new * np.log1p(around)], axis=1).astype("float64")

@@ -34,8 +34,6 @@ class Settings:
         score_attr (Optional[str]): The name of the extension attribute with the probability of an entity,
             `ent._.lstm_ner_score`. With `None`, there is no such attribute, and probabilities are computed only for
             `doc.spans` and for thresholds.
-        doubt_attr (Optional[str]): The name of the extension attribute with the doubt about a text,
-            `doc._.lstm_ner_doubt`, if the pipeline was calibrated with its training texts. With `None`, there is none.
         sentence_boundaries (bool): Whether to forbid entities that cross the start of a sentence, if an earlier
             component sets sentence starts.
         incorrect_spans_key (Optional[str]): The key in `doc.spans` of the reference for spans that are known to be
@@ -50,6 +48,8 @@ class Settings:
             from the teacher, a copy of the model from before this training.
         learn_rate_factor (float): What the learning rate of the optimizer is multiplied by for the weights of this
             component. An LSTM needs a much higher rate than the transformer below it.
+        doubt_attr (Optional[str]): The name of the extension attribute with the doubt about a text,
+            `doc._.lstm_ner_doubt`, if the pipeline was calibrated with its training texts. With `None`, there is none.
     """
 
     threshold: float = 0.0
@@ -58,7 +58,6 @@ class Settings:
     overwrite: bool = False
     spans_key: Optional[str] = "lstm_ner"
     score_attr: Optional[str] = "lstm_ner_score"
-    doubt_attr: Optional[str] = "lstm_ner_doubt"
     sentence_boundaries: bool = False
     incorrect_spans_key: Optional[str] = None
     label_weights: Dict[str, float] = field(default_factory=dict)
@@ -66,6 +65,7 @@ class Settings:
     other_labels: str = "add"
     rehearse_weight: float = 0.0
     learn_rate_factor: float = 1.0
+    doubt_attr: Optional[str] = "lstm_ner_doubt"
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any]) -> "Settings":

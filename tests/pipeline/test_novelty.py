@@ -185,6 +185,7 @@ def test_damaged_files_are_refused(field, value):
     np.testing.assert_equal(head.attrs[NOVELTY], fine)
 
 
+@pytest.mark.filterwarnings("ignore:.*initialize drops the trained weights")
 def test_new_training_forgets_novelty():
     nlp, component = calibrated()
     nlp.initialize(lambda: examples_for(nlp))
