@@ -3,15 +3,15 @@
 Usage: python benchmarks/novelty.py TRAIN.spacy DEV.spacy --models FOLDER... [--others NAME=FILE.spacy ...]
                                     [--draws 20] [--cost]
 
-Each FOLDER is a trained pipeline, with seeds as the last part of its name: NAME-0, NAME-1. It is calibrated on DEV alone,
-once with temperatures only, and once with the training texts. Measured are, as mean and standard deviation of the seeds
-of a NAME:
-  - the expected calibration error (ten equally full bins), Brier score and log loss of predicted entities: on DEV, where
-    each half of the documents is scored with what the other half has shown, and on other corpora;
-  - how well the doubt tells DEV's sentences from their lower-cased copies and from the texts of other corpora (AUC), for
-    texts of 20 tokens and more; and how many of DEV's sentences have a doubt above 0.95, if it is learned from the other
-    half;
-  - the log loss on the rest of DEV after calibration with 1 to 50 documents, as a mean over draws.
+Each FOLDER is a trained pipeline, with the seed as the last part of its name: NAME-0, NAME-1. It is calibrated on DEV
+alone, once with temperatures only, and once with the training texts. Measured are, as mean and standard deviation over
+the seeds of a NAME:
+  - the expected calibration error (ten equally full bins), Brier score and log loss of predicted entities: on DEV,
+    where each half of the documents is scored with what the other half has shown, and on other corpora;
+  - how well the doubt tells DEV's sentences from their lower-cased copies and from the texts of other corpora (AUC),
+    for texts of 20 tokens and more; and how many of DEV's sentences have a doubt above 0.95, if it is learned from the
+    other half;
+  - the losses on half of DEV after calibration with 1 to 50 documents of the other half, as a mean over draws.
 --cost measures the time of prediction with and without novelty, in turns, as a ratio.
 
 The labels of other corpora are mapped to those of CoNLL-2003 where they correspond; predicted entities of other labels
@@ -213,23 +213,15 @@ def table(results: dict[str, list[dict[str, Any]]]) -> str:
     def cell(values: Sequence[float]) -> str:
         return f"{statistics.mean(values):.3f} ± {statistics.stdev(values) if len(values) > 1 else 0.0:.3f}"
 
-    lines = [
-        "| pipeline | corpus | "
-        + " | ".join(f"{m}, {k}" for m in ("ECE", "Brier") for k in ("temperatures", "novelty"))
-    ]
-    lines = [lines[0] + " | AUC of the doubt |", "|---|---|---:|---:|---:|---:|---:|"]
+    kinds = [(measure, kind) for measure in ("ece", "brier", "log_loss") for kind in ("temperatures", "novelty")]
+    header = " | ".join(f"{measure}, {kind}" for measure, kind in kinds)
+    lines = [f"| pipeline | corpus | {header} | AUC of the doubt |", f"|---|---|{(len(kinds) + 1) * '---:|'}"]
     for name, runs in results.items():
-        corpora = [
-            *runs[0]["novelty"]["losses"],
-            *(c for c in runs[0]["novelty"]["auc"] if c not in runs[0]["novelty"]["losses"]),
-        ]
-        for corpus in corpora:
+        first = runs[0]["novelty"]
+        for corpus in {**first["losses"], **first["auc"]}:
             cells = [
-                cell([run[kind]["losses"][corpus][measure] for run in runs])
-                if corpus in runs[0][kind]["losses"]
-                else ""
-                for measure in ("ece", "brier")
-                for kind in ("temperatures", "novelty")
+                cell([run[kind]["losses"][corpus][measure] for run in runs]) if corpus in first["losses"] else ""
+                for measure, kind in kinds
             ]
             aucs = [run["novelty"]["auc"][corpus] for run in runs if corpus in run["novelty"]["auc"]]
             lines.append(f"| {name} | {corpus} | {' | '.join(cells)} | {cell(aucs) if aucs else ''} |")

@@ -293,8 +293,8 @@ def entity_novelty(novelty: Novelty, surprise: Floats, lower: Hashes, tokens: Ch
         spans (Spans): n entities, in rows of the chains.
 
     Returns:
-        Floats: (n, 2) 1 if the training data has no such entity, else 0; and ln(1 + max(0, s - 1/2)) for such an entity,
-            else 0, see the notes of the module.
+        Floats: (n, 2) 1 if the training data has no such entity, else 0; and ln(1 + max(0, s - 1/2)) for such an
+            entity, else 0, see the notes of the module.
     """
     mean, sd = novelty.reference[:, 1:3]
     total = np.concatenate([[0.0], np.cumsum(((surprise[:, 1:] - mean) / sd).mean(axis=1))])
