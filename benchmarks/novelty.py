@@ -25,6 +25,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,7 @@ def sentences(references: Iterable[Doc], lower: bool = False) -> list[Example]:
     found = []
     for doc in references:
         starts = [*np.flatnonzero(sentence_starts(doc)).tolist(), len(doc)]
-        pairs = zip(starts[:-1], starts[1:], strict=True)
-        found += [example(doc, a, b, lower=lower) for a, b in pairs if b - a >= LEAST_TOKENS]
+        found += [example(doc, a, b, lower=lower) for a, b in pairwise(starts) if b - a >= LEAST_TOKENS]
     return found
 
 
@@ -107,7 +107,7 @@ def doubts(component: LSTMEntityRecognizer, examples: Sequence[Example]) -> Any:
 
 def auc(lower: Any, higher: Any) -> float:
     """The probability that one of `higher` is above one of `lower`; ties count half."""
-    values, ranks, counts = np.unique(np.concatenate([lower, higher]), return_inverse=True, return_counts=True)
+    _, ranks, counts = np.unique(np.concatenate([lower, higher]), return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - (counts - 1) / 2.0
     total = middle[ranks[len(lower) :]].sum() - len(higher) * (len(higher) + 1) / 2.0
     return float(total / (len(lower) * len(higher)))
