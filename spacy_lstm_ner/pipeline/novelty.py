@@ -9,7 +9,7 @@ phrases  a frequent word is itself; of every other token, only the shape counts
 The doubt about a text compares its means with those of texts like the training data (`doubts`). An entity is new if the
 training data has no entity of these words, in any casing. The log odds z of an entity become
 
-    a z + b - w_new new - w_odd new ln(1 + max(0, s - 1/2))        with w_new, w_odd >= 0
+    a z + b - w_new new - w_odd new ln(1 + min(max(0, s - ORDINARY), MOST))        with w_new, w_odd >= 0
 
 where s is the surprise of the tokens around the entity, in standard deviations above the mean. So novelty only lowers a
 probability.
@@ -23,7 +23,7 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
-from spacy.attrs import IS_LOWER, LOWER, ORTH, SHAPE
+from spacy.attrs import LOWER, ORTH, SHAPE
 from spacy.tokens import Doc
 from thinc.api import Model
 
@@ -37,8 +37,9 @@ Hashes = NDArray[np.uint64]
 
 AROUND = 20
 """The number of tokens on either side of an entity whose surprise counts."""
-ORDINARY = 0.5
-"""Surprise up to so many standard deviations above the mean is no news, so that ordinary texts keep their scores."""
+ORDINARY, MOST = 0.35, 3.0
+"""Surprise up to so many standard deviations above the mean is no news, so that ordinary texts keep their scores.
+More than MOST beyond that counts as MOST."""
 BACKOFF = 5.0
 """The weight of the unigram probability in a bigram probability, as a number of tokens."""
 UNKNOWN_WORDS = 10_000
@@ -66,6 +67,7 @@ _SALTS = {
         ("word", 0xFF51AFD7ED558CCD),
         ("entity", 0xC4CEB9FE1A85EC53),
         ("entity again", 0x8EBC6AF09C88C6E3),
+        ("lower-case shape", 0xB492B66FBE98F273),
         ("words", 0x9FB21C651E98DF25),
         ("words, pairs", 0xD6E8FEB86659FD93),
         ("phrases", 0xA0761D6478BD642F),
@@ -132,7 +134,8 @@ def read_training(docs: Iterable[Doc]) -> Novelty:
     Raises:
         ValueError: If there are no tokens.
     """
-    rows = [(_token_hashes([doc]), [(ent.start, ent.end) for ent in doc.ents]) for doc in docs if len(doc)]
+    docs = [doc for doc in docs if len(doc)]
+    rows = [(_token_hashes([doc]), [(ent.start, ent.end) for ent in doc.ents]) for doc in docs]
     tokens = sum(len(hashes) for hashes, _ in rows)
     if not tokens:
         raise ValueError("the training data has no tokens")
@@ -142,12 +145,16 @@ def read_training(docs: Iterable[Doc]) -> Novelty:
     frequent = np.array(sorted(word for word, count in words.items() if count >= tokens * FREQUENT), dtype=np.uint64)
     counts: Dict[str, Counter[int]] = {name: Counter() for name in _SALTS}
     counts["word"] = words
+    # Whether a word is in lower case shows in its shape, which takes less time to read than another attribute.
+    counts["lower-case shape"].update(token.shape for doc in docs for token in doc if token.is_lower)
+    lower_case = np.array(sorted(counts["lower-case shape"]), dtype=np.uint64)
     for hashes, ents in rows:
-        for name, tags in _classes(hashes, np.isin(hashes[:, 0], frequent)).items():
+        is_lower, is_frequent = np.isin(hashes[:, 1], lower_case), np.isin(hashes[:, 0], frequent)
+        for name, tags in _classes(hashes, is_lower, is_frequent).items():
             counts[name].update(tags.tolist())
             counts[f"{name}, pairs"].update(_pairs(tags)[1:].tolist())
         spans = np.array(ents, dtype=np.int64).reshape(-1, 2)
-        counts["entity"].update(_entity_hashes(hashes[:, 3], *spans.T).tolist())
+        counts["entity"].update(_entity_hashes(hashes[:, 2], *spans.T).tolist())
     # In two places, so that few other entities are taken for known ones.
     counts["entity again"] = counts["entity"]
     entries = sum(len(found) for found in counts.values())
@@ -177,32 +184,35 @@ def token_surprise(novelty: Novelty, docs: Sequence[Doc], tokens: ChainTokens) -
     first = tokens.starts[tokens.lengths > 0]
     found = np.empty((3, len(hashes)), dtype="float32")
     is_frequent = _count(novelty, "word", hashes[:, 0]) >= novelty.tokens * FREQUENT
-    for name, tags in _classes(hashes, is_frequent).items():
-        count = _count(novelty, name, tags)
-        p = (count + np.float32(0.5)) * np.float32(1.0 / (novelty.tokens + UNKNOWN_WORDS))
+    is_lower = _count(novelty, "lower-case shape", hashes[:, 1]) > 0
+    unigram = ((_COUNTS + 0.5) / (novelty.tokens + UNKNOWN_WORDS)).astype("float32")
+    for name, tags in _classes(hashes, is_lower, is_frequent).items():
+        codes = novelty.table[_places(novelty.table, name, tags)]
+        count, p = _COUNTS[codes], unigram[codes]
         before = np.concatenate([count[:1], count[:-1]])
         together = _count(novelty, f"{name}, pairs", _pairs(tags))
         # There is no word before the first one.
         before[first] = together[first] = 0.0
         if name == "words":
-            np.log(p, out=found[0])
+            found[0] = np.log(unigram)[codes]
         # Entries that share a place can make a pair seem more frequent than its first word.
         p *= np.float32(BACKOFF)
         p += together
         p /= np.maximum(before, together) + np.float32(BACKOFF)
         np.log(p, out=found[1 if name == "words" else 2])
-    return -found.T, hashes[:, 3]
+    np.negative(found, out=found)
+    return found.T, hashes[:, 2]
 
 
 def _token_hashes(docs: Sequence[Doc]) -> Hashes:
-    """(N, 4) The word, its shape, whether it is in lower case, and the lower-cased word."""
-    arrays = [doc.to_array([ORTH, SHAPE, IS_LOWER, LOWER]) for doc in docs if len(doc)]
-    return np.concatenate(arrays) if arrays else np.zeros((0, 4), dtype=np.uint64)
+    """(N, 3) The word, its shape, and the lower-cased word."""
+    arrays = [doc.to_array([ORTH, SHAPE, LOWER]) for doc in docs if len(doc)]
+    return np.concatenate(arrays) if arrays else np.zeros((0, 3), dtype=np.uint64)
 
 
-def _classes(hashes: Hashes, is_frequent: Bools) -> Dict[str, Hashes]:
+def _classes(hashes: Hashes, is_lower: Bools, is_frequent: Bools) -> Dict[str, Hashes]:
     """(M,) What each token is to the two models of language."""
-    word, shape, is_lower = hashes[:, 0], hashes[:, 1], hashes[:, 2] == 1
+    word, shape = hashes[:, 0], hashes[:, 1]
     return {"words": np.where(is_lower, word, shape), "phrases": np.where(is_frequent, word, shape)}
 
 
@@ -246,11 +256,10 @@ def text_figures(surprise: Floats, emissions: Floats, tokens: ChainTokens) -> Fl
         Floats: (n_docs, 4) Means over the tokens of a doc: its surprise, and the negative of the best score. A score is
             lower where the model sees little that it knows. Zeros for docs without tokens.
     """
-    columns = np.concatenate([surprise, -row_maxima(emissions)[:, None]], axis=1)
     found, full = np.zeros((len(tokens.lengths), 4)), tokens.lengths > 0
     if full.any():
-        found[full] = np.add.reduceat(columns, tokens.starts[full], axis=0, dtype="float64")
-        found[full] /= tokens.lengths[full, None]
+        for k, column in enumerate((*surprise.T, -row_maxima(emissions))):
+            found[full, k] = np.add.reduceat(column, tokens.starts[full]) / tokens.lengths[full]
     return found
 
 
@@ -293,8 +302,8 @@ def entity_novelty(novelty: Novelty, surprise: Floats, lower: Hashes, tokens: Ch
         spans (Spans): n entities, in rows of the chains.
 
     Returns:
-        Floats: (n, 2) 1 if the training data has no such entity, else 0; and ln(1 + max(0, s - 1/2)) for such an
-            entity, else 0, see the notes of the module.
+        Floats: (n, 2) 1 if the training data has no such entity, else 0; and the logarithm in the notes of the module
+            for such an entity, else 0.
     """
     mean, sd = novelty.reference[:, 1:3]
     total = np.concatenate([[0.0], np.cumsum(((surprise[:, 1:] - mean) / sd).mean(axis=1))])
@@ -305,7 +314,7 @@ def entity_novelty(novelty: Novelty, surprise: Floats, lower: Hashes, tokens: Ch
     around = np.maximum((total[right] - total[left]) / np.maximum(right - left, 1) - ORDINARY, 0.0)
     hashes = _entity_hashes(lower, spans.starts, spans.ends)
     new = (_count(novelty, "entity", hashes) == 0) | (_count(novelty, "entity again", hashes) == 0)
-    return np.stack([new, new * np.log1p(around)], axis=1).astype("float64")
+    return np.stack([new, new * np.log1p(np.minimum(around, MOST))], axis=1).astype("float64")
 
 
 def log_odds(probabilities: Floats) -> Floats:
