@@ -46,6 +46,9 @@ UNKNOWN_WORDS = 10_000
 """About how many words the training texts have not shown, for the probability of a word."""
 FREQUENT = 1 / 2000
 """The share of the tokens from which on a word is frequent."""
+USUAL = 5
+"""The number of lower-case words from which on their shape counts as one of lower case: more than other entries in the
+same place usually have."""
 ROOM = 8
 """The table has at least so many places for each of its entries, so that few entries share one."""
 SMALLEST, LARGEST = 10, 24
@@ -147,7 +150,8 @@ def read_training(docs: Iterable[Doc]) -> Novelty:
     counts["word"] = words
     # Whether a word is in lower case shows in its shape, which takes less time to read than another attribute.
     counts["lower-case shape"].update(token.shape for doc in docs for token in doc if token.is_lower)
-    lower_case = np.array(sorted(counts["lower-case shape"]), dtype=np.uint64)
+    usual = (shape for shape, count in counts["lower-case shape"].items() if count >= USUAL)
+    lower_case = np.array(sorted(usual), dtype=np.uint64)
     for hashes, ents in rows:
         is_lower, is_frequent = np.isin(hashes[:, 1], lower_case), np.isin(hashes[:, 0], frequent)
         for name, tags in _classes(hashes, is_lower, is_frequent).items():
@@ -184,7 +188,7 @@ def token_surprise(novelty: Novelty, docs: Sequence[Doc], tokens: ChainTokens) -
     first = tokens.starts[tokens.lengths > 0]
     found = np.empty((3, len(hashes)), dtype="float32")
     is_frequent = _count(novelty, "word", hashes[:, 0]) >= novelty.tokens * FREQUENT
-    is_lower = _count(novelty, "lower-case shape", hashes[:, 1]) > 0
+    is_lower = _count(novelty, "lower-case shape", hashes[:, 1]) > USUAL - 1
     unigram = ((_COUNTS + 0.5) / (novelty.tokens + UNKNOWN_WORDS)).astype("float32")
     for name, tags in _classes(hashes, is_lower, is_frequent).items():
         codes = novelty.table[_places(novelty.table, name, tags)]
