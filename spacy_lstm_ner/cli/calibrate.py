@@ -1,10 +1,13 @@
 """The command `python -m spacy lstm-ner calibrate`."""
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import load_model
 from wasabi import msg
@@ -14,6 +17,7 @@ from ..files import save_pipeline
 from ..pipeline.calibration import STAGES, Reliability, calibrate
 from ..pipeline.component import LSTMEntityRecognizer, find_component
 from ..pipeline.guarantee import guarantee, parse_promise
+from ..pipeline.novelty import WEIGHTS, novelty_of
 from ..pipeline.settings import check_settings
 from ..pipeline.span_choice import fit_threshold, judge
 from .app import app, exit_on_error, print_numbers, write_json
@@ -24,6 +28,12 @@ from .progress import progress
 def calibrate_cli(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Trained pipeline: a folder")],
     data_path: Annotated[Path, typer.Argument(metavar="DEV", help="Held-out data: a file or a folder")],
+    train: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--train", "-t", help="The training data: a file or a folder. With it, new texts lower confidence"
+        ),
+    ] = None,
     output: Annotated[
         Optional[Path],
         typer.Option("--output", "-o", help="Folder for the calibrated pipeline; by default, MODEL is changed"),
@@ -49,9 +59,13 @@ def calibrate_cli(
 
     Of the entities with a probability of 0.8, eight in ten should be right. Prints the expected calibration error and
     the Brier score of the predicted entities before and after. The figures after calibration are cross-fitted: each
-    half of the docs is scored with temperatures that were fitted to the other half. With the decoding expected_f, also
-    finds the threshold with the best F-beta, and stores it in the settings. With guarantees, finds thresholds that keep
-    them on texts like the data, or fails if there is too little data.
+    half of the docs is scored with temperatures that were fitted to the other half.
+
+    With --train, entities that the training data does not have get lower probabilities, by how unlike it the words
+    around them are, and each text gets a doubt: `doc._.lstm_ner_doubt`.
+
+    With the decoding expected_f, also finds the threshold with the best F-beta, and stores it in the settings. With
+    guarantees, finds thresholds that keep them on texts like the data, or fails if there is too little data.
     """
     with exit_on_error(f"Cannot calibrate {model} on {data_path}"):
         nlp = load_model(model)
@@ -60,9 +74,11 @@ def calibrate_cli(
             raise ValueError(f"--beta is {beta:g}, but must be greater than 0")
         check_settings(component.name, {**component.cfg, "decoding": decoding or component.cfg["decoding"]})
         promises = [parse_promise(text, component.labels) for text in promised or []]
-        examples = _read(nlp, component, data_path)
+        prepare = partial(_prepare, nlp, component)
+        examples = _read(nlp, prepare, data_path)
         component.cfg.update(decoding=decoding or component.cfg["decoding"], guarantees={})
-        before, after = _calibrate(component, examples, data_path)
+        training = None if train is None else (example.reference for example in open_corpus(train)(nlp))
+        before, after = _calibrate(component, examples, data_path, training, prepare)
         if component.cfg["decoding"] == "expected_f" or promises:
             judged = judge(component.tagger, examples)
             if component.cfg["decoding"] == "expected_f":
@@ -77,6 +93,10 @@ def calibrate_cli(
     by_label = dict(zip(component.labels, attrs["label_temperatures"], strict=True))
     own = ", ".join(f"{label} {value:.2f}" for label, value in by_label.items() if value != 1.0)
     msg.good(f"'{component.name}': temperature {attrs['temperature']:.2f}" + (f", by label: {own}" if own else ""))
+    novelty = novelty_of(component.model.get_ref("head"))
+    weights = {} if novelty is None else dict(zip(WEIGHTS, novelty.weights.tolist(), strict=True))
+    if weights:
+        msg.good("Novelty: " + ", ".join(f"{name} {value:.2f}" for name, value in weights.items()))
     if component.cfg["decoding"] == "expected_f":
         msg.good(f"'{component.name}': threshold {component.cfg['threshold']:g} for expected_f")
     for promise, outcome in component.cfg["guarantees"].items():
@@ -86,30 +106,39 @@ def calibrate_cli(
         )
     if report is not None:
         figures = {"before": before._asdict(), "after": after._asdict(), "temperature": attrs["temperature"]}
-        figures |= {"label_temperatures": by_label, "threshold": component.cfg["threshold"]}
+        figures |= {"label_temperatures": by_label, "novelty": weights, "threshold": component.cfg["threshold"]}
         figures["guarantees"] = component.cfg["guarantees"]
         write_json(report, figures)
 
 
-def _read(nlp: Language, component: LSTMEntityRecognizer, data_path: Path) -> list[Example]:
+def _prepare(nlp: Language, component: LSTMEntityRecognizer, doc: Doc) -> Doc:
+    """Process a doc with the components before this one."""
+    for _, earlier in nlp.pipeline[: nlp.pipe_names.index(component.name)]:
+        doc = earlier(doc)
+    return doc
+
+
+def _read(nlp: Language, prepare: Callable[[Doc], Doc], data_path: Path) -> list[Example]:
     """The annotated examples, with the docs as the component gets them."""
     examples = []
     with progress("Reading", open_corpus(data_path)(nlp), unit="docs") as bar:
         for example in bar:
-            if not example.reference.has_annotation("ENT_IOB"):
-                continue
-            for _, earlier in nlp.pipeline[: nlp.pipe_names.index(component.name)]:
-                example.predicted = earlier(example.predicted)
-            examples.append(example)
+            if example.reference.has_annotation("ENT_IOB"):
+                example.predicted = prepare(example.predicted)
+                examples.append(example)
     return examples
 
 
 def _calibrate(
-    component: LSTMEntityRecognizer, examples: list[Example], data_path: Path
+    component: LSTMEntityRecognizer,
+    examples: list[Example],
+    data_path: Path,
+    training: Optional[Iterable[Doc]],
+    prepare: Callable[[Doc], Doc],
 ) -> tuple[Reliability, Reliability]:
     try:
         with progress("Calibrating", total=STAGES) as bar:
-            return calibrate(component.tagger, examples, bar.update)
+            return calibrate(component.tagger, examples, training, prepare, bar.update)
     except ValueError as error:
         raise ValueError(f"{data_path}: {error}") from error
 

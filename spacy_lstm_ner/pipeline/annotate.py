@@ -12,7 +12,7 @@ from spacy.tokens import Doc, Span
 from ..annotation.chain import BLOCKED, is_given, is_taken
 from ..types import Bools
 from .predict import Prediction
-from .scores import keep_scores, register_score_attribute, write_group
+from .scores import keep_scores, register_doubt_attribute, register_score_attribute, write_group
 from .settings import Settings, default_settings
 
 
@@ -51,6 +51,8 @@ def write_predictions(docs: Iterable[Doc], predictions: Sequence[Prediction], se
     if attr and not Span.has_extension(attr):
         # The component was unpickled in a process that has no such attribute yet.
         register_score_attribute(attr)
+    if settings.doubt_attr:
+        register_doubt_attribute(settings.doubt_attr)
     # Each label is looked up once.
     number = cache(StringStore.add)
     for doc, prediction in zip(docs, predictions, strict=True):
@@ -61,6 +63,8 @@ def write_predictions(docs: Iterable[Doc], predictions: Sequence[Prediction], se
         ]
         if in_ents:
             write_entities(doc, spans)
+        if settings.doubt_attr and prediction.doubt is not None:
+            doc._.set(settings.doubt_attr, prediction.doubt)
         if attr and prediction.scores is not None:
             keep_scores(doc, attr, spans, prediction.scores)
         if key is not None and prediction.scores is not None:

@@ -14,21 +14,25 @@ where the sum goes over the annotation. Without the prior, the best temperature 
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, List, NamedTuple, Optional, Tuple
 
 import numpy as np
+from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Model
 
 from ..annotation.chain import IOB_BEGIN, IOB_INSIDE
 from ..annotation.gold import chain_gold, gold_tags
 from ..annotation.gold_report import GoldReport
+from ..layers.crf.head import NOVELTY
 from ..layers.crf.likelihood import Gold, chain_loss
 from ..layers.crf.span_probability import soften
 from ..tags import MISSING, tags_to_spans
 from ..types import Bools, Floats, Ints
 from .bound_tagger import BoundTagger
+from .novelty import Novelty, read_training
+from .novelty_fit import fit_doubt, fit_weights, novel_copies
 from .predict import Chains, find_spans, likely_entities, read_chains, span_scores
 
 LEAST_ENTITIES = 100
@@ -83,12 +87,14 @@ class Scored(NamedTuple):
         labels (Ints): (n,) Their label numbers.
         right (Bools): (n,) Whether each entity is right.
         docs (Ints): (n,) The number of the doc of each entity.
+        features (Floats): (n, 2) How new each entity is, see `novelty.entity_novelty`; zeros if that is not known.
     """
 
     scores: Floats
     labels: Ints
     right: Bools
     docs: Ints
+    features: Floats
 
 
 def reliability(scores: Floats, right: Bools, n_bins: int = 10) -> Reliability:
@@ -114,14 +120,22 @@ def reliability(scores: Floats, right: Bools, n_bins: int = 10) -> Reliability:
 
 
 def calibrate(
-    tagger: BoundTagger, examples: Sequence[Example], on_stage: Callable[[], object] = lambda: None
+    tagger: BoundTagger,
+    examples: Sequence[Example],
+    training: Optional[Iterable[Doc]] = None,
+    prepare: Callable[[Doc], Doc] = lambda doc: doc,
+    on_stage: Callable[[], object] = lambda: None,
 ) -> Tuple[Reliability, Reliability]:
     """Fit the temperatures to annotated examples, and measure the effect.
+
+    With the training texts, it also learns what novelty means, see `novelty`.
 
     Args:
         tagger (BoundTagger): The model; its head keeps the temperatures.
         examples (Sequence[Example]): Examples that the model was not trained on. Earlier components have annotated
             their predicted docs. Examples without entity annotation are left out.
+        training (Optional[Iterable[Doc]]): The annotated texts that the model was trained on.
+        prepare (Callable[[Doc], Doc]): Processes a new text with the components before this one.
         on_stage (Callable[[], object]): Called at the end of each of the STAGES.
 
     Returns:
@@ -141,6 +155,7 @@ def calibrate(
             "expected entities in both halves, of every other doc each, found "
             f"{sum(len(example.reference.ents) for example in examples)} entities in {len(examples)} docs"
         )
+    novelty = None if training is None else read_training(training)
     before = score(tagger, examples)
     on_stage()
     wrong = len(before.right) - int(before.right.sum())
@@ -153,22 +168,29 @@ def calibrate(
         )
     after = []
     for fitted_to, scored in (halves[::-1], halves):
-        fit(tagger, fitted_to)
+        fit(tagger, fitted_to, novelty, prepare)
         on_stage()
         after.append(score(tagger, scored))
         on_stage()
-    fit(tagger, examples)
+    fit(tagger, examples, novelty, prepare)
     on_stage()
     scores, right = (np.concatenate([getattr(half, name) for half in after]) for name in ("scores", "right"))
     return reliability(before.scores, before.right), reliability(scores, right)
 
 
-def fit(tagger: BoundTagger, examples: Sequence[Example]) -> None:
-    """Fit the temperatures to annotated examples, and keep them in the head of the model.
+def fit(
+    tagger: BoundTagger,
+    examples: Sequence[Example],
+    novelty: Optional[Novelty] = None,
+    prepare: Callable[[Doc], Doc] = lambda doc: doc,
+) -> None:
+    """Fit the temperatures and what novelty means to annotated examples, and keep this in the head of the model.
 
     Args:
         tagger (BoundTagger): The model.
         examples (Sequence[Example]): The examples. Earlier components have annotated their predicted docs.
+        novelty (Optional[Novelty]): What the training texts have; None to fit the temperatures only.
+        prepare (Callable[[Doc], Doc]): Processes a new text with the components before this one.
 
     Raises:
         ValueError: If the examples have no entity. Fitted to tokens outside entities only, the temperature is always
@@ -176,6 +198,7 @@ def fit(tagger: BoundTagger, examples: Sequence[Example]) -> None:
     """
     head = tagger.head
     head.attrs.update(temperature=1.0, label_temperatures=[])
+    head.attrs.pop(NOVELTY, None)
     batches = annotated_chains(tagger, examples)
     if not any((gold.tags >= 0).any() for _, gold, _ in batches):
         raise ValueError("calibrate: no token of the data has an entity annotation")
@@ -204,6 +227,25 @@ def fit(tagger: BoundTagger, examples: Sequence[Example]) -> None:
     by_set = tagger.settings.decoding == "expected_f"
     found = _score(batches, head, np.full(len(tagger.labels), LEAST_LIKELY) if by_set else None)
     head.attrs["label_temperatures"] = [_label_temperature(found, number) for number in range(len(tagger.labels))]
+    if novelty is not None:
+        _fit_novelty(tagger, examples, novelty, prepare)
+
+
+def _fit_novelty(
+    tagger: BoundTagger, examples: Sequence[Example], novelty: Novelty, prepare: Callable[[Doc], Doc]
+) -> None:
+    """Learn what novelty means, after the temperatures, and keep it in the head of the model."""
+    head = tagger.head
+    head.attrs[NOVELTY] = novelty._asdict()
+    novelty = fit_doubt(tagger, novelty, [example.reference for example in examples], prepare)
+    head.attrs[NOVELTY] = novelty._asdict()
+    found = [score(tagger, part) for part in (examples, novel_copies(examples, prepare))]
+    scores, features, right = (
+        np.concatenate([getattr(part, name) for part in found]) for name in ("scores", "features", "right")
+    )
+    is_copy = np.repeat([False, True], [len(part.scores) for part in found])
+    weights = fit_weights(scores, features, right, is_copy)
+    head.attrs[NOVELTY] = novelty._replace(weights=weights)._asdict()
 
 
 def _label_temperature(found: Scored, number: int) -> float:
@@ -278,10 +320,13 @@ def _score(
         unknown = np.cumsum(np.concatenate([[0], ~annotated]))
         judged = unknown[spans.ends] == unknown[spans.starts]
         doc = first_doc + np.searchsorted(np.cumsum(chains.tokens.lengths), spans.starts, side="right")
-        columns.append(tuple(c[judged] for c in (scores, spans.labels, right, doc)))
+        newness = chains.newness
+        features = np.zeros((len(right), 2)) if newness is None else newness.features(chains.tokens, spans)
+        columns.append(tuple(column[judged] for column in (scores, spans.labels, right, doc, features)))
         first_doc += len(chains.tokens.lengths)
     if not columns:
-        return Scored(np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int64))
+        numbers = np.zeros(0, dtype=np.int64)
+        return Scored(np.zeros(0), numbers, np.zeros(0, dtype=bool), numbers, np.zeros((0, 2)))
     return Scored(*(np.concatenate(parts) for parts in zip(*columns, strict=True)))
 
 

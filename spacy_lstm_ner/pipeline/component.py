@@ -20,7 +20,7 @@ from thinc.types import Floats2d, Ints1d
 from ..annotation.gold import gold_labels
 from ..annotation.gold_report import GoldReport
 from ..annotation.label_data import read_label_data
-from ..layers.crf.head import set_head_size
+from ..layers.crf.head import NOVELTY, set_head_size
 from ..layers.crf.likelihood import Loss
 from ..layers.embed.vocabulary import build_vocabulary
 from . import serialization
@@ -33,7 +33,7 @@ from .loss import plus, tagger_loss
 from .predict import Analysis, Prediction, Uncertainty, best_analyses, find_entities, uncertainties
 from .rehearsal import disable_dropout, in_gold_entities, is_trained, make_teacher, rehearsal_loss
 from .scorer import require_picklable, score_entities
-from .scores import register_score_attribute
+from .scores import register_doubt_attribute, register_score_attribute
 from .settings import Settings, check_settings, default_settings, takes_settings, warn_of_unknown_labels
 from .span_choice import expected_threshold
 from .start import check_start, copy_weights, explained_start, load_start, settings_of
@@ -156,6 +156,8 @@ class LSTMEntityRecognizer(TrainablePipe):
         self._set_fresh(True)
         if checked.score_attr:
             register_score_attribute(checked.score_attr)
+        if checked.doubt_attr:
+            register_doubt_attribute(checked.doubt_attr)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if get_spawning_popen() is not None:
@@ -308,6 +310,7 @@ class LSTMEntityRecognizer(TrainablePipe):
         self.model.get_ref("output_layer").set_dim("nO", size, force=True)
         set_head_size(head, size)
         head.attrs.update(unseen=[], temperature=1.0, label_temperatures=[])
+        head.attrs.pop(NOVELTY, None)
         # Layers infer the width of their input from docs with tokens.
         self.model.initialize(X=docs if any(len(doc) for doc in docs) else [Doc(self.vocab, words=["a"])])
 

@@ -20,6 +20,7 @@ from ..layers.crf.viterbi import decode, n_best
 from ..tags import OUTSIDE, Spans, tags_to_spans
 from ..types import Bools, Floats, Ints
 from .bound_tagger import BoundTagger
+from .novelty import Newness, newness_of, novelty_of
 
 TOKENS_AT_ONCE = 20_000
 """About how many tokens are analysed at a time. That is enough for fast steps. The allocator can keep the memory for
@@ -37,12 +38,15 @@ class Prediction(NamedTuple):
         ends (List[int]): The token after its last token.
         labels (List[str]): Its label.
         scores (Optional[List[float]]): Its probability; None if the settings need no probabilities.
+        doubt (Optional[float]): How far the text is from the training data, see `novelty.doubts`; None if this is not
+            known or not wanted.
     """
 
     starts: List[int]
     ends: List[int]
     labels: List[str]
     scores: Optional[List[float]]
+    doubt: Optional[float] = None
 
 
 class Uncertainty(NamedTuple):
@@ -67,12 +71,14 @@ class Chains(NamedTuple):
         emissions (Floats): (M, T) The score of each tag at each token.
         allowed (Optional[Bools]): (M, T) The tags that each token may take. None: any.
         transitions (Transitions): The scores of the transitions.
+        newness (Optional[Newness]): How new the texts are, if the model was calibrated with its training texts.
     """
 
     tokens: ChainTokens
     emissions: Floats
     allowed: Optional[Bools]
     transitions: Transitions
+    newness: Optional[Newness] = None
 
     def lattice(self) -> Lattice:
         """Run the forward-backward algorithm over all chains."""
@@ -114,7 +120,8 @@ def read_chains(tagger: BoundTagger, docs: List[Doc]) -> Chains:
             f"'{tagger.name}': the model gives scores that are infinite or not numbers. Its weights are damaged, or "
             "training diverged: load an earlier checkpoint, or train anew"
         )
-    return Chains(tokens, emissions, tokens.allowed(transitions.scheme, size), transitions)
+    newness = newness_of(novelty_of(tagger.head), docs, tokens, emissions)
+    return Chains(tokens, emissions, tokens.allowed(transitions.scheme, size), transitions, newness)
 
 
 def find_spans(chains: Chains) -> Spans:
@@ -131,7 +138,22 @@ def find_spans(chains: Chains) -> Spans:
 
 
 def span_scores(chains: Chains, spans: Spans, head: "Model[Floats, Floats]") -> Floats:
-    """Compute the probabilities of entities, with the temperatures of the head.
+    """Compute the probabilities of entities, with the temperatures of the head, and corrected by how new they are.
+
+    Args:
+        chains (Chains): The chains.
+        spans (Spans): n entities, in rows of the chains.
+        head (Model[Floats, Floats]): The head of the tagger.
+
+    Returns:
+        Floats: (n,) The probabilities.
+    """
+    scores = chain_probabilities(chains, spans, head)
+    return scores if chains.newness is None else chains.newness.recalibrated(scores, chains.tokens, spans)
+
+
+def chain_probabilities(chains: Chains, spans: Spans, head: "Model[Floats, Floats]") -> Floats:
+    """Compute the probabilities of entities by the chain of tags, with the temperatures of the head.
 
     Args:
         chains (Chains): The chains.
@@ -168,7 +190,7 @@ def calibrated(scores: Floats, labels: Ints, head: "Model[Floats, Floats]", inve
 
 
 def likely_entities(chains: Chains, head: "Model[Floats, Floats]", thresholds: Floats) -> Tuple[Spans, Floats]:
-    """Find all entities that reach a threshold, with the temperatures of the head.
+    """Find all entities that reach a threshold, with their corrected probabilities, see `span_scores`.
 
     Args:
         chains (Chains): The chains.
@@ -179,11 +201,14 @@ def likely_entities(chains: Chains, head: "Model[Floats, Floats]", thresholds: F
         Tuple[Spans, Floats]: n entities in rows of the chains, which may overlap, and their probabilities (n,).
     """
     tempered, numbers = chains.at_temperature(head.attrs["temperature"]), np.arange(len(thresholds))
+    least = thresholds if chains.newness is None else chains.newness.least(thresholds)
     # A little lower, so that rounding loses nothing.
-    bounds = calibrated(thresholds, numbers, head, inverse=True) * (1.0 - 1e-9)
+    bounds = calibrated(least, numbers, head, inverse=True) * (1.0 - 1e-9)
     lengths, transitions, allowed = tempered.tokens.lengths, tempered.transitions, tempered.allowed
     spans, scores = likely_spans(tempered.emissions, lengths, transitions, allowed, bounds)
     scores = calibrated(scores, spans.labels, head)
+    if chains.newness is not None:
+        scores = chains.newness.recalibrated(scores, chains.tokens, spans)
     return select(spans, scores, scores >= thresholds[spans.labels])
 
 
@@ -193,7 +218,7 @@ def select(spans: Spans, scores: Floats, chosen: Union[Bools, Ints]) -> Tuple[Sp
 
 
 def score_spans(
-    tagger: BoundTagger, docs: List[Doc], spans: Sequence[Sequence[Tuple[int, int, str]]]
+    tagger: BoundTagger, docs: List[Doc], spans: Sequence[Sequence[Tuple[int, int, str]]], exact: bool = False
 ) -> List[List[float]]:
     """Compute the probabilities of any spans, whether they are predicted or not.
 
@@ -202,6 +227,8 @@ def score_spans(
         docs (List[Doc]): The docs.
         spans (Sequence[Sequence[Tuple[int, int, str]]]): Spans of each doc (start token, end token, label). They may
             overlap.
+        exact (bool): Whether to leave out the correction by how new the spans are, so that the probabilities are those
+            of the chain of tags.
 
     Returns:
         List[List[float]]: The probability of each span. It is 0 for labels that the model does not know, and for spans
@@ -219,7 +246,8 @@ def score_spans(
     order = np.argsort(table[:, 0], kind="stable")
     order = order[((table[order] >= 0) & (table[order, 1:2] > 0)).all(axis=1)]
     scores = np.zeros(len(table))
-    scores[order] = span_scores(chains, Spans(*table[order].T), tagger.head)
+    compute = chain_probabilities if exact else span_scores
+    scores[order] = compute(chains, Spans(*table[order].T), tagger.head)
     found = iter(scores.tolist())
     return [[next(found) for _ in own] for own in spans]
 
@@ -270,17 +298,25 @@ def _parts(tagger: BoundTagger, docs: List[Doc]) -> Iterator[List[Doc]]:
 
 def _find_entities(tagger: BoundTagger, docs: List[Doc]) -> List[Prediction]:
     chains, settings = read_chains(tagger, docs), tagger.settings
+    predictions = _by_doc(tagger, docs, chains.tokens, *_chosen(tagger, chains))
+    if chains.newness is None or not settings.doubt_attr:
+        return predictions
+    doubts = chains.newness.doubts(chains.tokens).tolist()
+    return [found._replace(doubt=doubt) for found, doubt in zip(predictions, doubts, strict=True)]
+
+
+def _chosen(tagger: BoundTagger, chains: Chains) -> Tuple[Spans, Optional[Floats]]:
+    """The entities by the settings, and their scores if the settings need them."""
+    settings = tagger.settings
     thresholds = np.array(settings.thresholds(tagger.labels), dtype="float64")
     if settings.decoding == "expected_f":
         spans, scores = likely_entities(chains, tagger.head, thresholds)
-        chosen = best_set(spans, scores - thresholds[spans.labels])
-        return _by_doc(tagger, docs, chains.tokens, *select(spans, scores, chosen))
+        return select(spans, scores, best_set(spans, scores - thresholds[spans.labels]))
     spans = find_spans(chains)
     if not settings.uses_scores:
-        return _by_doc(tagger, docs, chains.tokens, spans, None)
+        return spans, None
     scores = span_scores(chains, spans, tagger.head)
-    reach = scores >= thresholds[spans.labels]
-    return _by_doc(tagger, docs, chains.tokens, *select(spans, scores, reach))
+    return select(spans, scores, scores >= thresholds[spans.labels])
 
 
 def _by_doc(

@@ -71,6 +71,16 @@ def register_score_attribute(name: str) -> None:
         )
 
 
+def register_doubt_attribute(name: str) -> None:
+    """Register the extension attribute `doc._.NAME`, which is None until a calibrated component has seen the doc.
+
+    Args:
+        name (str): The name of the attribute.
+    """
+    if not Doc.has_extension(name):
+        Doc.set_extension(name, default=None)
+
+
 def write_group(
     doc: Doc, key: str, source: str, spans: Sequence[Span], scores: Sequence[float], in_ents: bool = True
 ) -> None:

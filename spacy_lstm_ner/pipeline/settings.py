@@ -60,6 +60,8 @@ class Settings:
             counts as not set: the default is then 0.4.
         guarantees (Dict[str, Dict[str, float]]): What `calibrate --guarantee` has promised for these thresholds, with
             what they gave on its data. It changes nothing.
+        doubt_attr (Optional[str]): The name of the extension attribute with the doubt about a text,
+            `doc._.lstm_ner_doubt`, if the pipeline was calibrated with its training texts. With `None`, there is none.
     """
 
     threshold: float = 0.0
@@ -77,6 +79,7 @@ class Settings:
     learn_rate_factor: float = 1.0
     decoding: str = "best_sequence"
     guarantees: Dict[str, Dict[str, float]] = field(default_factory=dict)
+    doubt_attr: Optional[str] = "lstm_ner_doubt"
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any]) -> "Settings":

@@ -18,7 +18,8 @@ import numpy as np
 from srsly import msgpack
 from thinc.api import Model, deserialize_attr
 
-from ..layers.crf.head import fresh_output, head_scheme, swap_output, tag_layers
+from ..layers.crf.head import NOVELTY, fresh_output, head_scheme, swap_output, tag_layers
+from .novelty import check_novelty
 
 Message = Dict[str, List[Any]]
 
@@ -129,6 +130,8 @@ def read_model(data: bytes, model: Model[Any, Any], n_tags: int) -> Message:
         # Another version may have added attributes. They have no meaning here.
         saved = [name for name in attrs if _is_saved(node, name)]
         values.append({name: entry.attrs[name] for name in saved if name in entry.attrs})
+        if node.id == model.get_ref("head").id and NOVELTY in entry.attrs:
+            values[k][NOVELTY] = entry.attrs[NOVELTY]
         message["attrs"][k] = {name: attrs[name] for name in saved if name not in entry.attrs}
         packed = isinstance(shims, list) and all(isinstance(shim, bytes) for shim in shims)
         _require(packed and len(shims) == len(node.shims), place, f"{len(node.shims)} states of a framework", shims)
@@ -157,6 +160,7 @@ def apply_model(model: Model[Any, Any], message: Message, n_tags: int) -> None:
     before = [(node, name, _shape(node, name)) for node in model.walk() for name in node.param_names]
     model.from_dict({**message, "shims": [[] for _ in message["shims"]]})
     for node, info, values in zip(model.walk(), message["nodes"], message["values"], strict=True):
+        node.attrs.pop(NOVELTY, None)
         node.attrs.update(values)
         for name, size in info["dims"].items():
             if size is None and node.has_dim(name):
@@ -221,7 +225,10 @@ def _check_attrs(node: Model[Any, Any], packed: Dict[Any, Any], place: str) -> D
             # Its own package reads it, when the model takes it.
             continue
         unpacked = unpack(value)
-        if name in node.attrs:
+        if name == NOVELTY:
+            _require(check_novelty(unpacked), where, "what `calibrate` knows about novelty", "something else")
+            found[name] = unpacked
+        elif name in node.attrs:
             _check_attr(name, own, unpacked, where)
             found[name] = unpacked
     return found

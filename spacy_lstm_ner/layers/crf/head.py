@@ -13,6 +13,7 @@ unseen              tags that no training example has shown yet. They have proba
 temperature         the divisor of emissions and transitions before probabilities are computed
 label_temperatures  by label number, the divisor of the log odds of an entity's probability after that. A label beyond
                     the end of the list has 1
+novelty             only after calibration with the training texts: see `pipeline.novelty`
 
 These are functions and are not saved. Code for both heads calls them, so that it does not depend on names:
 
@@ -37,6 +38,8 @@ from .transitions import TransitionParams, Transitions, transition_shapes, zero_
 
 OUTSIDE_SCORE = 2.0
 """The first score of the tag O. The other tags start at 0."""
+NOVELTY = "novelty"
+"""The name of the attribute that a head has only after calibration with the training texts."""
 
 
 def dense(nO: Optional[int] = None, nI: Optional[int] = None) -> Model[Floats2d, Floats2d]:
