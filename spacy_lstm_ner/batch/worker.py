@@ -19,6 +19,7 @@ from threading import Thread
 from typing import Any, NamedTuple, Optional
 
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.util import import_file, load_model
 
 from ..data.writers import name_and_version
@@ -108,7 +109,8 @@ class Annotator:
         self.nlp: Language = load_model(model)
         self.nlp.max_length = max(self.nlp.max_length, max_length)
         self.name, self.max_length = name_and_version(self.nlp), max_length
-        self.attrs: list[str] = []
+        # Others, such as gliner-spacy, have their scores in `ent._.score`.
+        self.attrs: list[str] = ["score"]
         for name, component in self.nlp.pipeline:
             if not isinstance(component, LSTMEntityRecognizer):
                 continue
@@ -158,13 +160,17 @@ class Annotator:
         docs = self.nlp.pipe([row.text for row in rows], batch_size=len(rows))
         results = []
         for row, doc in zip(rows, docs, strict=True):
-            entities = []
-            for ent in doc.ents:
-                scores = (entity_score(attr, ent) for attr in self.attrs)
-                score = next((score for score in scores if score is not None), None)
-                entities.append({"start": ent.start_char, "end": ent.end_char, "label": ent.label_, "score": score})
-            results.append(Result(row, entities, len(doc)))
+            results.append(Result(row, self.entities(doc), len(doc)))
         return results
+
+    def entities(self, doc: Doc) -> list[dict[str, Any]]:
+        """The entities of a doc, each with start, end, label and score."""
+        entities = []
+        for ent in doc.ents:
+            scores = (entity_score(attr, ent) for attr in self.attrs)
+            score = next((float(score) for score in scores if score is not None), None)
+            entities.append({"start": ent.start_char, "end": ent.end_char, "label": ent.label_, "score": score})
+        return entities
 
 
 def _failed(row: Row, problem: str) -> Result:

@@ -7,13 +7,16 @@ import numpy as np
 from spacy.training import Example
 from thinc.types import Floats2d
 
-from ..annotation.chain import chain_tokens
+from ..annotation.chain import ChainTokens, chain_tokens
 from ..annotation.gold import chain_gold, gold_tags, incorrect_spans
 from ..annotation.gold_report import GoldReport
+from ..annotation.soft import read_soft
+from ..layers.crf.forward_backward import forward_backward
 from ..layers.crf.head import head_transitions
 from ..layers.crf.likelihood import Gold, Loss
-from ..tags import tags_to_spans
-from ..types import Floats
+from ..layers.crf.transitions import Transitions
+from ..tags import MISSING, OUTSIDE, tags_to_spans
+from ..types import Floats, Ints
 from .bound_tagger import BoundTagger
 
 
@@ -39,22 +42,50 @@ def tagger_loss(
     tags = np.concatenate([gold_tags(example, numbers, report, own) for example in examples])
     tokens = chain_tokens(docs, settings.sentence_boundaries, settings.given)
     gold = Gold(chain_gold(tags, tokens, scheme, docs, report), tokens.allowed(scheme, flat.shape[1]))
+    transitions = head_transitions(head, flat.shape[1])
+    if settings.distrust:
+        gold = gold._replace(tags=_without_doubtful(gold, flat[tokens.rows], tokens, transitions, settings.distrust))
     if settings.incorrect_spans_key is not None:
         entities = tags_to_spans(gold.tags, tokens.starts, scheme)
         wrong, not_outside = incorrect_spans(examples, settings.incorrect_spans_key, numbers, tokens, entities)
         gold = gold._replace(forbidden=wrong if len(wrong.starts) else None)
         gold = gold._replace(not_outside=not_outside if len(not_outside) else None)
+    # A distribution says nothing about constraints.
+    if gold.allowed is None and (expected := read_soft(examples, tokens, scheme, numbers)) is not None:
+        gold = gold._replace(expected=expected)
+        soft = np.repeat(gold.expected_sequences(tokens.lengths), tokens.lengths)
+        gold = gold._replace(tags=np.where(soft, MISSING, gold.tags))
     loss: Loss = head.attrs["loss"](
         flat[tokens.rows],
         tokens.lengths,
         gold,
-        head_transitions(head, flat.shape[1]),
+        transitions,
         weights=_tag_weights(tagger),
         smoothing=settings.label_smoothing,
     )
     gradient = np.zeros_like(flat)
     gradient[tokens.rows] = loss.d_emissions
     return loss._replace(d_emissions=gradient)
+
+
+def _without_doubtful(
+    gold: Gold, emissions: Floats, tokens: ChainTokens, transitions: Transitions, share: float
+) -> Ints:
+    """(M,) The gold tags, MISSING where the model doubts them.
+
+    That is where their probability is less than a share of the mean probability of annotated entities, or of O. So
+    nothing is left out before the model has learned most of the annotation. An entity is left out as a whole.
+    """
+    lattice, tags = forward_backward(emissions, tokens.lengths, transitions, gold.allowed), gold.tags.copy()
+    p = lattice.marginals[np.arange(len(tags)), np.maximum(tags, OUTSIDE)]
+    doubtful = np.zeros(len(tags), dtype=bool)
+    for own in (tags == OUTSIDE, tags > OUTSIDE):
+        doubtful[own] = p[own] < share * p[own].mean() if own.any() else False
+    spans = tags_to_spans(tags, tokens.starts, transitions.scheme)
+    before = np.cumsum([0, *doubtful])
+    for start, end in zip(spans.starts.tolist(), spans.ends.tolist(), strict=True):
+        doubtful[start:end] = before[end] > before[start]
+    return np.where(doubtful, MISSING, tags)
 
 
 def _tag_weights(tagger: BoundTagger) -> Optional[Floats]:

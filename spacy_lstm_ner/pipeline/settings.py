@@ -42,6 +42,9 @@ class Settings:
             is right (softmax-margin).
         label_smoothing (float): The share of the target that training spreads evenly over all answers: over legal
             sequences of tags with the CRF head, over tags with the softmax head.
+        distrust (float): Against wrong annotation: annotation is left out of an update (missing) if its probability is
+            less than this share of the mean probability of the annotated entities of the batch, or of the tokens in no
+            entity.
         other_labels (str): How training reads an entity with an unknown label: as a label to `"add"`, as `"outside"`
             (no entity), or as `"missing"` (no annotation).
         rehearse_weight (float): The weight of rehearsal in `update`. It is added to the loss for each nat of divergence
@@ -60,6 +63,7 @@ class Settings:
     incorrect_spans_key: Optional[str] = None
     label_weights: Dict[str, float] = field(default_factory=dict)
     label_smoothing: float = 0.0
+    distrust: float = 0.0
     other_labels: str = "add"
     rehearse_weight: float = 0.0
     learn_rate_factor: float = 1.0
@@ -87,6 +91,8 @@ class Settings:
                 raise ValueError(f"label_weights[{label!r}] is {weight}, but must be greater than 0")
         if not 0.0 <= self.label_smoothing < 1.0:
             raise ValueError(f"label_smoothing is {self.label_smoothing}, but must be at least 0 and less than 1")
+        if not 0.0 <= self.distrust < 1.0:
+            raise ValueError(f"distrust is {self.distrust}, but must be at least 0 (off) and less than 1")
         if not 0.0 <= self.rehearse_weight < float("inf"):
             raise ValueError(f"rehearse_weight is {self.rehearse_weight}, but must be at least 0 (0: off)")
         if not 0.0 < self.learn_rate_factor < float("inf"):
