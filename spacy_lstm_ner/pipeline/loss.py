@@ -42,6 +42,11 @@ def tagger_loss(
     tags = np.concatenate([gold_tags(example, numbers, report, own) for example in examples])
     tokens = chain_tokens(docs, settings.sentence_boundaries, settings.given)
     gold = Gold(chain_gold(tags, tokens, scheme, docs, report), tokens.allowed(scheme, flat.shape[1]))
+    # A distribution says nothing about constraints.
+    if gold.allowed is None and (expected := read_soft(examples, tokens, scheme, numbers)) is not None:
+        gold = gold._replace(expected=expected)
+        soft = np.repeat(gold.expected_sequences(tokens.lengths), tokens.lengths)
+        gold = gold._replace(tags=np.where(soft, MISSING, gold.tags))
     transitions = head_transitions(head, flat.shape[1])
     if settings.distrust:
         gold = gold._replace(tags=_without_doubtful(gold, flat[tokens.rows], tokens, transitions, settings.distrust))
@@ -50,11 +55,6 @@ def tagger_loss(
         wrong, not_outside = incorrect_spans(examples, settings.incorrect_spans_key, numbers, tokens, entities)
         gold = gold._replace(forbidden=wrong if len(wrong.starts) else None)
         gold = gold._replace(not_outside=not_outside if len(not_outside) else None)
-    # A distribution says nothing about constraints.
-    if gold.allowed is None and (expected := read_soft(examples, tokens, scheme, numbers)) is not None:
-        gold = gold._replace(expected=expected)
-        soft = np.repeat(gold.expected_sequences(tokens.lengths), tokens.lengths)
-        gold = gold._replace(tags=np.where(soft, MISSING, gold.tags))
     loss: Loss = head.attrs["loss"](
         flat[tokens.rows],
         tokens.lengths,

@@ -42,15 +42,15 @@ class Settings:
             is right (softmax-margin).
         label_smoothing (float): The share of the target that training spreads evenly over all answers: over legal
             sequences of tags with the CRF head, over tags with the softmax head.
-        distrust (float): Against wrong annotation: annotation is left out of an update (missing) if its probability is
-            less than this share of the mean probability of the annotated entities of the batch, or of the tokens in no
-            entity.
         other_labels (str): How training reads an entity with an unknown label: as a label to `"add"`, as `"outside"`
             (no entity), or as `"missing"` (no annotation).
         rehearse_weight (float): The weight of rehearsal in `update`. It is added to the loss for each nat of divergence
             from the teacher, a copy of the model from before this training.
         learn_rate_factor (float): What the learning rate of the optimizer is multiplied by for the weights of this
             component. An LSTM needs a much higher rate than the transformer below it.
+        distrust (float): Against wrong annotation: annotation is left out of an update (missing) if its probability is
+            less than this share of the mean probability of the annotated entities of the batch, or of the tokens in no
+            entity.
     """
 
     threshold: float = 0.0
@@ -63,10 +63,10 @@ class Settings:
     incorrect_spans_key: Optional[str] = None
     label_weights: Dict[str, float] = field(default_factory=dict)
     label_smoothing: float = 0.0
-    distrust: float = 0.0
     other_labels: str = "add"
     rehearse_weight: float = 0.0
     learn_rate_factor: float = 1.0
+    distrust: float = 0.0
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any]) -> "Settings":

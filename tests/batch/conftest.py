@@ -1,12 +1,9 @@
 import json
-from contextlib import closing
 
 import pytest
 import spacy
+from support.batch_jobs import Engine
 from support.small import TRAIN, learned
-
-from spacy_lstm_ner.batch.inputs import open_source
-from spacy_lstm_ner.batch.worker import Annotator, write_chunk
 
 TEXTS = [f"{text} {number}" for number in range(60) for text, _ in TRAIN]
 
@@ -37,18 +34,6 @@ def expected(model):
 
 
 @pytest.fixture
-def in_process(model, monkeypatch):
+def in_process(monkeypatch):
     """Do the chunks of a job in this process, which is much faster than to start others."""
-
-    class Engine:
-        def __init__(self, job, chunks, workers, on_done):
-            self.job, self.chunks, self.on_done = job, chunks, on_done
-
-        def run(self, wait):
-            annotator = Annotator(self.job.model, self.job.threshold, self.job.max_length)
-            for chunk in self.chunks:
-                with closing(open_source(chunk.path, self.job.kind, self.job.columns)) as source:
-                    self.on_done(chunk, write_chunk(self.job, annotator, source, chunk))
-                wait()
-
     monkeypatch.setattr("spacy_lstm_ner.batch.job.LocalEngine", Engine)

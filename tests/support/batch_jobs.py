@@ -1,6 +1,10 @@
 """The output of the command `annotate`, and a component that some texts are too much for."""
 
 import json
+from contextlib import closing
+
+from spacy_lstm_ner.batch.inputs import open_source
+from spacy_lstm_ner.batch.worker import Annotator, write_chunk
 
 POISON = """
 import os, re, time
@@ -19,6 +23,20 @@ def poison(doc):
     print("a component may print", doc.text[:5])
     return doc
 """
+
+
+class Engine:
+    """Does the chunks of a job in this process, in place of `LocalEngine`."""
+
+    def __init__(self, job, chunks, workers, on_done):
+        self.job, self.chunks, self.on_done = job, chunks, on_done
+
+    def run(self, wait):
+        annotator = Annotator(self.job.model, self.job.threshold, self.job.max_length)
+        for chunk in self.chunks:
+            with closing(open_source(chunk.path, self.job.kind, self.job.columns)) as source:
+                self.on_done(chunk, write_chunk(self.job, annotator, source, chunk))
+            wait()
 
 
 def rows_of(folder):

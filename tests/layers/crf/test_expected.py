@@ -1,6 +1,6 @@
 """Distributions over sequences of tags: their steps, and the loss against them."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def chain(scheme, seed, n_labels=2):
 def score(tags, e, transitions):
     """exp of the score of one sequence."""
     start, end = transitions.start[tags[0]], transitions.end[tags[-1]]
-    steps = [transitions.matrix[a, b] for a, b in zip(tags, tags[1:], strict=False)]
+    steps = [transitions.matrix[a, b] for a, b in pairwise(tags)]
     return start * end * np.prod(steps) * np.exp(sum(e[k, tag] for k, tag in enumerate(tags)))
 
 
