@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+from spacy.cli._util import parse_config_overrides
 from wasabi import msg
 
 from ..teach.limits import Limits
@@ -57,7 +58,8 @@ def teach_cli(
 
         texts, output = _places(teacher, places)
         job = {"workers": workers, "timeout": timeout, "columns": parse_columns(columns), "code": code}
-        known = (_pairs(labels), _limits(limits), level, gold_weight, lang, job)
+        # As for `spacy train`, the environment may have settings: SPACY_CONFIG_OVERRIDES="--training.max_steps 1000".
+        known = (_pairs(labels), _limits(limits), level, gold_weight, lang, parse_config_overrides([]), job)
         try:
             found = Job(Lesson(teacher, texts, output, dev, gold, config, *known), msg.info).run(terminal())
         except RuntimeError as error:

@@ -16,7 +16,7 @@ from typing import Any, Optional, TextIO
 from spacy.tokens import Doc
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import DIR_MODEL_BEST
-from spacy.util import load_config
+from spacy.util import load_config, load_config_from_str
 from thinc.api import Config
 
 from ..batch.inputs import checksum
@@ -59,6 +59,7 @@ class Lesson:
         level (float): How often spans beyond the calibrated limits must be right or wrong.
         gold_weight (Optional[int]): How often each gold doc is read; None to go by the sizes.
         lang (str): The language, unless the config names it.
+        overrides (Mapping[str, Any]): Settings that replace those of the config, by dotted name.
         job (Mapping[str, Any]): More arguments of `batch.job.annotate`.
     """
 
@@ -73,6 +74,7 @@ class Lesson:
     level: float = 0.9
     gold_weight: Optional[int] = None
     lang: str = "en"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     job: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -268,7 +270,7 @@ class Job:
         is_text = isinstance(open_corpus(lesson.dev), AnnotatedText)
         reader = "spacy-lstm-ner.AnnotatedText.v1" if is_text else "spacy.Corpus.v1"
         put_reader(config, "dev", {"@readers": reader, "path": str(lesson.dev)})
-        return config
+        return load_config_from_str(config.to_str(interpolate=False), dict(lesson.overrides), interpolate=False)
 
 
 def _annotator(model: str, code: Optional[Path] = None) -> Annotator:
