@@ -1,11 +1,12 @@
 """Gold and silver annotation together: the reader for students of a teacher."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, List, Optional, Tuple
 
 from spacy.language import Language
-from spacy.training import Example
+from spacy.training import Example, dont_augment
 
 from .corpora import open_corpus
 
@@ -38,7 +39,11 @@ def create_taught_corpus_reader(
 
 
 class TaughtCorpus:
-    """Examples of gold, then of silver. A text that is in gold is not read from silver. See the function above."""
+    """Examples of gold and silver. A text that is in gold is not read from silver. See the function above.
+
+    The docs are read once and kept. So with `max_epochs = -1`, each epoch has them in another order, and augmented in
+    another way.
+    """
 
     def __init__(
         self,
@@ -48,6 +53,7 @@ class TaughtCorpus:
         augmenter: Optional[Callable[[Language, Example], Iterator[Example]]],
     ) -> None:
         self.silver, self.gold, self.gold_weight, self.augmenter = silver, gold, gold_weight, augmenter
+        self._kept: Tuple[Optional[Language], List[Example]] = None, []
 
     def __call__(self, nlp: Language) -> Iterator[Example]:
         """Read the examples.
@@ -58,14 +64,20 @@ class TaughtCorpus:
         Yields:
             Example: The next example.
         """
+        if self._kept[0] is not nlp:
+            self._kept = nlp, list(self._read(nlp))
+        augment = self.augmenter or dont_augment
+        examples = [made for example in self._kept[1] for made in augment(nlp, example)]
+        random.shuffle(examples)
+        yield from examples
+
+    def _read(self, nlp: Language) -> Iterator[Example]:
         known: set[str] = set()
-        for path in (*[self.gold] * self.gold_weight, self.silver):
+        for path in (self.gold, self.silver):
             for example in () if path is None else open_corpus(Path(path))(nlp):
                 text = " ".join(example.reference.text.split())
-                if path is self.silver and text in known:
-                    continue
-                known.add(text)
-                if self.augmenter is None:
+                if path is self.gold:
+                    yield from [example] * self.gold_weight
+                elif text not in known:
                     yield example
-                else:
-                    yield from self.augmenter(nlp, example)
+                known.add(text)

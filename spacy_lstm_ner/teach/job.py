@@ -16,7 +16,7 @@ from typing import Any, Optional, TextIO
 from spacy.tokens import Doc
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import DIR_MODEL_BEST
-from spacy.util import load_config, load_config_from_str
+from spacy.util import load_config, load_config_from_str, minibatch
 from thinc.api import Config
 
 from ..batch.inputs import checksum
@@ -34,11 +34,12 @@ from ..training.loop import train
 from ..training.recipe import choose, make_config, put_reader
 from ..training.resume import find_resumption, restore_output
 from .limits import LEAST_SPANS, Limits, calibrate
-from .silver import Silver, seen_labels
+from .silver import DOCS_AT_ONCE, Silver, pack_silver, seen_labels, write_distributions
 from .teacher import Found, find, look_up
 
 READER = "spacy-lstm-ner.TaughtCorpus.v1"
 MAX_LENGTH = 1_000_000
+SHARE_OF_GOLD = 0.5
 LEAST_GOLD = 4
 """The most silver tokens for each gold token that is read."""
 
@@ -159,10 +160,24 @@ class Job:
             self.say("; ".join(f"{kind}: {found.count}" for kind, found in problems.found.items()) + " of silver spans")
         if "teacher" not in self.figures:
             self._note("teacher", self._scored(self._found(self.dev)))
-        self._learn("student", folder / "silver", component)
+        self._learn("student", folder / "silver", self._gold_with(component), component)
         if lesson.gold is not None:
-            self._learn("gold-alone", None, None)
+            self._learn("gold-alone", None, lesson.gold, None)
         return self.figures
+
+    def _gold_with(self, component: Optional[LSTMEntityRecognizer]) -> Optional[Path]:
+        """Gold for the student. Where it can learn the distribution of the teacher, half of it is mixed in.
+
+        So what people annotated stays the most probable answer, and the student learns which others are near.
+        """
+        path = self.lesson.output / "gold.spacy"
+        if component is None or self.lesson.gold is None or self.annotator is None:
+            return self.lesson.gold
+        if not path.exists():
+            for docs in minibatch(self.gold, DOCS_AT_ONCE):
+                write_distributions(self.annotator.nlp, component, docs, self.lesson.labels, SHARE_OF_GOLD)
+            write_atomically(path, pack_silver(self.gold))
+        return path
 
     def records(self) -> Iterator[Record]:
         """What the teacher says of the texts."""
@@ -238,12 +253,14 @@ class Job:
     def _scored(self, found: Found) -> dict[str, Any]:
         return {"f1": found.f1(self.dev), "speed": found.words / found.seconds if found.seconds else None}
 
-    def _learn(self, name: str, silver: Optional[Path], component: Optional[LSTMEntityRecognizer]) -> None:
+    def _learn(
+        self, name: str, silver: Optional[Path], gold: Optional[Path], component: Optional[LSTMEntityRecognizer]
+    ) -> None:
         """Train a student, unless it is there."""
         if name in self.figures:
             return
         folder = self.lesson.output / name
-        config = self._config(silver)
+        config = self._config(silver, gold)
         if component is not None and component.tagger.scheme.name != _scheme(config):
             self.say(f"The student's tag scheme is {_scheme(config)}, unlike the teacher's: it learns only the spans")
         write_atomically(folder / "config.cfg", config.to_str(interpolate=False).encode("utf-8"))
@@ -253,7 +270,7 @@ class Job:
         train(nlp, folder, config, every=500, resumption=resumption)
         self._note(name, self._scored(find(_annotator(str(folder / DIR_MODEL_BEST)), self.dev)))
 
-    def _config(self, silver: Optional[Path]) -> Config:
+    def _config(self, silver: Optional[Path], gold: Optional[Path]) -> Config:
         """The config of a student, which `spacy train` can use too."""
         lesson = self.lesson
         facts = count_facts(self.gold)
@@ -265,10 +282,17 @@ class Job:
             weight = lesson.gold_weight or max(1, round(silver_tokens / LEAST_GOLD / max(gold_tokens, 1)))
         paths = {"train": None, "dev": str(lesson.dev), "vectors": None}
         config = self.base.copy() if self.base else make_config(choose(facts, False, "speed"), lesson.lang, paths)
-        corpora = {"silver": silver and str(silver), "gold": lesson.gold and str(lesson.gold)}
+        corpora = {"silver": silver and str(silver), "gold": gold and str(gold)}
         put_reader(config, "train", {"@readers": READER, **corpora, "gold_weight": weight})
         is_text = isinstance(open_corpus(lesson.dev), AnnotatedText)
         reader = "spacy-lstm-ner.AnnotatedText.v1" if is_text else "spacy.Corpus.v1"
+        if config["training"].get("max_epochs") == 0:
+            # Each epoch is read anew, and so in another order and augmented in another way.
+            config["training"]["max_epochs"] = -1
+            names = [name for name, block in config["components"].items() if block.get("factory") == "lstm_ner"]
+            settings = config["initialize"].setdefault("components", {})
+            for name in names:
+                settings.setdefault(name, {}).setdefault("labels", sorted(facts.labels))
         put_reader(config, "dev", {"@readers": reader, "path": str(lesson.dev)})
         return load_config_from_str(config.to_str(interpolate=False), dict(lesson.overrides), interpolate=False)
 

@@ -17,9 +17,11 @@ from ..annotation.soft import write_soft
 from ..data.annotated_file import Record
 from ..data.span_policy import DEFAULT_POLICY, Problems, make_doc
 from ..files import write_atomically
+from ..layers.crf.forward_backward import Steps
 from ..pipeline.component import LSTMEntityRecognizer, docs_before
 from ..pipeline.predict import read_chains
 from ..pipeline.scores import write_group
+from ..tags import OUTSIDE, Scheme, Spans, spans_to_tags
 from ..training.review import without_annotation
 from .limits import Limits, relabeled, trusted
 
@@ -71,8 +73,7 @@ class Silver(NamedTuple):
             if self.teacher is not None and self.component is not None:
                 for some in minibatch(docs, DOCS_AT_ONCE):
                     write_distributions(self.teacher, self.component, some, self.labels)
-            attrs = ["SENT_START", "ENT_IOB", "ENT_TYPE"]
-            write_atomically(path, DocBin(attrs=attrs, store_user_data=True, docs=docs).to_bytes())
+            write_atomically(path, pack_silver(docs))
             for doc in docs:
                 doubt = sum(not token.ent_iob for token in doc)
                 counts.update(docs=1, tokens=len(doc), entities=len(doc.ents), doubt=doubt)
@@ -86,8 +87,17 @@ class Silver(NamedTuple):
         return doc
 
 
+def pack_silver(docs: Iterable[Doc]) -> bytes:
+    """Pack docs in spaCy's binary format, with what a teacher says of them."""
+    return DocBin(attrs=["SENT_START", "ENT_IOB", "ENT_TYPE"], store_user_data=True, docs=docs).to_bytes()
+
+
 def write_distributions(
-    teacher: Language, component: LSTMEntityRecognizer, docs: Sequence[Doc], labels: Mapping[str, str]
+    teacher: Language,
+    component: LSTMEntityRecognizer,
+    docs: Sequence[Doc],
+    labels: Mapping[str, str],
+    share_of_gold: float = 0.0,
 ) -> None:
     """Keep the distribution of a teacher over sequences of tags with docs, see `annotation.soft`.
 
@@ -96,6 +106,8 @@ def write_distributions(
         component (LSTMEntityRecognizer): Its component.
         docs (Sequence[Doc]): The docs. They are changed.
         labels (Mapping[str, str]): The label of the student for a label of the teacher, see `trusted`.
+        share_of_gold (float): The share of the annotation of the docs in what is kept. If it is not 0, docs that are
+            not fully annotated with labels of the teacher are left as they are.
     """
     tagger, sizes = component.tagger, np.cumsum([0, *map(len, docs)])
     chains = read_chains(tagger, docs_before(teacher, component, (without_annotation(teacher, doc) for doc in docs)))
@@ -104,7 +116,24 @@ def write_distributions(
     names = [labels.get(label, label) for label in component.labels]
     for doc, start, end in zip(docs, sizes, sizes[1:], strict=False):
         own = steps.select(slice(*np.searchsorted(steps.rows, [start, end]).tolist()))
-        write_soft(doc, own._replace(rows=own.rows - start), names, tagger.scheme)
+        steps_of_doc = own._replace(rows=own.rows - start)
+        if share_of_gold:
+            if not all(token.ent_iob for token in doc) or not {ent.label_ for ent in doc.ents} <= set(names):
+                continue
+            steps_of_doc = _mixed(steps_of_doc, doc, names, tagger.scheme, share_of_gold)
+        write_soft(doc, steps_of_doc, names, tagger.scheme)
+
+
+def _mixed(steps: Steps, doc: Doc, names: Sequence[str], scheme: Scheme, share: float) -> Steps:
+    """A mixture of the annotation of a doc and a distribution over the same tokens."""
+    spans = [(ent.start, ent.end, names.index(ent.label_)) for ent in doc.ents]
+    columns = np.array(spans, dtype=np.int64).reshape(-1, 3).T
+    rows = np.unique(steps.rows)
+    tags = spans_to_tags(Spans(*columns), len(doc), OUTSIDE, scheme)[rows]
+    gold = Steps(rows, np.append(OUTSIDE, tags[:-1]), tags, np.full(len(rows), share))
+    both = zip(gold, steps._replace(p=(1.0 - share) * steps.p), strict=True)
+    mixed = Steps(*(np.concatenate(pair) for pair in both))
+    return mixed.select(np.argsort(mixed.rows, kind="stable"))
 
 
 def seen_labels(records: Iterable[Record], labels: Mapping[str, str]) -> Iterator[tuple[str, bool]]:
