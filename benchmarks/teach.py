@@ -1,9 +1,10 @@
 """Teach: what a student learns of a teacher, by the way it is taught.
 
-Usage: python benchmarks/teach.py --work DIR --teacher MODEL [--only conll share sm noise] [--seeds 3] [--steps 3600]
-                                  [--small-teacher MODEL] [--list] [--report]
+Usage: python benchmarks/teach.py --work DIR --teacher MODEL [--only conll curve ...] [--seeds 3] [--steps 3600]
+                                  [--small-teacher MODEL] [--sm PACKAGE] [--list] [--report]
 
   conll   student `default.cfg` without vectors; gold: CoNLL-2003 train; raw texts: GMB and domains/, without labels
+  ablation  the same without parts of what `teach` does
   curve   the same with fewer raw texts
   share   10 % of CoNLL-2003's documents as gold, and the texts of the others; --small-teacher: trained on these 10 %
   sm      teacher en_core_web_sm with its own labels, no gold, news texts; F1 is the agreement with the teacher on testa
@@ -45,11 +46,10 @@ from spacy_lstm_ner.data.corpora import pack_docs
 from spacy_lstm_ner.data.reader import read_docs
 from spacy_lstm_ner.data.span_policy import Problems
 from spacy_lstm_ner.pipeline.component import find_component
-from spacy_lstm_ner.teach.job import READER
+from spacy_lstm_ner.teach.job import SHARE_OF_GOLD, set_corpus
 from spacy_lstm_ner.teach.limits import Limits, calibrate
-from spacy_lstm_ner.teach.silver import Silver
+from spacy_lstm_ner.teach.silver import Silver, pack_silver, write_distributions
 from spacy_lstm_ner.teach.teacher import Found, find
-from spacy_lstm_ner.training.recipe import put_reader
 from training import ENV, ROOT, train
 
 RESULTS, DOCUMENT = ROOT / "benchmarks" / "results" / "teach.jsonl", ROOT / "docs" / "teach.md"
@@ -58,6 +58,7 @@ DOMAINS = ("crossner-politics", "crossner-music", "bc5cdr", "btc")
 RAW = ("gmb/ner_dataset.csv", *(f"domains/{name}-train.iob" for name in DOMAINS))
 CURVE, ALL = (25_000, 50_000, 100_000, 200_000), 10**9
 SPOILED, DISTRUST = 0.3, 0.1
+PARTS = ("conll", "ablation", "curve", "share", "sm", "noise")
 KINDS = ("label", "cut", "removed", "invented")
 
 
@@ -80,6 +81,7 @@ def runs(parts: Sequence[str], seeds: int, has_small_teacher: bool) -> Iterator[
     small = ("small plain", "small taught") if has_small_teacher else ()
     ways = {
         "conll": [(way, varied, ALL) for varied in (True, False) for way in ("gold", "plain", "taught")],
+        "ablation": [(way, True, ALL) for way in ("taught, epochs alike", "taught, gold as it is")],
         "curve": [("taught", True, tokens) for tokens in CURVE],
         "share": [(way, True, ALL) for way in ("gold", "all gold", "plain", "taught", *small)],
         "sm": [(way, True, ALL) for way in ("plain", "taught")],
@@ -134,8 +136,8 @@ class Data:
         """The silver corpus of a run."""
         if run.way in ("gold", "all gold"):
             return None
-        part = "conll" if run.part == "curve" else run.part
-        way = {"distrust": "plain", "limits, distrust": "limits"}.get(run.way, run.way)
+        part = "conll" if run.part in ("curve", "ablation") else run.part
+        way = {"distrust": "plain"}.get(run.way, run.way).partition(",")[0]
         folder = self.work / "silver" / f"{part}-{way.replace(' ', '-')}-{run.tokens}"
         if not (folder / "done").exists():
             annotator = Annotator(self.teacher(run), None, 1_000_000)
@@ -152,6 +154,20 @@ class Data:
             Silver(self.nlp, {}, limits, True, teacher, component).write(records, folder, Problems())
             (folder / "done").touch()
         return folder
+
+    def gold_of(self, run: Run) -> Path | None:
+        """The gold of a run, with the distribution of the teacher mixed in if the student learns it."""
+        names = {"sm": None, "share": "tenth", "noise": "tenth"}
+        name = "train" if run.way == "all gold" else names.get(run.part, "train")
+        if name is None or "taught" not in run.way or run.way.endswith("gold as it is"):
+            return name and self.gold(name)
+        path = self.work / f"{name}-{'small' if run.way.startswith('small') else 'taught'}.spacy"
+        if not path.exists():
+            nlp, docs = spacy.load(self.teacher(run)), self.docs(name)
+            for some in minibatch(docs, 256):
+                write_distributions(nlp, find_component(nlp.pipeline), some, {}, SHARE_OF_GOLD)
+            path.write_bytes(pack_silver(docs))
+        return path
 
     def teacher(self, run: Run) -> str:
         if run.part == "sm":
@@ -210,12 +226,15 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
 def perform(run: Run, data: Data, steps: int) -> dict[str, Any]:
     """Train a student and score it."""
     config = load_config(CONFIG, interpolate=False)
-    gold = {"conll": "train", "curve": "train", "sm": None}.get(run.part, "train" if run.way == "all gold" else "tenth")
-    silver, weight = data.silver(run), 2 if gold == "tenth" and run.way != "gold" else 1
-    reader = {"silver": silver and str(silver), "gold": gold and str(data.gold(gold)), "gold_weight": weight}
+    gold, silver = data.gold_of(run), data.silver(run)
     if not run.varied:
         del config["corpora"]["train"]["augmenter"]
-    put_reader(config, "train", {"@readers": READER, **reader})
+    if "taught" not in run.way or run.way.endswith("alike"):
+        # As `spacy train` reads a corpus: once.
+        config["training"]["max_epochs"] = 10**6
+    labels = {ent.label_ for doc in (data.docs("train") if run.part != "sm" else agreed(data)) for ent in doc.ents}
+    weight = 2 if run.part in ("share", "noise") and silver else 1
+    set_corpus(config, silver, gold, weight, labels)
     if run.way.endswith("distrust"):
         config["components"]["lstm_ner"]["distrust"] = DISTRUST
     testa = data.gold("testa")
@@ -280,7 +299,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path)
     parser.add_argument("--small-teacher", type=Path)
     parser.add_argument("--sm", default="en_core_web_sm", help="name of the package")
-    parser.add_argument("--only", nargs="+", default=["conll", "curve", "share", "sm", "noise"], metavar="PART")
+    parser.add_argument("--only", nargs="+", default=list(PARTS), metavar="PART")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=3600)
     parser.add_argument("--results", type=Path, default=RESULTS)

@@ -153,7 +153,9 @@ class Job:
         limits = Limits(*self.figures.get("limits", Limits()))
         teacher = None if component is None or self.annotator is None else self.annotator.nlp
         silver, problems = Silver(self.nlp, lesson.labels, limits, is_complete, teacher, component), Problems()
-        written = silver.write(self.records(), folder / "silver", problems)
+        held_out = {" ".join(doc.text.split()) for doc in self.dev}
+        texts = (record for record in self.records() if " ".join(record.text.split()) not in held_out)
+        written = silver.write(texts, folder / "silver", problems)
         if written["doubt"]:
             self.say(f"Silver: {written['doubt']} of {written['tokens']} tokens are in doubt, and so missing")
         if problems.found:
@@ -282,19 +284,33 @@ class Job:
             weight = lesson.gold_weight or max(1, round(silver_tokens / LEAST_GOLD / max(gold_tokens, 1)))
         paths = {"train": None, "dev": str(lesson.dev), "vectors": None}
         config = self.base.copy() if self.base else make_config(choose(facts, False, "speed"), lesson.lang, paths)
-        corpora = {"silver": silver and str(silver), "gold": gold and str(gold)}
-        put_reader(config, "train", {"@readers": READER, **corpora, "gold_weight": weight})
+        set_corpus(config, silver, gold, weight, facts.labels)
         is_text = isinstance(open_corpus(lesson.dev), AnnotatedText)
         reader = "spacy-lstm-ner.AnnotatedText.v1" if is_text else "spacy.Corpus.v1"
-        if config["training"].get("max_epochs") == 0:
-            # Each epoch is read anew, and so in another order and augmented in another way.
-            config["training"]["max_epochs"] = -1
-            names = [name for name, block in config["components"].items() if block.get("factory") == "lstm_ner"]
-            settings = config["initialize"].setdefault("components", {})
-            for name in names:
-                settings.setdefault(name, {}).setdefault("labels", sorted(facts.labels))
         put_reader(config, "dev", {"@readers": reader, "path": str(lesson.dev)})
         return load_config_from_str(config.to_str(interpolate=False), dict(lesson.overrides), interpolate=False)
+
+
+def set_corpus(
+    config: Config, silver: Optional[Path], gold: Optional[Path], gold_weight: int, labels: Iterable[str]
+) -> None:
+    """Make a config train on gold and silver. If it ends by its steps, each epoch is augmented anew.
+
+    Args:
+        config (Config): The config. It is changed.
+        silver (Optional[Path]): The silver corpus.
+        gold (Optional[Path]): The gold corpus.
+        gold_weight (int): How often each gold doc is read.
+        labels (Iterable[str]): The labels, which a corpus that is read anew does not tell in advance.
+    """
+    paths = {"silver": silver and str(silver), "gold": gold and str(gold)}
+    put_reader(config, "train", {"@readers": READER, **paths, "gold_weight": gold_weight})
+    if config["training"].get("max_epochs") == 0:
+        config["training"]["max_epochs"] = -1
+        for name, block in config["components"].items():
+            if block.get("factory") == "lstm_ner":
+                settings = config["initialize"].setdefault("components", {}).setdefault(name, {})
+                settings.setdefault("labels", sorted(labels))
 
 
 def _annotator(model: str, code: Optional[Path] = None) -> Annotator:
