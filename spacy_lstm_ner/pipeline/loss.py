@@ -7,16 +7,14 @@ import numpy as np
 from spacy.training import Example
 from thinc.types import Floats2d
 
-from ..annotation.chain import ChainTokens, chain_tokens
+from ..annotation.chain import chain_tokens
 from ..annotation.gold import chain_gold, gold_tags, incorrect_spans
 from ..annotation.gold_report import GoldReport
 from ..annotation.soft import read_soft
-from ..layers.crf.forward_backward import forward_backward
 from ..layers.crf.head import head_transitions
 from ..layers.crf.likelihood import Gold, Loss
-from ..layers.crf.transitions import Transitions
-from ..tags import MISSING, OUTSIDE, tags_to_spans
-from ..types import Floats, Ints
+from ..tags import MISSING, tags_to_spans
+from ..types import Floats
 from .bound_tagger import BoundTagger
 
 
@@ -47,9 +45,6 @@ def tagger_loss(
         gold = gold._replace(expected=expected)
         soft = np.repeat(gold.expected_sequences(tokens.lengths), tokens.lengths)
         gold = gold._replace(tags=np.where(soft, MISSING, gold.tags))
-    transitions = head_transitions(head, flat.shape[1])
-    if settings.distrust:
-        gold = gold._replace(tags=_without_doubtful(gold, flat[tokens.rows], tokens, transitions, settings.distrust))
     if settings.incorrect_spans_key is not None:
         entities = tags_to_spans(gold.tags, tokens.starts, scheme)
         wrong, not_outside = incorrect_spans(examples, settings.incorrect_spans_key, numbers, tokens, entities)
@@ -59,33 +54,13 @@ def tagger_loss(
         flat[tokens.rows],
         tokens.lengths,
         gold,
-        transitions,
+        head_transitions(head, flat.shape[1]),
         weights=_tag_weights(tagger),
         smoothing=settings.label_smoothing,
     )
     gradient = np.zeros_like(flat)
     gradient[tokens.rows] = loss.d_emissions
     return loss._replace(d_emissions=gradient)
-
-
-def _without_doubtful(
-    gold: Gold, emissions: Floats, tokens: ChainTokens, transitions: Transitions, share: float
-) -> Ints:
-    """(M,) The gold tags, MISSING where the model doubts them.
-
-    That is where their probability is less than a share of the mean probability of annotated entities, or of O. So
-    nothing is left out before the model has learned most of the annotation. An entity is left out as a whole.
-    """
-    lattice, tags = forward_backward(emissions, tokens.lengths, transitions, gold.allowed), gold.tags.copy()
-    p = lattice.marginals[np.arange(len(tags)), np.maximum(tags, OUTSIDE)]
-    doubtful = np.zeros(len(tags), dtype=bool)
-    for own in (tags == OUTSIDE, tags > OUTSIDE):
-        doubtful[own] = p[own] < share * p[own].mean() if own.any() else False
-    spans = tags_to_spans(tags, tokens.starts, transitions.scheme)
-    before = np.cumsum([0, *doubtful])
-    for start, end in zip(spans.starts.tolist(), spans.ends.tolist(), strict=True):
-        doubtful[start:end] = before[end] > before[start]
-    return np.where(doubtful, MISSING, tags)
 
 
 def _tag_weights(tagger: BoundTagger) -> Optional[Floats]:

@@ -48,9 +48,6 @@ class Settings:
             from the teacher, a copy of the model from before this training.
         learn_rate_factor (float): What the learning rate of the optimizer is multiplied by for the weights of this
             component. An LSTM needs a much higher rate than the transformer below it.
-        distrust (float): Against wrong annotation: annotation is left out of an update (missing) if its probability is
-            less than this share of the mean probability of the annotated entities of the batch, or of the tokens in no
-            entity.
     """
 
     threshold: float = 0.0
@@ -66,7 +63,6 @@ class Settings:
     other_labels: str = "add"
     rehearse_weight: float = 0.0
     learn_rate_factor: float = 1.0
-    distrust: float = 0.0
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any]) -> "Settings":
@@ -91,8 +87,6 @@ class Settings:
                 raise ValueError(f"label_weights[{label!r}] is {weight}, but must be greater than 0")
         if not 0.0 <= self.label_smoothing < 1.0:
             raise ValueError(f"label_smoothing is {self.label_smoothing}, but must be at least 0 and less than 1")
-        if not 0.0 <= self.distrust < 1.0:
-            raise ValueError(f"distrust is {self.distrust}, but must be at least 0 (off) and less than 1")
         if not 0.0 <= self.rehearse_weight < float("inf"):
             raise ValueError(f"rehearse_weight is {self.rehearse_weight}, but must be at least 0 (0: off)")
         if not 0.0 < self.learn_rate_factor < float("inf"):

@@ -51,5 +51,5 @@ def test_saved_again_only_new_settings_are_added(nlp, fixtures, tmp_path):
         assert (saved / "model").read_bytes() == (stored / "model").read_bytes()
         before = json.loads((stored / "cfg").read_text("utf8"))
         added = {setting: value for setting, value in default_settings().items() if setting not in before}
-        assert set(added) == {"distrust", "learn_rate_factor"}
+        assert set(added) == {"learn_rate_factor"}
         assert (saved / "cfg").read_text("utf8") == json.dumps({**before, **added}, indent=2)

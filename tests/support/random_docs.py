@@ -53,7 +53,6 @@ SETTINGS = st.fixed_dictionaries(
         "incorrect_spans_key": st.just(WRONG_SPANS),
         "label_weights": st.just({"PER": 2.0, "O": 0.5}),
         "label_smoothing": st.just(0.1),
-        "distrust": st.just(0.3),
         "other_labels": st.sampled_from(["add", "outside", "missing"]),
         "rehearse_weight": st.just(1.0),
         "learn_rate_factor": st.just(10.0),

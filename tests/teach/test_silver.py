@@ -4,7 +4,6 @@ import random
 
 import numpy as np
 import pytest
-import spacy
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from support.small import TRAIN, examples_for, learned
@@ -111,26 +110,3 @@ def test_gold_is_never_outvoted(teacher):
     assert p[(rows == 2) & (tags == unit)].sum() >= 0.5
     assert p[(rows == 3) & (before == unit)].sum() >= 0.5
     assert len(gold) == len(TRAIN) and all(KEY in doc.user_data for doc in gold)
-
-
-@pytest.mark.parametrize("model", ["crf", "classic"])
-def test_distrust_leaves_out_what_is_improbable(model):
-    """Of the wrong entity nothing is learned; of the right one and of O, as much as without it."""
-    nlp = learned(model)
-    doc = nlp.make_doc("I like London and Berlin.")
-    doc.set_ents([Span(doc, 2, 4, "ORG"), Span(doc, 4, 5, "LOC")])
-    plain, careful = gradient(nlp, [doc])[0], gradient(nlp, [doc], distrust=0.3)[0]
-    assert np.abs(plain[2:4]).max() > 0.5 > 0.1 > np.abs(careful).max()
-    good = nlp.make_doc("I like London and Berlin.")
-    good.set_ents([Span(good, 2, 3, "LOC"), Span(good, 4, 5, "LOC")])
-    np.testing.assert_allclose(gradient(nlp, [good], distrust=0.3)[0], gradient(nlp, [good])[0])
-
-
-def test_before_training_nothing_is_left_out():
-    nlp = spacy.blank("en")
-    nlp.add_pipe("lstm_ner")
-    examples = examples_for(nlp)
-    nlp.initialize(lambda: examples)
-    docs = [example.reference for example in examples]
-    for plain, careful in zip(gradient(nlp, docs), gradient(nlp, docs, distrust=0.1), strict=True):
-        np.testing.assert_array_equal(plain, careful)
