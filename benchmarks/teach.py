@@ -11,7 +11,7 @@ Usage: python benchmarks/teach.py --work DIR --teacher MODEL [--only conll curve
   noise   30 % of the teacher's spans spoiled: another type, cut, removed, or joined by an invented one; 10 % as gold
 
 Ways: gold alone; plain (each span of the teacher is an entity and all other text is none); taught (as the command
-`teach` does it); and in `noise` also plain with the setting `distrust`. MODEL is conll03/glove of robustness.py, the
+`teach` does it); limits (spans between the trust limits are missing). MODEL is conll03/glove of robustness.py, the
 config `accuracy`. Each training is stored in benchmarks/results/teach.jsonl, so that the next call does the missing
 ones. --report writes the tables in docs/teach.md. LSTM_NER_DATA names the folder with conll03/, wnut17/, gmb/ and
 domains/. The part `sm` needs the package en_core_web_sm, or the one that --sm names.
@@ -57,7 +57,7 @@ CONFIG = ROOT / "configs" / "default.cfg"
 DOMAINS = ("crossner-politics", "crossner-music", "bc5cdr", "btc")
 RAW = ("gmb/ner_dataset.csv", *(f"domains/{name}-train.iob" for name in DOMAINS))
 CURVE, ALL = (25_000, 50_000, 100_000, 200_000), 10**9
-SPOILED, DISTRUST = 0.3, 0.1
+SPOILED = 0.3
 PARTS = ("conll", "ablation", "curve", "share", "sm", "noise")
 KINDS = ("label", "cut", "removed", "invented")
 
@@ -85,7 +85,7 @@ def runs(parts: Sequence[str], seeds: int, has_small_teacher: bool) -> Iterator[
         "curve": [("taught", True, tokens) for tokens in CURVE],
         "share": [(way, True, ALL) for way in ("gold", "all gold", "plain", "taught", *small)],
         "sm": [(way, True, ALL) for way in ("plain", "taught")],
-        "noise": [(way, True, ALL) for way in ("gold", "plain", "distrust", "limits", "limits, distrust")],
+        "noise": [(way, True, ALL) for way in ("gold", "plain", "limits")],
     }
     for part in parts:
         for seed in range(seeds):
@@ -137,7 +137,7 @@ class Data:
         if run.way in ("gold", "all gold"):
             return None
         part = "conll" if run.part in ("curve", "ablation") else run.part
-        way = {"distrust": "plain"}.get(run.way, run.way).partition(",")[0]
+        way = run.way.partition(",")[0]
         folder = self.work / "silver" / f"{part}-{way.replace(' ', '-')}-{run.tokens}"
         if not (folder / "done").exists():
             annotator = Annotator(self.teacher(run), None, 1_000_000)
@@ -235,8 +235,6 @@ def perform(run: Run, data: Data, steps: int) -> dict[str, Any]:
     labels = {ent.label_ for doc in (data.docs("train") if run.part != "sm" else agreed(data)) for ent in doc.ents}
     weight = 2 if run.part in ("share", "noise") and silver else 1
     set_corpus(config, silver, gold, weight, labels)
-    if run.way.endswith("distrust"):
-        config["components"]["lstm_ner"]["distrust"] = DISTRUST
     testa = data.gold("testa")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -92,15 +92,11 @@ class Job:
 
     def __init__(self, lesson: Lesson, say: Callable[[str], None]) -> None:
         self.lesson, self.say, self.path = lesson, say, lesson.output / "figures.json"
-        settings = {
-            **{
-                name: getattr(lesson, name) for name in ("teacher", "texts", "labels", "limits", "level", "gold_weight")
-            },
-            **{
-                name: path and _content(path)
-                for name, path in (("gold", lesson.gold), ("dev", lesson.dev), ("config", lesson.config))
-            },
-        }
+        file = Path(lesson.teacher) if Path(lesson.teacher).is_file() else None
+        contents = {"what it said": file, "gold": lesson.gold, "dev": lesson.dev, "config": lesson.config}
+        names = ("teacher", "texts", "labels", "limits", "level", "gold_weight")
+        settings = {name: getattr(lesson, name) for name in names}
+        settings |= {name: path and _content(path) for name, path in contents.items()}
         self.figures: dict[str, Any] = {"lesson": json.loads(json.dumps(settings))}
         if self.path.exists():
             found = json.loads(self.path.read_text("utf-8"))
@@ -111,6 +107,7 @@ class Job:
                     "Choose another folder, or remove it"
                 )
             self.figures = found
+        self._note("lesson", self.figures["lesson"])
         config = None if lesson.config is None else load_config(lesson.config, interpolate=False)
         self.base: Optional[Config] = config
         self.nlp = blank_pipeline(lesson.lang if config is None else config["nlp"]["lang"])
