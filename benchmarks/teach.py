@@ -47,7 +47,7 @@ from spacy_lstm_ner.data.reader import read_docs
 from spacy_lstm_ner.data.span_policy import Problems
 from spacy_lstm_ner.pipeline.component import find_component
 from spacy_lstm_ner.teach.job import SHARE_OF_GOLD, set_corpus
-from spacy_lstm_ner.teach.limits import Limits, calibrate
+from spacy_lstm_ner.teach.limits import Judged, Limits, calibrate
 from spacy_lstm_ner.teach.silver import Silver, pack_silver, write_distributions
 from spacy_lstm_ner.teach.teacher import Found, find
 from training import ENV, ROOT, train
@@ -179,8 +179,8 @@ class Data:
         docs, rng = self.docs("tenth"), random.Random(1)
         found = zip(docs, find(annotator, docs).spans, strict=True)
         spans = [spoiled(Record(doc.text, own or [], ""), rng).spans for doc, own in found]
-        judged = [(span.score or 0.0, right) for span, right in Found([*spans], 0).judged(docs)]
-        return calibrate([score for score, _ in judged], [right for _, right in judged], 0.9)
+        judged = Found([*spans], 0).judged(docs)
+        return calibrate([Judged(score or 0.0, *truth) for score, *truth in judged], 0.9)
 
 
 def annotated(annotator: Annotator, texts: Iterable[str]) -> Iterator[Record]:

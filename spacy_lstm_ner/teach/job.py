@@ -33,7 +33,7 @@ from ..pipeline.component import LSTMEntityRecognizer
 from ..training.loop import train
 from ..training.recipe import choose, make_config, put_reader
 from ..training.resume import find_resumption, restore_output
-from .limits import LEAST_SPANS, Limits, calibrate
+from .limits import LEAST_SPANS, Judged, Limits, calibrate
 from .silver import DOCS_AT_ONCE, Silver, pack_silver, seen_labels, write_distributions
 from .teacher import Found, find, look_up
 
@@ -240,12 +240,13 @@ class Job:
     def _limits(self) -> Limits:
         if self.lesson.limits is not None:
             return self.lesson.limits
-        judged = [(s.score, right) for s, right in self._found(self.gold).judged(self.gold) if s.score is not None]
+        found = self._found(self.gold).judged(self.gold)
+        judged = [Judged(score, *truth) for score, *truth in found if score is not None]
         if len(judged) < LEAST_SPANS:
             low, high = Limits()
             self.say(f"The teacher has {len(judged)} spans with scores on gold: the trust limits are {low} and {high}")
             return Limits()
-        limits = calibrate([score for score, _ in judged], [right for _, right in judged], self.lesson.level)
+        limits = calibrate(judged, self.lesson.level)
         self.say(f"Trust limits on gold: {limits.low:.3f} and {limits.high:.3f}")
         return limits
 

@@ -24,14 +24,27 @@ class Limits(NamedTuple):
     high: float = 0.7
 
 
-def calibrate(scores: Sequence[float], right: Sequence[bool], level: float) -> Limits:
+class Judged(NamedTuple):
+    """A teacher's span on gold.
+
+    Attributes:
+        score (float): Its score.
+        is_right (bool): Whether it is a gold entity.
+        is_none (bool): Whether no gold entity is there, so that not only its limits or its label are wrong.
+    """
+
+    score: float
+    is_right: bool
+    is_none: bool
+
+
+def calibrate(spans: Sequence[Judged], level: float) -> Limits:
     """Find the limits at which a teacher is right often enough.
 
     Args:
-        scores (Sequence[float]): The scores of the teacher's spans on annotated texts.
-        right (Sequence[bool]): Whether each span is a gold entity.
+        spans (Sequence[Judged]): The teacher's spans on annotated texts.
         level (float): The share of spans from the upper limit on that must be right, and of those below the lower one
-            that must be wrong.
+            that must be where no entity is.
 
     Returns:
         Limits: The limits between which the fewest spans are.
@@ -39,9 +52,9 @@ def calibrate(scores: Sequence[float], right: Sequence[bool], level: float) -> L
     Raises:
         ValueError: If the spans from no limit on are right often enough.
     """
-    order = np.argsort(-np.asarray(scores), kind="stable")
-    values, good = np.asarray(scores, dtype=float)[order], np.asarray(right, dtype=float)[order]
-    n, hits = np.arange(1, len(values) + 1), np.cumsum(good)
+    table = np.array(spans, dtype=float).reshape(-1, 3)
+    values, right, none = table[np.argsort(-table[:, 0], kind="stable")].T
+    n, hits = np.arange(1, len(values) + 1), np.cumsum(right)
     # A limit is between two scores that differ.
     cut = np.append(values[1:] < values[:-1], True) & (n >= LEAST_SPANS)
     enough = np.flatnonzero(cut & (hits >= level * n))
@@ -52,9 +65,9 @@ def calibrate(scores: Sequence[float], right: Sequence[bool], level: float) -> L
             f"{level:.0%}. Ask for a lower --level, or give the limits with --limits"
         )
     high = float(values[enough[-1]])
-    below, misses = len(values) - n, hits[-1] - hits
-    wrong = np.flatnonzero(cut & (below >= LEAST_SPANS) & (below - misses >= level * below) & (values <= high))
-    return Limits(float(values[wrong[0]]) if len(wrong) else 0.0, high)
+    below, invented = len(values) - n, none.sum() - np.cumsum(none)
+    low = np.flatnonzero(cut & (below >= LEAST_SPANS) & (invented >= level * below) & (values <= high))
+    return Limits(float(values[low[0]]) if len(low) else 0.0, high)
 
 
 def trusted(record: Record, limits: Limits, labels: Mapping[str, str], is_complete: bool = True) -> Record:

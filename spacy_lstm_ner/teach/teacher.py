@@ -29,19 +29,20 @@ class Found(NamedTuple):
     seconds: float = 0.0
     failed: int = 0
 
-    def judged(self, docs: Sequence[Doc]) -> Iterator[tuple[Entity, bool]]:
-        """Each entity with whether it is right. Those on tokens without annotation are left out."""
+    def judged(self, docs: Sequence[Doc]) -> Iterator[tuple[Optional[float], bool, bool]]:
+        """The score of each entity, and what `limits.Judged` says. Those on tokens without annotation are left out."""
         for doc, own in zip(docs, self.spans, strict=True):
             gold = {(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents}
             unknown = [(token.idx, token.idx + len(token)) for token in doc if not token.ent_iob]
             for span in own or ():
                 if not any(start < span.end and span.start < end for start, end in unknown):
-                    yield span, span[:3] in gold
+                    is_none = not any(start < span.end and span.start < end for start, end, _ in gold)
+                    yield span.score, span[:3] in gold, is_none
 
     def f1(self, docs: Sequence[Doc]) -> Optional[float]:
         """F1 over the docs that it says something of; None if there are none."""
         of = [doc for doc, own in zip(docs, self.spans, strict=True) if own is not None]
-        right = [is_right for _, is_right in self.judged(docs)]
+        right = [is_right for _, is_right, _ in self.judged(docs)]
         return 2 * sum(right) / max(len(right) + sum(len(doc.ents) for doc in of), 1) if of else None
 
 

@@ -7,29 +7,34 @@ from hypothesis import strategies as st
 
 from spacy_lstm_ner.data.annotated_file import Entity, Record
 from spacy_lstm_ner.data.span_policy import DEFAULT_POLICY, Problems, make_doc
-from spacy_lstm_ner.teach.limits import LEAST_SPANS, Limits, calibrate, trusted
+from spacy_lstm_ner.teach.limits import LEAST_SPANS, Judged, Limits, calibrate, trusted
 
 SCORES = st.floats(0.0, 1.0).map(lambda score: round(score, 2))
 
 
-@given(st.lists(st.tuples(SCORES, st.booleans()), min_size=LEAST_SPANS, max_size=150), st.floats(0.5, 1.0))
+TRUTHS = st.sampled_from([(True, False), (False, False), (False, True)])
+SPANS = st.lists(st.builds(lambda score, truth: Judged(score, *truth), SCORES, TRUTHS), max_size=150)
+
+
+@given(SPANS, st.floats(0.5, 1.0))
 def test_beyond_the_limits_the_teacher_is_right_often_enough(spans, level):
-    scores, right = zip(*spans, strict=True)
+    def right_from(limit):
+        return [span.is_right for span in spans if span.score >= limit]
+
     try:
-        low, high = calibrate(scores, right, level)
+        low, high = calibrate(spans, level)
     except ValueError as error:
         assert "--limits" in str(error)
-        for limit in set(scores):
-            above = [is_right for score, is_right in spans if score >= limit]
+        for score, *_ in spans:
+            above = right_from(score)
             assert len(above) < LEAST_SPANS or sum(above) < level * len(above)
         return
-    above = [is_right for score, is_right in spans if score >= high]
-    below = [is_right for score, is_right in spans if score < low]
+    above, below = right_from(high), [span.is_none for span in spans if span.score < low]
     assert len(above) >= LEAST_SPANS and sum(above) >= level * len(above)
-    assert low <= high and (not below or sum(below) <= (1 - level) * len(below) + 1e-9)
-    for limit in (score for score in set(scores) if score < high):
-        more = [is_right for score, is_right in spans if score >= limit]
-        assert sum(more) < level * len(more), "a lower limit would do"
+    assert low <= high and sum(below) >= level * len(below) - 1e-9
+    for score, *_ in spans:
+        if score < high:
+            assert sum(right_from(score)) < level * len(right_from(score)), "a lower limit would do"
 
 
 def test_a_span_in_doubt_is_missing():
@@ -49,8 +54,10 @@ def test_a_teacher_that_does_not_know_all_labels_says_nothing_of_other_text():
 
 
 def test_limits_are_those_of_the_steps_in_the_scores():
-    scores = [0.9] * 30 + [0.5] * 30 + [0.1] * 30
-    right = [True] * 30 + [True, False] * 15 + [False] * 30
-    assert calibrate(scores, right, 0.95) == Limits(0.5, 0.9)
+    sure, mixed = [Judged(0.9, True, False)] * 30, [Judged(0.5, k % 2 == 0, k % 2 == 1) for k in range(30)]
+    invented, cut = [Judged(0.1, False, True)] * 30, [Judged(0.1, False, False)] * 30
+    assert calibrate([*mixed, *sure, *invented], 0.95) == Limits(0.5, 0.9)
+    # A span with a wrong limit or label does not mean that no entity is there.
+    assert calibrate([*mixed, *sure, *cut], 0.95) == Limits(0.0, 0.9)
     with pytest.raises(ValueError, match="at most 50% are right from any score on"):
-        calibrate(scores, [k % 2 == 0 for k in range(90)], 0.95)
+        calibrate(mixed, 0.95)
