@@ -104,10 +104,9 @@ class Job:
             if changed:
                 raise ValueError(
                     f"{lesson.output}: expected the output of this lesson, but {', '.join(changed)} changed since. "
-                    "Choose another folder, or remove it"
+                    "Choose another folder, and copy rows/ there if the teacher and the texts are the same"
                 )
             self.figures = found
-        self._note("lesson", self.figures["lesson"])
         config = None if lesson.config is None else load_config(lesson.config, interpolate=False)
         self.base: Optional[Config] = config
         self.nlp = blank_pipeline(lesson.lang if config is None else config["nlp"]["lang"])
@@ -145,7 +144,9 @@ class Job:
                 self.say(f"{bad} of {done.rows} texts were not annotated, see {folder / 'rows'}/bad-*.jsonl")
         is_complete, has_scores = self._check_labels()
         if has_scores and "limits" not in self.figures:
-            self._note("limits", self._limits())
+            self.figures["limits"] = self._limits()
+        # Before the first thing that depends on the lesson is written, and after its errors.
+        self._note("lesson", self.figures["lesson"])
         component = self._component() if is_complete else None
         limits = Limits(*self.figures.get("limits", Limits()))
         teacher = None if component is None or self.annotator is None else self.annotator.nlp

@@ -155,8 +155,11 @@ def test_a_teacher_that_raises_on_some_texts(place, tmp_path):
 )
 def test_errors_say_what_to_do(place, tmp_path, rows, options, message):
     file = write_spans(tmp_path / "silver.jsonl", rows)
-    printed, code = teach(place, tmp_path / "out", file, None, **options)
+    out = tmp_path / "out"
+    printed, code = teach(place, out, file, None, **options)
     assert message in printed and code == 1
+    # Nothing is there yet that another try could collide with.
+    assert not out.exists() or not list(out.iterdir())
 
 
 def test_texts_are_needed_for_a_pipeline_only(place, tmp_path):
