@@ -4,7 +4,7 @@ Usage: python benchmarks/teach.py --work DIR --teacher MODEL [--only conll curve
                                   [--small-teacher MODEL] [--sm PACKAGE] [--list] [--report]
 
   conll   student `default.cfg` without vectors; gold: CoNLL-2003 train; raw texts: GMB and domains/, without labels
-  ablation  the same without parts of what `teach` does
+  ablation  the same without parts of what `teach` does, or trained in another way
   curve   the same with fewer raw texts
   share   10 % of CoNLL-2003's documents as gold, and the texts of the others; --small-teacher: trained on these 10 %
   sm      teacher en_core_web_sm with its own labels, no gold, news texts; F1 is the agreement with the teacher on testa
@@ -56,8 +56,14 @@ RESULTS, DOCUMENT = ROOT / "benchmarks" / "results" / "teach.jsonl", ROOT / "doc
 CONFIG = ROOT / "configs" / "default.cfg"
 DOMAINS = ("crossner-politics", "crossner-music", "bc5cdr", "btc")
 RAW = ("gmb/ner_dataset.csv", *(f"domains/{name}-train.iob" for name in DOMAINS))
+EMBED = "components.lstm_ner.model.tok2vec.embed"
 CURVE, ALL = (25_000, 50_000, 100_000, 200_000), 10**9
 SPOILED = 0.3
+ABLATION = ("taught, epochs alike", "taught, gold as it is")
+CHANGES: dict[str, dict[str, Any]] = {
+    "twice the steps": {"training.max_steps": 2},
+    "less dropout": {f"{EMBED}.word_dropout": 0.1, f"{EMBED}.affix_dropout": 0.2},
+}
 PARTS = ("conll", "ablation", "curve", "share", "sm", "noise")
 KINDS = ("label", "cut", "removed", "invented")
 
@@ -81,7 +87,7 @@ def runs(parts: Sequence[str], seeds: int, has_small_teacher: bool) -> Iterator[
     small = ("small plain", "small taught") if has_small_teacher else ()
     ways = {
         "conll": [(way, varied, ALL) for varied in (True, False) for way in ("gold", "plain", "taught")],
-        "ablation": [(way, True, ALL) for way in ("taught, epochs alike", "taught, gold as it is")],
+        "ablation": [(way, True, ALL) for way in (*ABLATION, *(f"taught, {way}" for way in CHANGES))],
         "curve": [("taught", True, tokens) for tokens in CURVE],
         "share": [(way, True, ALL) for way in ("gold", "all gold", "plain", "taught", *small)],
         "sm": [(way, True, ALL) for way in ("plain", "taught")],
@@ -242,8 +248,10 @@ def perform(run: Run, data: Data, steps: int) -> dict[str, Any]:
             testa = folder / "testa.spacy"
             testa.write_bytes(pack_docs(agreed(data)))
         config.to_disk(folder / "config.cfg")
-        overrides = {"paths.dev": testa, "system.seed": run.seed, "training.max_steps": steps}
-        overrides["training.eval_frequency"] = max(1, steps // 20)
+        changes = dict(CHANGES.get(run.way.partition(", ")[2], {}))
+        in_all = steps * changes.pop("training.max_steps", 1)
+        overrides = {"paths.dev": testa, "system.seed": run.seed, "training.max_steps": in_all, **changes}
+        overrides["training.eval_frequency"] = max(1, in_all // 20)
         train(folder / "config.cfg", folder / "model", overrides, echo=False)
         model, found = folder / "model" / "model-best", folder / "found.json"
         command = [sys.executable, "-m", "campaign.predict", str(model), str(found), str(testa), str(data.gold("wnut"))]
