@@ -20,6 +20,7 @@ RANKS = [
     {"pipeline", "data"},
     {"training", "explain"},
     {"serve", "report", "batch"},
+    {"teach"},
     {"cli"},
 ]
 """What may import what: a place may import places of lower ranks, and its own files."""

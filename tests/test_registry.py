@@ -23,7 +23,7 @@ GROUPS = {
     "spacy_callbacks": {"spacy-lstm-ner.ComponentSettings.v1", "spacy-lstm-ner.InitializeFrozen.v1"},
     "spacy_augmenters": {"spacy-lstm-ner.EntitySwap.v1", "spacy-lstm-ner.TextVariation.v1"},
     "spacy_scorers": {"spacy-lstm-ner.entity_scorer.v1"},
-    "spacy_readers": {"spacy-lstm-ner.AnnotatedText.v1"},
+    "spacy_readers": {"spacy-lstm-ner.AnnotatedText.v1", "spacy-lstm-ner.TaughtCorpus.v1"},
     "spacy_loggers": {"spacy-lstm-ner.Logger.v1"},
     "spacy_cli": {"lstm-ner"},
     "thinc_schedules": {"spacy-lstm-ner.warmup_linear.v1"},

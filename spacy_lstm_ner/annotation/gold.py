@@ -64,7 +64,7 @@ def gold_tags(
     if not reference.has_annotation("ENT_IOB"):
         report.docs_without_annotation += len(predicted) > 0
         return np.full(len(predicted), MISSING, dtype=np.int64)
-    if _have_same_tokens(predicted, reference):
+    if have_same_tokens(predicted, reference):
         iob = reference.to_array(ENT_IOB)
         tags = np.where(iob == IOB_OUTSIDE, OUTSIDE, MISSING).astype(np.int64)
         entities = [(ent.start, ent.end, ent.label_) for ent in reference.ents]
@@ -92,7 +92,8 @@ def gold_tags(
     return tags
 
 
-def _have_same_tokens(predicted: Doc, reference: Doc) -> bool:
+def have_same_tokens(predicted: Doc, reference: Doc) -> bool:
+    """Whether two docs have the same tokens, with the same spaces after them."""
     if len(predicted) != len(reference):
         return False
     return np.array_equal(predicted.to_array([ORTH, SPACY]), reference.to_array([ORTH, SPACY]))

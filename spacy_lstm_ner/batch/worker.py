@@ -144,7 +144,8 @@ class Annotator:
         ]
         if job.n_best and len(self.components) != 1:
             raise ValueError(f"{job.model}: expected one lstm_ner for n-best, found {len(self.components)}")
-        self.attrs: list[str] = []
+        # Others, such as gliner-spacy, have their scores in `ent._.score`.
+        self.attrs: list[str] = ["score"]
         for component in self.components:
             cfg = component.cfg
             cfg["score_attr"] = entity_score_attribute(job.model, component.name, cfg)
@@ -223,13 +224,17 @@ class Annotator:
         alternatives = self._alternatives(texts) if self.job.n_best else [{}] * len(texts)
         results = []
         for row, doc, more in zip(rows, self.nlp.pipe(texts, batch_size=len(rows)), alternatives, strict=True):
-            entities = []
-            for ent in doc.ents:
-                scores = (entity_score(attr, ent) for attr in self.attrs)
-                score = next((score for score in scores if score is not None), None)
-                entities.append({**_place(ent), "score": score})
-            results.append(Result(row, {"entities": entities, **more}, doc))
+            results.append(Result(row, {"entities": self.entities(doc), **more}, doc))
         return results
+
+    def entities(self, doc: Doc) -> list[dict[str, Any]]:
+        """The entities of a doc, each with start, end, label and score."""
+        entities = []
+        for ent in doc.ents:
+            scores = (entity_score(attr, ent) for attr in self.attrs)
+            score = next((float(score) for score in scores if score is not None), None)
+            entities.append({**_place(ent), "score": score})
+        return entities
 
     def _alternatives(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         docs = docs_before(self.nlp, self.components[0], texts)

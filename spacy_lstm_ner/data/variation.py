@@ -16,6 +16,8 @@ from spacy.pipeline import Sentencizer
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from ..annotation.soft import copy_soft
+
 _PIECE_SIZES = (1, 1, 1, 1, 2, 2, 3, 5, 8)
 """The numbers of sentences that a piece can have, each as probable as the others."""
 
@@ -107,8 +109,8 @@ class TextVariation:
     def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
         """Give the example itself, or one or more copies of its parts.
 
-        Copies have the annotation of tokens, entities (including missing and blocked tokens), sentence starts and span
-        groups. They have no dependencies and no categories.
+        Copies have the annotation of tokens, entities (including missing and blocked tokens, and the distribution of a
+        teacher), sentence starts and span groups. They have no dependencies and no categories.
 
         Args:
             nlp (Language): The pipeline. It tokenizes the new texts, unless the spaces of the example are unknown.
@@ -181,4 +183,5 @@ def _copy(reference: Doc, start: int, end: int, recase: Optional[Recase]) -> Doc
     for key, group in reference.spans.items():
         inside = [span for span in group if start <= span.start and span.end <= end]
         doc.spans[key] = [Span(doc, s.start - start, s.end - start, s.label, s.kb_id) for s in inside]
+    copy_soft(reference, start, end, doc)
     return doc

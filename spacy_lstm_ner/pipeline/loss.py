@@ -10,9 +10,10 @@ from thinc.types import Floats2d
 from ..annotation.chain import chain_tokens
 from ..annotation.gold import chain_gold, gold_tags, incorrect_spans
 from ..annotation.gold_report import GoldReport
+from ..annotation.soft import read_soft
 from ..layers.crf.head import head_transitions
 from ..layers.crf.likelihood import Gold, Loss
-from ..tags import tags_to_spans
+from ..tags import MISSING, tags_to_spans
 from ..types import Floats
 from .bound_tagger import BoundTagger
 
@@ -39,6 +40,11 @@ def tagger_loss(
     tags = np.concatenate([gold_tags(example, numbers, report, own) for example in examples])
     tokens = chain_tokens(docs, settings.sentence_boundaries, settings.given)
     gold = Gold(chain_gold(tags, tokens, scheme, docs, report), tokens.allowed(scheme, flat.shape[1]))
+    # A distribution says nothing about constraints.
+    if gold.allowed is None and (expected := read_soft(examples, tokens, scheme, numbers)) is not None:
+        gold = gold._replace(expected=expected)
+        soft = np.repeat(gold.expected_sequences(tokens.lengths), tokens.lengths)
+        gold = gold._replace(tags=np.where(soft, MISSING, gold.tags))
     if settings.incorrect_spans_key is not None:
         entities = tags_to_spans(gold.tags, tokens.starts, scheme)
         wrong, not_outside = incorrect_spans(examples, settings.incorrect_spans_key, numbers, tokens, entities)

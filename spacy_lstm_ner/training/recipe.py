@@ -262,6 +262,29 @@ def make_config(choices: Iterable[Choice], lang: str, paths: Mapping[str, Option
     return config
 
 
+def put_reader(config: Config, part: str, reader: dict[str, Any]) -> None:
+    """Replace the reader of a corpus of a config. Its augmenter stays.
+
+    Args:
+        config (Config): The config. It is changed.
+        part (str): "train" or "dev".
+        reader (dict[str, Any]): The block of the reader.
+
+    Raises:
+        ValueError: If the corpus has no block of its own.
+    """
+    place = config["training"].get(f"{part}_corpus", f"corpora.{part}")
+    section, _, corpus = place.rpartition(".")
+    if section != "corpora" or corpus not in config.get("corpora", {}):
+        raise ValueError(
+            f"the config has {part}_corpus = {place!r} in [training]; expected a block of [corpora], such as "
+            f"corpora.{part}"
+        )
+    if augmenter := config["corpora"][corpus].get("augmenter"):
+        reader["augmenter"] = augmenter
+    config["corpora"][corpus] = reader
+
+
 def render(config: Config, choices: Iterable[Choice]) -> str:
     """Write a config with the reason for each choice as a comment above it.
 

@@ -29,7 +29,7 @@ from ..data.formats.spacy_binary import record_of
 from ..pipeline.component import LSTMEntityRecognizer, docs_before
 from ..pipeline.predict import outside_probabilities, score_spans
 from ..types import Floats
-from .recipe import choose, make_config
+from .recipe import choose, make_config, put_reader
 
 DOCS_AT_ONCE = 256
 LEAST_STEPS = 500
@@ -179,16 +179,7 @@ def _train(config: Config, docs: Iterable[Doc], held_out: Iterable[Doc]) -> Lang
         for part, its in (("train", docs), ("dev", held_out)):
             path = folder / f"{part}.spacy"
             path.write_bytes(pack_docs(its))
-            section, _, corpus = settings[f"{part}_corpus"].rpartition(".")
-            if section != "corpora" or corpus not in config["corpora"]:
-                raise ValueError(
-                    f"the config has {part}_corpus = {settings[f'{part}_corpus']!r} in [training]; expected a block "
-                    f"of [corpora], such as corpora.{part}"
-                )
-            reader = {"@readers": "spacy.Corpus.v1", "path": str(path)}
-            if augmenter := config["corpora"][corpus].get("augmenter"):
-                reader["augmenter"] = augmenter
-            config["corpora"][corpus] = reader
+            put_reader(config, part, {"@readers": "spacy.Corpus.v1", "path": str(path)})
         settings["eval_frequency"] = settings["max_steps"] or settings["eval_frequency"]
         # No table. The progress goes to stderr, if that is a terminal.
         settings["logger"] = {"@loggers": "spacy.ConsoleLogger.v3", "progress_bar": "train"}

@@ -1,13 +1,11 @@
 import json
-from contextlib import closing
 
 import pytest
 import spacy
+from support.batch_jobs import run_in_process
 from support.small import TRAIN, learned
 
-from spacy_lstm_ner.batch.inputs import open_source
 from spacy_lstm_ner.batch.job import ENGINES
-from spacy_lstm_ner.batch.worker import Annotator, write_chunk
 
 TEXTS = [f"{text} {number}" for number in range(60) for text, _ in TRAIN]
 
@@ -38,13 +36,6 @@ def expected(model):
 
 
 @pytest.fixture
-def in_process(model, monkeypatch):
+def in_process(monkeypatch):
     """Do the chunks of a job in this process, which is much faster than to start others."""
-
-    def run(job, chunks, workers, address):
-        annotator = Annotator(job)
-        for chunk in chunks:
-            with closing(open_source(chunk.path, job.kind, job.columns)) as source:
-                yield write_chunk(job, annotator, source, chunk)
-
-    monkeypatch.setitem(ENGINES, "local", run)
+    monkeypatch.setitem(ENGINES, "local", run_in_process)

@@ -1,6 +1,10 @@
 """The output of the command `annotate`, and a component that some texts are too much for."""
 
 import json
+from contextlib import closing
+
+from spacy_lstm_ner.batch.inputs import open_source
+from spacy_lstm_ner.batch.worker import Annotator, write_chunk
 
 POISON = """
 import os, re, signal, time
@@ -45,6 +49,14 @@ def write_rows(path, rows):
     """Write JSON lines. Bytes are written as they are."""
     path.write_bytes(b"".join(row if isinstance(row, bytes) else json.dumps(row).encode() + b"\n" for row in rows))
     return path
+
+
+def run_in_process(job, chunks, workers, address):
+    """Do the chunks of a job in this process, in place of the engine `local`."""
+    annotator = Annotator(job)
+    for chunk in chunks:
+        with closing(open_source(chunk.path, job.kind, job.columns)) as source:
+            yield write_chunk(job, annotator, source, chunk)
 
 
 def rows_of(folder):

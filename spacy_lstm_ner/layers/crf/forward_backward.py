@@ -24,7 +24,7 @@ the two directions of a packed batch. A is factored, so that the sums stay linea
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 import numpy as np
 
@@ -46,6 +46,8 @@ SCALED_EVERY = 4
 SMALLEST_TOTAL = 1e-40
 """If the sum of a mass to be scaled, or the last one, is below this or above 1 / this, every step is scaled."""
 
+_STEPS_AT_ONCE = 1000
+
 TINY = float(np.finfo(float).tiny)
 
 
@@ -61,6 +63,26 @@ class Masses(NamedTuple):
     mass: Floats
     total: Floats
     log_scale: Floats
+
+
+class Steps(NamedTuple):
+    """Steps from tag to tag with their probabilities. Together they are a distribution over sequences of tags.
+
+    Attributes:
+        rows (Ints): The token after each step (n,), in order. The steps to one token have the sum 1.
+        before (Ints): The tag before it (n,); 0 at the first token of a sequence.
+        tags (Ints): Its tag (n,).
+        p (Floats): The probability of the step (n,).
+    """
+
+    rows: Ints
+    before: Ints
+    tags: Ints
+    p: Floats
+
+    def select(self, which: Union[Ints, Bools, slice]) -> "Steps":
+        """Take some steps."""
+        return Steps(self.rows[which], self.before[which], self.tags[which], self.p[which])
 
 
 @dataclass
@@ -201,6 +223,28 @@ class Lattice:
                 inside[c, source] = transitions.inside[c, source] * np.einsum("nl,nl->l", at, to)
         gamma = self.marginals
         return TransitionParams(gamma[self.first].sum(axis=0), gamma[self.last].sum(axis=0), enter, leave, inside)
+
+    def steps(self, least: float) -> "Steps":
+        """Find the probabilities of the steps from tag to tag.
+
+        Args:
+            least (float): Steps with a lower probability are left out. The others are scaled up for them.
+
+        Returns:
+            Steps: The steps, by row.
+        """
+        rows, before, after = self._transition_masses
+        starts, tags = np.nonzero(self.marginals[self.first] >= least)
+        found = [(self.first[starts], np.zeros_like(tags), tags, self.marginals[self.first[starts], tags])]
+        for at in range(0, len(rows), _STEPS_AT_ONCE):
+            part = slice(at, at + _STEPS_AT_ONCE)
+            p = before[part, :, None] * self.transitions.matrix * after[part, None, :]
+            which, source, to = np.nonzero(p >= least)
+            found.append((rows[part][which], source, to, p[which, source, to]))
+        steps = Steps(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        steps = steps.select(np.argsort(steps.rows, kind="stable"))
+        total = np.bincount(steps.rows, weights=steps.p, minlength=len(self.emissions))
+        return steps._replace(p=steps.p / total[steps.rows])
 
     @on_one_thread
     def expected_transition_scores(self) -> Floats:

@@ -11,8 +11,8 @@ import numpy as np
 from ...tags import MISSING, Scheme, Spans
 from ...types import Bools, Floats, Ints
 from .forbidden_spans import without_spans
-from .forward_backward import forward_backward
-from .transitions import TransitionParams, Transitions, dot, minus, path_counts, zero_transitions
+from .forward_backward import Steps, forward_backward
+from .transitions import TransitionParams, Transitions, add_steps, dot, minus, path_counts, zero_transitions
 
 
 class Gold(NamedTuple):
@@ -23,28 +23,39 @@ class Gold(NamedTuple):
         allowed (Optional[Bools]): The tags that constraints allow (N, T). None: any.
         forbidden (Optional[Spans]): Spans that are known not to be entities of their label. None: no span.
         not_outside (Optional[Ints]): Rows of tokens that are known to be in some entity. None: no token.
+        expected (Optional[Steps]): A distribution over the tags of some sequences in place of their annotation, whose
+            tags are MISSING. None: no sequence has one.
     """
 
     tags: Ints
     allowed: Optional[Bools] = None
     forbidden: Optional[Spans] = None
     not_outside: Optional[Ints] = None
+    expected: Optional[Steps] = None
 
     def negative_sequences(self, lengths: Ints) -> Bools:
-        """Find the sequences with negative annotation: forbidden spans, or tokens that are in some entity.
+        """Find the sequences with annotation that is not about single tokens: forbidden spans, tokens that are in some
+        entity, or a distribution.
 
         Args:
             lengths (Ints): The number of tokens in each sequence (n_sequences,).
 
         Returns:
-            Bools: Whether each sequence has negative annotation (n_sequences,).
+            Bools: Whether each sequence has such annotation (n_sequences,).
         """
         sequence, negative = np.repeat(np.arange(len(lengths)), lengths), np.zeros(len(lengths), dtype=bool)
         if self.forbidden is not None:
             negative[sequence[self.forbidden.starts]] = True
         if self.not_outside is not None:
             negative[sequence[self.not_outside]] = True
-        return negative
+        return negative | self.expected_sequences(lengths)
+
+    def expected_sequences(self, lengths: Ints) -> Bools:
+        """(n_sequences,) Whether each sequence has a distribution over its tags."""
+        found = np.zeros(len(lengths), dtype=bool)
+        if self.expected is not None:
+            found[np.repeat(np.arange(len(lengths)), lengths)[self.expected.rows]] = True
+        return found
 
     def select(self, rows: Ints) -> "Gold":
         """Take the annotation of some sequences.
@@ -152,7 +163,8 @@ def chain_loss(
 
     If every token is annotated, this is the usual negative log-likelihood of a CRF (Lafferty, McCallum & Pereira 2001).
     If some are not, it sums over all tags that they may have (the partial CRF of Tsuboi et al. 2008). Sequences without
-    any annotation have no loss.
+    any annotation have no loss. For a sequence with a distribution over its tags, it is the cross entropy between this
+    distribution and that of the chain.
 
     Args:
         emissions (Floats): The emissions (N, T), in nats.
@@ -172,7 +184,7 @@ def chain_loss(
     n_missing = np.bincount(sequence, weights=gold.tags == MISSING, minlength=len(lengths))
     annotated = (n_missing < lengths) | gold.negative_sequences(lengths)
     complete = (n_missing == 0) & annotated
-    partial = annotated & ~complete
+    partial = annotated & ~complete & ~gold.expected_sequences(lengths)
     value, d = 0.0, np.zeros_like(e)
     d_transitions = zero_transitions(transitions.scheme, transitions.scheme.n_labels(transitions.n_tags))
     all_rows, complete_rows, partial_rows = (
@@ -199,6 +211,11 @@ def chain_loss(
         value -= log_z
         d[partial_rows] -= marginals
         d_transitions = minus(d_transitions, counts)
+    if gold.expected is not None:
+        steps, counts = _expected_counts(e, lengths, gold.expected, transitions)
+        value -= float(steps.p @ e[steps.rows, steps.tags]) + dot(counts, transitions.params)
+        np.subtract.at(d, (steps.rows, steps.tags), steps.p)
+        d_transitions = minus(d_transitions, counts)
     if smoothing and len(complete_rows):
         own = gold.select(complete_rows)
         smoothed, d_smoothed, counts = _smooth_chains(e[complete_rows], lengths[complete], own, transitions)
@@ -206,6 +223,24 @@ def chain_loss(
         d[complete_rows] += smoothing * d_smoothed
         d_transitions = TransitionParams(*(x + smoothing * y for x, y in zip(d_transitions, counts, strict=True)))
     return Loss(value, d.astype(emissions.dtype), d_transitions)
+
+
+def _expected_counts(
+    e: Floats, lengths: Ints, steps: Steps, transitions: Transitions
+) -> tuple[Steps, TransitionParams]:
+    """The steps of a distribution that the chain can take, and their expected counts of transitions."""
+    ends, tags = np.cumsum(lengths), np.arange(transitions.n_tags)
+    first, last = np.isin(steps.rows, ends - lengths), np.isin(steps.rows, ends - 1)
+    may_end = transitions.ending | (tags == 0)
+    possible = ~np.isneginf(e[steps.rows, steps.tags])
+    possible &= (~first | transitions.opening[steps.tags]) & (~last | may_end[steps.tags])
+    steps = steps.select(possible)
+    first, last = first[possible], last[possible]
+    counts = zero_transitions(transitions.scheme, transitions.scheme.n_labels(transitions.n_tags))
+    np.add.at(counts.start, steps.tags[first], steps.p[first])
+    np.add.at(counts.end, steps.tags[last], steps.p[last])
+    add_steps(counts, steps.before[~first], steps.tags[~first], steps.p[~first], transitions)
+    return steps, counts
 
 
 def _agreeing_sequences(

@@ -207,15 +207,29 @@ def path_counts(tags: Ints, lengths: Ints, transitions: Transitions) -> Transiti
     later = np.ones(len(tags), dtype=bool)
     later[first] = False
     rows = np.flatnonzero(later)
-    before, after = tags[rows - 1], tags[rows]
+    add_steps(counts, tags[rows - 1], tags[rows], np.ones(len(rows)), transitions)
+    return counts
+
+
+def add_steps(counts: TransitionParams, before: Ints, after: Ints, weights: Floats, transitions: Transitions) -> None:
+    """Add steps from tag to tag to counts of transitions.
+
+    Args:
+        counts (TransitionParams): The counts. They are changed.
+        before (Ints): The tag before each step (n,).
+        after (Ints): The tag after it (n,).
+        weights (Floats): How much each step counts (n,).
+        transitions (Transitions): The transitions. Only their scheme and number of tags matter.
+    """
+    scheme = transitions.scheme
     opens = transitions.opening[after]
-    np.add.at(counts.enter, ((before > 0)[opens].astype(int), after[opens]), 1.0)
-    np.add.at(counts.leave, before[opens & (before > 0)], 1.0)
+    np.add.at(counts.enter, ((before > 0)[opens].astype(int), after[opens]), weights[opens])
+    leaves = opens & (before > 0)
+    np.add.at(counts.leave, before[leaves], weights[leaves])
     for c, role in enumerate(scheme.continuing):
         own = scheme.is_role(after, role)
         source = scheme.is_role(before[own], "I").astype(int)
-        np.add.at(counts.inside[c], (source, scheme.label_of(after[own])), 1.0)
-    return counts
+        np.add.at(counts.inside[c], (source, scheme.label_of(after[own])), weights[own])
 
 
 def dot(counts: TransitionParams, params: TransitionParams) -> float:

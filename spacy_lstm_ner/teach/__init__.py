@@ -1,0 +1,1 @@
+"""The command `teach`: a teacher annotates raw texts, and a student learns from it."""

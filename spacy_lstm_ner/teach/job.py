@@ -1,0 +1,319 @@
+"""From a teacher and raw texts to a student, in a folder in which a job that was killed goes on.
+
+The folder has `rows/` (what the teacher said, see `batch`), `silver/` (docs to train on), the configs and trained
+pipelines of the students in `student/` and `gold-alone/`, and `figures.json`.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Optional, TextIO
+
+from spacy.tokens import Doc
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import DIR_MODEL_BEST
+from spacy.util import load_config, load_config_from_str, minibatch
+from thinc.api import Config
+
+from ..batch.job import annotate
+from ..batch.worker import Annotator, Job
+from ..data.annotated_file import Record
+from ..data.corpora import open_corpus
+from ..data.facts import count_facts
+from ..data.languages import blank_pipeline
+from ..data.reader import AnnotatedText, read_records
+from ..data.span_policy import Problems
+from ..files import checksum, write_atomically
+from ..pipeline.component import LSTMEntityRecognizer
+from ..training.loop import train
+from ..training.recipe import choose, make_config, put_reader
+from ..training.resume import find_resumption, restore_output
+from .limits import LEAST_SPANS, Judged, Limits, calibrate
+from .silver import DOCS_AT_ONCE, Silver, pack_silver, seen_labels, write_distributions
+from .teacher import Found, find, look_up
+
+READER = "spacy-lstm-ner.TaughtCorpus.v1"
+MAX_LENGTH = 1_000_000
+SHARE_OF_GOLD = 0.5
+LEAST_GOLD = 4
+"""The most silver tokens for each gold token that is read."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a student is to learn, and from whom.
+
+    Attributes:
+        teacher (str): A pipeline (a folder or a package), or a file of texts with spans.
+        texts (Optional[str]): Raw texts for a pipeline, see `batch`. None for a file.
+        output (Path): The folder.
+        dev (Path): Annotated data to choose and compare pipelines on.
+        gold (Optional[Path]): Annotated data to train on.
+        config (Optional[Path]): The training config; None for what `init-config` writes.
+        labels (Mapping[str, str]): The label of the student for a label of the teacher; empty for none.
+        limits (Optional[Limits]): The trust limits; None to calibrate them on gold, or for the default ones.
+        level (float): How often spans beyond the calibrated limits must be right or wrong.
+        gold_weight (Optional[int]): How often each gold doc is read; None to go by the sizes.
+        lang (str): The language, unless the config names it.
+        overrides (Mapping[str, Any]): Settings that replace those of the config, by dotted name.
+        job (Mapping[str, Any]): More arguments of `batch.job.annotate`.
+    """
+
+    teacher: str
+    texts: Optional[str]
+    output: Path
+    dev: Path
+    gold: Optional[Path] = None
+    config: Optional[Path] = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    limits: Optional[Limits] = None
+    level: float = 0.9
+    gold_weight: Optional[int] = None
+    lang: str = "en"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    job: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Job:
+    """A lesson that is being taught.
+
+    Args:
+        lesson (Lesson): The lesson.
+        say (Callable[[str], None]): Called with what users should know.
+
+    Raises:
+        ValueError: If the folder has another lesson.
+    """
+
+    def __init__(self, lesson: Lesson, say: Callable[[str], None]) -> None:
+        self.lesson, self.say, self.path = lesson, say, lesson.output / "figures.json"
+        file = Path(lesson.teacher) if Path(lesson.teacher).is_file() else None
+        contents = {"what it said": file, "gold": lesson.gold, "dev": lesson.dev, "config": lesson.config}
+        names = ("teacher", "texts", "labels", "limits", "level", "gold_weight")
+        settings = {name: getattr(lesson, name) for name in names}
+        settings |= {name: path and checksum(path) for name, path in contents.items()}
+        self.figures: dict[str, Any] = {"lesson": json.loads(json.dumps(settings))}
+        if self.path.exists():
+            found = json.loads(self.path.read_text("utf-8"))
+            changed = [name for name, value in self.figures["lesson"].items() if found["lesson"].get(name) != value]
+            if changed:
+                raise ValueError(
+                    f"{lesson.output}: expected the output of this lesson, but {', '.join(changed)} changed since. "
+                    "Choose another folder, and copy rows/ there if the teacher and the texts are the same"
+                )
+            self.figures = found
+        config = None if lesson.config is None else load_config(lesson.config, interpolate=False)
+        self.base: Optional[Config] = config
+        self.nlp = blank_pipeline(lesson.lang if config is None else config["nlp"]["lang"])
+        self.gold = [] if lesson.gold is None else self._docs(lesson.gold)
+        self.dev = self._docs(lesson.dev)
+
+    def _docs(self, path: Path) -> list[Doc]:
+        docs = [example.reference for example in open_corpus(path)(self.nlp)]
+        if not any(doc.has_annotation("ENT_IOB") for doc in docs):
+            raise ValueError(f"{path}: expected annotated docs, found none among {len(docs)}")
+        return docs
+
+    @cached_property
+    def annotator(self) -> Optional[Annotator]:
+        """The teacher; None if it is a file."""
+        code = self.lesson.job.get("code")
+        return None if Path(self.lesson.teacher).is_file() else _annotator(self.lesson.teacher, code)
+
+    def run(self, progress: Optional[TextIO] = None) -> dict[str, Any]:
+        """Do what is not done yet.
+
+        Args:
+            progress (Optional[TextIO]): Where to show the progress of the teacher.
+
+        Returns:
+            dict[str, Any]: The figures of the teacher and the students.
+
+        Raises:
+            ValueError: If the teacher finds nothing, its labels are not those of gold, or it is wrong too often.
+        """
+        lesson, folder = self.lesson, self.lesson.output
+        if lesson.texts is not None:
+            done = annotate(lesson.texts, lesson.teacher, folder / "rows", text=True, progress=progress, **lesson.job)
+            if bad := sum(done.bad.values()):
+                self.say(f"{bad} of {done.rows} texts were not annotated, see {folder / 'rows'}/bad-*.jsonl")
+        is_complete, has_scores = self._check_labels()
+        if has_scores and "limits" not in self.figures:
+            self.figures["limits"] = self._limits()
+        # Before the first thing that depends on the lesson is written, and after its errors.
+        self._note("lesson", self.figures["lesson"])
+        component = self._component() if is_complete else None
+        limits = Limits(*self.figures.get("limits", Limits()))
+        teacher = None if component is None or self.annotator is None else self.annotator.nlp
+        silver, problems = Silver(self.nlp, lesson.labels, limits, is_complete, teacher, component), Problems()
+        held_out = {" ".join(doc.text.split()) for doc in self.dev}
+        texts = (record for record in self.records() if " ".join(record.text.split()) not in held_out)
+        written = silver.write(texts, folder / "silver", problems)
+        if written["doubt"]:
+            self.say(f"Silver: {written['doubt']} of {written['tokens']} tokens are in doubt, and so missing")
+        if problems.found:
+            self.say("; ".join(f"{kind}: {found.count}" for kind, found in problems.found.items()) + " of silver spans")
+        if "teacher" not in self.figures:
+            self._note("teacher", self._scored(self._found(self.dev)))
+        self._learn("student", folder / "silver", self._gold_with(component), component)
+        if lesson.gold is not None:
+            self._learn("gold-alone", None, lesson.gold, None)
+        return self.figures
+
+    def _gold_with(self, component: Optional[LSTMEntityRecognizer]) -> Optional[Path]:
+        """Gold for the student. Where it can learn the distribution of the teacher, half of it is mixed in.
+
+        So what people annotated stays the most probable answer, and the student learns which others are near.
+        """
+        path = self.lesson.output / "gold.spacy"
+        if component is None or self.lesson.gold is None or self.annotator is None:
+            return self.lesson.gold
+        if not path.exists():
+            for docs in minibatch(self.gold, DOCS_AT_ONCE):
+                write_distributions(self.annotator.nlp, component, docs, self.lesson.labels, SHARE_OF_GOLD)
+            write_atomically(path, pack_silver(self.gold))
+        return path
+
+    def records(self) -> Iterator[Record]:
+        """What the teacher says of the texts."""
+        if self.lesson.texts is None:
+            yield from read_records(Path(self.lesson.teacher))
+            return
+        for part in sorted((self.lesson.output / "rows").glob("part-*.jsonl")):
+            if part.stat().st_size:
+                yield from read_records(part, "json")
+
+    def _note(self, name: str, value: Any) -> None:
+        self.figures[name] = value
+        write_atomically(self.path, json.dumps(self.figures, indent=1).encode("utf-8"))
+
+    def _check_labels(self) -> tuple[bool, bool]:
+        """Whether the teacher knows all labels of gold, and whether it has scores."""
+        found, n_scores = Counter[str](), 0
+        for label, has_score in seen_labels(self.records(), self.lesson.labels):
+            found[label] += 1
+            n_scores += has_score
+        if not found:
+            raise ValueError(
+                f"{self.lesson.teacher}: the teacher finds no entity in the texts, so there is nothing to learn. Check "
+                "that it writes doc.ents, that the texts are in its language, and that --labels does not drop all"
+            )
+        if not n_scores:
+            self.say("The teacher gives no scores: all of its spans count as entities, and all other text as none")
+        own = {ent.label_ for doc in self.gold for ent in doc.ents}
+        if unknown := sorted(set(found) - own) if own else []:
+            raise ValueError(
+                f"the teacher has labels that gold does not have: {', '.join(unknown)}; those of gold are "
+                f"{', '.join(sorted(own))}. Map or drop them, such as --labels {unknown[0]}={min(own)} or "
+                f"--labels {unknown[0]}="
+            )
+        pipes = [] if self.annotator is None else [pipe for _, pipe in self.annotator.nlp.pipeline]
+        known = {self.lesson.labels.get(label, label) for pipe in pipes for label in getattr(pipe, "labels", ())}
+        if silent := sorted(own - set(found) - known):
+            self.say(
+                f"The teacher does not find {', '.join(silent)}: where it finds nothing, silver counts as missing, and "
+                "not as no entity"
+            )
+        return not silent, bool(n_scores)
+
+    def _component(self) -> Optional[LSTMEntityRecognizer]:
+        """The component of a teacher whose distribution the student can learn; None if it is of another kind."""
+        if self.annotator is None:
+            return None
+        nlp = self.annotator.nlp
+        finders = [pipe for name, pipe in nlp.pipeline if "doc.ents" in nlp.get_pipe_meta(name).assigns]
+        return finders[0] if len(finders) == 1 and isinstance(finders[0], LSTMEntityRecognizer) else None
+
+    def _found(self, docs: list[Doc]) -> Found:
+        """What the teacher finds in annotated docs."""
+        if self.annotator is None:
+            return look_up(Path(self.lesson.teacher), docs, self.lesson.labels)
+        found = find(self.annotator, docs, self.lesson.labels)
+        if found.failed:
+            self.say(f"The teacher raised an error on {found.failed} of {len(docs)} annotated docs")
+        return found
+
+    def _limits(self) -> Limits:
+        if self.lesson.limits is not None:
+            return self.lesson.limits
+        found = self._found(self.gold).judged(self.gold)
+        judged = [Judged(score, *truth) for score, *truth in found if score is not None]
+        if len(judged) < LEAST_SPANS:
+            low, high = Limits()
+            self.say(f"The teacher has {len(judged)} spans with scores on gold: the trust limits are {low} and {high}")
+            return Limits()
+        limits = calibrate(judged, self.lesson.level)
+        self.say(f"Trust limits on gold: {limits.low:.3f} and {limits.high:.3f}")
+        return limits
+
+    def _scored(self, found: Found) -> dict[str, Any]:
+        return {"f1": found.f1(self.dev), "speed": found.words / found.seconds if found.seconds else None}
+
+    def _learn(
+        self, name: str, silver: Optional[Path], gold: Optional[Path], component: Optional[LSTMEntityRecognizer]
+    ) -> None:
+        """Train a student, unless it is there."""
+        if name in self.figures:
+            return
+        folder = self.lesson.output / name
+        config = self._config(silver, gold)
+        if component is not None and component.tagger.scheme.name != _scheme(config):
+            self.say(f"The student's tag scheme is {_scheme(config)}, unlike the teacher's: it learns only the spans")
+        write_atomically(folder / "config.cfg", config.to_str(interpolate=False).encode("utf-8"))
+        restore_output(folder)
+        resumption = find_resumption(folder, config, self.say)
+        nlp = init_nlp(config) if resumption is None else resumption.nlp
+        train(nlp, folder, config, every=500, resumption=resumption)
+        self._note(name, self._scored(find(_annotator(str(folder / DIR_MODEL_BEST)), self.dev)))
+
+    def _config(self, silver: Optional[Path], gold: Optional[Path]) -> Config:
+        """The config of a student, which `spacy train` can use too."""
+        lesson = self.lesson
+        facts = count_facts(self.gold)
+        gold_tokens, weight = facts.tokens, 1
+        if silver is not None:
+            for example in open_corpus(silver)(self.nlp):
+                facts.add(example.reference)
+            silver_tokens = facts.tokens - gold_tokens
+            weight = lesson.gold_weight or max(1, round(silver_tokens / LEAST_GOLD / max(gold_tokens, 1)))
+        paths = {"train": None, "dev": str(lesson.dev), "vectors": None}
+        config = self.base.copy() if self.base else make_config(choose(facts, False, "speed"), lesson.lang, paths)
+        set_corpus(config, silver, gold, weight, facts.labels)
+        is_text = isinstance(open_corpus(lesson.dev), AnnotatedText)
+        reader = "spacy-lstm-ner.AnnotatedText.v1" if is_text else "spacy.Corpus.v1"
+        put_reader(config, "dev", {"@readers": reader, "path": str(lesson.dev)})
+        return load_config_from_str(config.to_str(interpolate=False), dict(lesson.overrides), interpolate=False)
+
+
+def set_corpus(
+    config: Config, silver: Optional[Path], gold: Optional[Path], gold_weight: int, labels: Iterable[str]
+) -> None:
+    """Make a config train on gold and silver. If it ends by its steps, each epoch is augmented anew.
+
+    Args:
+        config (Config): The config. It is changed.
+        silver (Optional[Path]): The silver corpus.
+        gold (Optional[Path]): The gold corpus.
+        gold_weight (int): How often each gold doc is read.
+        labels (Iterable[str]): The labels, which a corpus that is read anew does not tell in advance.
+    """
+    paths = {"silver": silver and str(silver), "gold": gold and str(gold)}
+    put_reader(config, "train", {"@readers": READER, **paths, "gold_weight": gold_weight})
+    if config["training"].get("max_epochs") == 0:
+        config["training"]["max_epochs"] = -1
+        for name, block in config["components"].items():
+            if block.get("factory") == "lstm_ner":
+                settings = config["initialize"].setdefault("components", {}).setdefault(name, {})
+                settings.setdefault("labels", sorted(labels))
+
+
+def _annotator(model: str, code: Optional[Path] = None) -> Annotator:
+    return Annotator(Job(model, "", max_length=MAX_LENGTH, code=None if code is None else str(code)))
+
+
+def _scheme(config: Config) -> str:
+    models = [block.get("model", {}) for block in config["components"].values() if block.get("factory") == "lstm_ner"]
+    return str(next((model.get("scheme", "biluo") for model in models), ""))

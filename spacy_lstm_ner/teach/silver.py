@@ -1,0 +1,141 @@
+"""The silver corpus: what a teacher says of raw texts, as docs to train on.
+
+It is a folder of files in spaCy's format, so that a job that was killed goes on with the next one.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import numpy as np
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
+from spacy.util import minibatch
+
+from ..annotation.soft import write_soft
+from ..data.annotated_file import Record
+from ..data.span_policy import DEFAULT_POLICY, Problems, make_doc
+from ..files import write_atomically
+from ..layers.crf.forward_backward import Steps
+from ..pipeline.component import LSTMEntityRecognizer, docs_before
+from ..pipeline.predict import read_chains
+from ..pipeline.scores import write_group
+from ..tags import OUTSIDE, Scheme, Spans, spans_to_tags
+from ..training.review import without_annotation
+from .limits import Limits, relabeled, trusted
+
+DOCS_PER_FILE, DOCS_AT_ONCE = 2000, 256
+GROUP = "teacher"
+"""The group of `doc.spans` with all spans of the teacher, and their scores."""
+LEAST = 1e-3
+"""Steps from tag to tag with a lower probability are not kept."""
+
+
+class Silver(NamedTuple):
+    """How to make silver docs.
+
+    Attributes:
+        nlp (Language): The pipeline of the student, for its tokenizer.
+        labels (Mapping[str, str]): The label of the student for a label of the teacher, see `trusted`.
+        limits (Limits): The trust limits.
+        is_complete (bool): Whether text outside of the teacher's spans is in no entity.
+        teacher (Optional[Language]): A pipeline whose distribution over sequences of tags the student learns. None: it
+            learns the spans.
+        component (Optional[LSTMEntityRecognizer]): Its component.
+    """
+
+    nlp: Language
+    labels: Mapping[str, str]
+    limits: Limits
+    is_complete: bool = True
+    teacher: Optional[Language] = None
+    component: Optional[LSTMEntityRecognizer] = None
+
+    def write(self, records: Iterable[Record], folder: Path, problems: Problems) -> Counter[str]:
+        """Write the files of a corpus that are not there yet.
+
+        Args:
+            records (Iterable[Record]): The texts with the teacher's spans.
+            folder (Path): The folder.
+            problems (Problems): Where to count spans that cannot be entities.
+
+        Returns:
+            Counter[str]: What the new files have: docs, tokens, entities, and tokens in doubt.
+        """
+        counts: Counter[str] = Counter()
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, group in enumerate(minibatch(records, DOCS_PER_FILE)):
+            path = folder / f"part-{number:05d}.spacy"
+            if path.exists():
+                continue
+            docs = [self._doc(record, problems) for record in group if record.text.strip()]
+            if self.teacher is not None and self.component is not None:
+                for some in minibatch(docs, DOCS_AT_ONCE):
+                    write_distributions(self.teacher, self.component, some, self.labels)
+            write_atomically(path, pack_silver(docs))
+            for doc in docs:
+                doubt = sum(not token.ent_iob for token in doc)
+                counts.update(docs=1, tokens=len(doc), entities=len(doc.ents), doubt=doubt)
+        return counts
+
+    def _doc(self, record: Record, problems: Problems) -> Doc:
+        doc = make_doc(self.nlp, trusted(record, self.limits, self.labels, self.is_complete), DEFAULT_POLICY, problems)
+        own = [(doc.char_span(s.start, s.end, s.label), s.score) for s in relabeled(record.spans, self.labels)]
+        scored = [(span, score) for span, score in own if span is not None and score is not None]
+        write_group(doc, GROUP, GROUP, [span for span, _ in scored], [score for _, score in scored], in_ents=False)
+        return doc
+
+
+def pack_silver(docs: Iterable[Doc]) -> bytes:
+    """Pack docs in spaCy's binary format, with what a teacher says of them."""
+    return DocBin(attrs=["SENT_START", "ENT_IOB", "ENT_TYPE"], store_user_data=True, docs=docs).to_bytes()
+
+
+def write_distributions(
+    teacher: Language,
+    component: LSTMEntityRecognizer,
+    docs: Sequence[Doc],
+    labels: Mapping[str, str],
+    share_of_gold: float = 0.0,
+) -> None:
+    """Keep the distribution of a teacher over sequences of tags with docs, see `annotation.soft`.
+
+    Args:
+        teacher (Language): The pipeline of the teacher.
+        component (LSTMEntityRecognizer): Its component.
+        docs (Sequence[Doc]): The docs. They are changed.
+        labels (Mapping[str, str]): The label of the student for a label of the teacher, see `trusted`.
+        share_of_gold (float): The share of the annotation of the docs in what is kept. If it is not 0, docs that are
+            not fully annotated with labels of the teacher are left as they are.
+    """
+    tagger, sizes = component.tagger, np.cumsum([0, *map(len, docs)])
+    chains = read_chains(tagger, docs_before(teacher, component, (without_annotation(teacher, doc) for doc in docs)))
+    steps = chains.at_temperature(tagger.head.attrs["temperature"]).lattice().steps(LEAST)
+    steps = steps._replace(rows=chains.tokens.rows[steps.rows])
+    names = [labels.get(label, label) for label in component.labels]
+    for doc, start, end in zip(docs, sizes, sizes[1:], strict=False):
+        own = steps.select(slice(*np.searchsorted(steps.rows, [start, end]).tolist()))
+        steps_of_doc = own._replace(rows=own.rows - start)
+        if share_of_gold:
+            if not all(token.ent_iob for token in doc) or not {ent.label_ for ent in doc.ents} <= set(names):
+                continue
+            steps_of_doc = _mixed(steps_of_doc, doc, names, tagger.scheme, share_of_gold)
+        write_soft(doc, steps_of_doc, names, tagger.scheme)
+
+
+def _mixed(steps: Steps, doc: Doc, names: Sequence[str], scheme: Scheme, share: float) -> Steps:
+    """A mixture of the annotation of a doc and a distribution over the same tokens."""
+    spans = [(ent.start, ent.end, names.index(ent.label_)) for ent in doc.ents]
+    columns = np.array(spans, dtype=np.int64).reshape(-1, 3).T
+    rows = np.unique(steps.rows)
+    tags = spans_to_tags(Spans(*columns), len(doc), OUTSIDE, scheme)[rows]
+    gold = Steps(rows, np.append(OUTSIDE, tags[:-1]), tags, np.full(len(rows), share))
+    both = zip(gold, steps._replace(p=(1.0 - share) * steps.p), strict=True)
+    mixed = Steps(*(np.concatenate(pair) for pair in both))
+    return mixed.select(np.argsort(mixed.rows, kind="stable"))
+
+
+def seen_labels(records: Iterable[Record], labels: Mapping[str, str]) -> Iterator[tuple[str, bool]]:
+    """The label of each span of a teacher, and whether it has a score."""
+    return ((span.label, span.score is not None) for record in records for span in relabeled(record.spans, labels))

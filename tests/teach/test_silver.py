@@ -1,0 +1,112 @@
+"""Soft annotation: what a teacher thinks of docs, kept with them, and learned."""
+
+import random
+
+import numpy as np
+import pytest
+from spacy.tokens import Doc, DocBin, Span
+from spacy.training import Example
+from support.small import TRAIN, examples_for, learned
+
+from spacy_lstm_ner.annotation.soft import KEY, copy_soft
+from spacy_lstm_ner.data.variation import create_text_variation_augmenter
+from spacy_lstm_ner.teach.silver import pack_silver, write_distributions
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    return learned("crf")
+
+
+def soft_docs(nlp, texts, labels=None, share=0.0):
+    docs = [nlp.make_doc(text) if isinstance(text, str) else text for text in texts]
+    for doc in docs:
+        if not doc.has_annotation("ENT_IOB"):
+            doc.set_ents([])
+    write_distributions(nlp, nlp.get_pipe("lstm_ner"), docs, labels or {}, share)
+    return docs
+
+
+def gradient(nlp, docs, **settings):
+    """The gradient of the emissions of each doc."""
+    ner = nlp.get_pipe("lstm_ner")
+    examples = [Example(Doc(nlp.vocab, [t.text for t in doc], [bool(t.whitespace_) for t in doc]), doc) for doc in docs]
+    before, ner.cfg = ner.cfg, {**ner.cfg, **settings}
+    try:
+        return ner.get_loss(examples, ner.model.predict([example.predicted for example in examples]))[1]
+    finally:
+        ner.cfg = before
+
+
+def test_a_model_has_nothing_to_learn_from_itself(teacher):
+    docs = soft_docs(teacher, ["Uber blew through  $1 million", " ", "Who is Shaka Khan in London?", "\nKhan"])
+    for own in gradient(teacher, docs):
+        assert np.abs(own).max(initial=0.0) < 0.01
+    hard = gradient(teacher, [Doc(teacher.vocab, ["London"], ents=["B-ORG"])])
+    assert np.abs(hard[0]).max() > 0.5
+
+
+def test_it_is_in_files_and_in_pieces(teacher):
+    text = "I like London and Berlin. Who is Shaka Khan? Uber blew through it. " * 5
+    packed = pack_silver(soft_docs(teacher, [text]))
+    (doc,) = DocBin().from_bytes(packed).get_docs(teacher.vocab)
+    whole = [np.asarray(column) for column in doc.user_data[KEY]["steps"]]
+    random.seed(0)
+    vary = create_text_variation_augmenter(pieces=1.0, lower=1.0)
+    at, pieces = 0, list(vary(teacher, Example(teacher.make_doc(text), doc)))
+    assert len(pieces) > 1
+    for piece in pieces:
+        rows, *others = (np.asarray(column) for column in piece.reference.user_data[KEY]["steps"])
+        inside = (whole[0] >= at) & (whole[0] < at + len(piece.reference))
+        np.testing.assert_array_equal(rows + at, whole[0][inside])
+        for own, column in zip(others, whole[1:], strict=True):
+            np.testing.assert_array_equal(own, column[inside])
+        at += len(piece.reference)
+    assert at == len(doc) and pieces[0].reference.text == pieces[0].reference.text.lower()
+    fresh = Doc(teacher.vocab, ["London"])
+    copy_soft(fresh, 0, 1, fresh)
+    assert KEY not in fresh.user_data
+
+
+def test_labels_are_mapped_and_dropped(teacher):
+    """A student with other labels, in another order, learns what a teacher knows of them."""
+    student = learned("crf")
+    docs = soft_docs(teacher, ["I like London and Berlin.", "Who is Shaka Khan?"], {"LOC": "GPE", "PERSON": ""})
+    assert sorted(docs[0].user_data[KEY]["labels"]) == ["", "GPE", "GPE", "ORG", "PRODUCT"]
+    sgd = student.resume_training()
+    sgd.learn_rate = 0.01
+    for _ in range(60):
+        student.update([Example(student.make_doc(doc.text), doc) for doc in docs], sgd=sgd)
+    assert [(e.text, e.label_) for e in student("I like London and Berlin.").ents] == [
+        ("London", "GPE"),
+        ("Berlin", "GPE"),
+    ]
+    assert not student("Who is Shaka Khan?").ents
+
+
+def test_other_tokens_or_another_scheme_leave_the_spans(teacher):
+    (doc,) = soft_docs(teacher, ["I like London."])
+    doc.set_ents([Span(doc, 2, 3, "ORG")])
+    own = gradient(teacher, [doc])[0]
+    doc.user_data[KEY] = {**doc.user_data[KEY], "scheme": "bio"}
+    hard = gradient(teacher, [doc])[0]
+    assert np.abs(own - hard).max() > 0.0
+    del doc.user_data[KEY]
+    np.testing.assert_array_equal(gradient(teacher, [doc])[0], hard)
+
+
+def test_gold_is_never_outvoted(teacher):
+    gold = [example.reference for example in examples_for(teacher)]
+    wrong = teacher.make_doc("I like London and Berlin.")
+    wrong.set_ents([Span(wrong, 2, 3, "ORG")])
+    partly = teacher.make_doc("I like London and Berlin.")
+    partly.set_ents([Span(partly, 2, 3, "LOC")], default="missing")
+    soft_docs(teacher, [*gold, wrong, partly], share=0.5)
+    assert KEY not in partly.user_data
+    labels = list(wrong.user_data[KEY]["labels"])
+    unit = 1 + labels.index("ORG") * 4 + 1
+    rows, before, tags, p = (np.asarray(column) for column in wrong.user_data[KEY]["steps"])
+    assert np.bincount(rows, weights=p) == pytest.approx(np.ones(len(wrong)), abs=1e-5)
+    assert p[(rows == 2) & (tags == unit)].sum() >= 0.5
+    assert p[(rows == 3) & (before == unit)].sum() >= 0.5
+    assert len(gold) == len(TRAIN) and all(KEY in doc.user_data for doc in gold)

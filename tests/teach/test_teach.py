@@ -1,0 +1,190 @@
+"""The command `teach`."""
+
+import json
+
+import pytest
+import spacy
+from spacy.tokens import DocBin
+from spacy.vocab import Vocab
+from support.batch_jobs import poisoned, rows_of, run_in_process
+from support.commands import run_command
+from support.data_files import write_data
+from support.small import TRAIN, blank, learned
+
+from spacy_lstm_ner.annotation.soft import KEY
+from spacy_lstm_ner.batch.job import ENGINES
+from spacy_lstm_ner.data.taught import create_taught_corpus_reader
+
+TEXTS = [f"{text} {number}" for number in range(6) for text, _ in TRAIN]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a teacher, raw texts, gold and dev data, and a config for a short training."""
+    folder = tmp_path_factory.mktemp("teach")
+    learned("crf").to_disk(folder / "teacher")
+    rows = [json.dumps({"id": k, "text": text}) for k, text in enumerate(TEXTS)]
+    (folder / "texts.jsonl").write_text("\n".join(rows), "utf8")
+    write_data(folder / "gold.spacy", TRAIN)
+    write_data(folder / "dev.spacy", TRAIN)
+    config = blank("crf").config
+    config["training"] |= {"max_steps": 40, "eval_frequency": 20, "max_epochs": 0}
+    config["training"]["optimizer"]["learn_rate"] = 0.01
+    config.to_disk(folder / "config.cfg")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def in_process(monkeypatch):
+    monkeypatch.setitem(ENGINES, "local", run_in_process)
+
+
+def teach(place, out, teacher="teacher", texts="texts.jsonl", **options):
+    named = {"dev": place / "dev.spacy", "gold": place / "gold.spacy", "config": place / "config.cfg", **options}
+    given = [part for name, value in named.items() if value is not None for part in (f"--{name}", value)]
+    return run_command("teach", place / teacher, *([] if texts is None else [place / texts]), out, *given)
+
+
+def silver(out):
+    return [doc for path in sorted((out / "silver").iterdir()) for doc in DocBin().from_disk(path).get_docs(Vocab())]
+
+
+def write_spans(path, rows):
+    path.write_text("".join(json.dumps({"text": text, "spans": spans}) + "\n" for text, spans in rows), "utf8")
+    return path
+
+
+def span(start, end, label, score=None):
+    return {"start": start, "end": end, "label": label, **({} if score is None else {"score": score})}
+
+
+def test_a_student_learns_the_distribution_of_a_teacher(place, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    printed, code = teach(place, out)
+    assert code == 0 and "student from gold alone" in printed and str(out / "student" / "model-best") in printed
+    figures = json.loads((out / "figures.json").read_text("utf8"))
+    assert figures["teacher"]["f1"] == 1.0 and figures["student"]["f1"] > 0.5 and figures["student"]["speed"] > 0
+    docs = silver(out)
+    assert [doc.text for doc in docs] == TEXTS
+    assert all(list(doc.user_data[KEY]["labels"]) == ["GPE", "LOC", "ORG", "PERSON", "PRODUCT"] for doc in docs)
+    groups = [doc.spans["teacher"] for doc in docs]
+    assert sum(map(len, groups)) > 30 and all(len(group) == len(group.attrs["scores"]) for group in groups)
+    # The config is all that `spacy train` needs.
+    config = spacy.util.load_config(out / "student" / "config.cfg")
+    assert config["corpora"]["train"]["@readers"] == "spacy-lstm-ner.TaughtCorpus.v1"
+    monkeypatch.setitem(ENGINES, "local", lambda *job: pytest.fail("asked the teacher again"))
+    again, code = teach(place, out)
+    assert code == 0 and "student from gold alone" in again and "LOSS" not in again
+    other, code = teach(place, out, level=0.8)
+    assert code == 1 and "level changed since" in other
+
+
+def test_killed_and_started_again_it_goes_on(place, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+
+        def killed(*args, **kwargs):
+            raise OSError("killed here")
+
+        patched.setattr("spacy_lstm_ner.teach.job.train", killed)
+        assert "killed here" in teach(place, out)[0]
+    parts = {path: path.stat().st_mtime_ns for path in (*(out / "rows").iterdir(), *(out / "silver").iterdir())}
+    monkeypatch.setitem(ENGINES, "local", lambda *job: pytest.fail("asked the teacher again"))
+    printed, code = teach(place, out)
+    assert code == 0, printed
+    assert all(path.stat().st_mtime_ns == at for path, at in parts.items() if path.name.startswith("part"))
+
+
+def test_a_file_of_spans_with_scores(place, tmp_path):
+    text = "I like London and Berlin and Khan"
+    rows = [(f"{text} {k}", [span(7, 13, "city", 0.9), span(18, 24, "city", 0.4)]) for k in range(30)]
+    rows += [(text, [span(s, e, label.replace("LOC", "city"), 0.95) for s, e, label in found]) for text, found in TRAIN]
+    file = write_spans(tmp_path / "silver.jsonl", rows)
+    out = tmp_path / "out"
+    printed, code = teach(place, out, file, None, labels="city=LOC")
+    assert code == 0, printed
+    assert "The teacher has 6 spans with scores on gold: the trust limits are 0.2 and 0.7" in printed
+    assert "30 of " in printed and "in doubt" in printed
+    docs = silver(out)
+    # The texts of dev, which are those of gold here, are held out.
+    assert len(docs) == 30
+    doc = docs[0]
+    assert [(ent.text, ent.label_) for ent in doc.ents] == [("London", "LOC")] and not doc[4].ent_iob and doc[6].ent_iob
+    assert KEY not in doc.user_data
+    # The file has the texts of dev as well, so that the teacher can be compared.
+    assert json.loads((out / "figures.json").read_text("utf8"))["teacher"] == {"f1": 1.0, "speed": None}
+
+
+def test_a_teacher_without_scores(place, tmp_path):
+    rows = [(f"I like London {k}", [span(7, 13, "LOC")]) for k in range(30)]
+    file = write_spans(tmp_path / "silver.jsonl", rows)
+    printed, code = teach(place, tmp_path / "out", file, None, gold=None)
+    assert code == 0 and "gives no scores" in printed and "from gold alone" not in printed
+    assert all(token.ent_iob for doc in silver(tmp_path / "out") for token in doc)
+
+
+def test_a_teacher_that_does_not_know_all_labels(place, tmp_path):
+    file = write_spans(tmp_path / "silver.jsonl", [("I like London", [span(7, 13, "LOC")])])
+    printed, code = teach(place, tmp_path / "out", file, None)
+    assert code == 0 and "does not find GPE, ORG, PERSON, PRODUCT" in printed
+    assert [token.ent_iob_ for token in silver(tmp_path / "out")[0]] == ["", "", "B"]
+
+
+def test_a_teacher_that_raises_on_some_texts(place, tmp_path):
+    model, _ = poisoned(place / "teacher", tmp_path)
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text("\n".join(json.dumps({"text": text}) for text in [*TEXTS, "please raise here"]), "utf8")
+    dev = write_data(tmp_path / "dev.spacy", [*TRAIN, ("Uber may raise prices", [(0, 4, "ORG")])])
+    out = tmp_path / "out"
+    printed, code = teach(place, out, model, texts, dev=dev)
+    assert code == 0 and f"1 of {len(TEXTS) + 1} texts were not annotated" in printed
+    assert "raised an error on 1 of 6 annotated docs" in printed
+    _, bad = rows_of(out / "rows")
+    assert "does not like this" in bad[0]["reason"] and len(silver(out)) == len(TEXTS)
+
+
+@pytest.mark.parametrize(
+    "rows, options, message",
+    [
+        ([("Nothing here", [])], {}, "finds no entity in the texts"),
+        ([("I like London", [span(7, 13, "LOC")])], {"labels": "LOC="}, "--labels does not drop all"),
+        ([("I like London", [span(7, 13, "city")])], {}, "labels that gold does not have: city; those of gold are GPE"),
+        ([("I like London", [span(7, 13, "LOC", 0.5)])], {"limits": "0.9,0.1"}, "expected --limits LOW,HIGH"),
+        ([("I like London", [span(7, 13, "LOC", 0.5)])], {"labels": "LOC"}, "expected --labels such as"),
+        ([("I like London", [{"start": 7, "end": 13}])], {}, "silver.jsonl:1: expected a field for the label"),
+    ],
+)
+def test_errors_say_what_to_do(place, tmp_path, rows, options, message):
+    file = write_spans(tmp_path / "silver.jsonl", rows)
+    out = tmp_path / "out"
+    printed, code = teach(place, out, file, None, **options)
+    assert message in printed and code == 1
+    # Nothing is there yet that another try could collide with.
+    assert not out.exists() or not list(out.iterdir())
+
+
+def test_texts_are_needed_for_a_pipeline_only(place, tmp_path):
+    for teacher, texts in (("teacher", None), ("texts.jsonl", "texts.jsonl")):
+        printed, code = teach(place, tmp_path / "out", teacher, texts)
+        assert code == 1 and "expected TEACHER TEXTS OUT" in printed
+
+
+def test_a_text_of_gold_is_not_read_from_silver(tmp_path):
+    nlp = spacy.blank("en")
+    text, (found, *_) = TRAIN[0]
+    gold = write_data(tmp_path / "gold.spacy", TRAIN)
+    silver_path = write_data(
+        tmp_path / "silver.spacy", [(text, [(*found[:2], "WRONG")]), ("Khan left", [(0, 4, "PERSON")])]
+    )
+    read = create_taught_corpus_reader(silver_path, gold, 2)
+    first = [example.reference.text for example in read(nlp)]
+    assert sorted(first) == sorted([*(text for text, _ in TRAIN), *(text for text, _ in TRAIN), "Khan left"])
+    assert "WRONG" not in {ent.label_ for example in read(nlp) for ent in example.reference.ents}
+    assert any([example.reference.text for example in read(nlp)] != first for _ in range(9)), "always the same order"
+
+
+def test_the_reader_needs_a_path():
+    with pytest.raises(ValueError, match="expected the path of silver or of gold"):
+        create_taught_corpus_reader()
+    with pytest.raises(ValueError, match="gold_weight of at least 1"):
+        create_taught_corpus_reader("silver", gold_weight=0)
