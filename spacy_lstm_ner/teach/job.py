@@ -19,7 +19,8 @@ from spacy.util import load_config, load_config_from_str, minibatch
 from thinc.api import Config
 
 from ..batch.job import annotate
-from ..batch.worker import Annotator, Job
+from ..batch.worker import Annotator
+from ..batch.worker import Job as Batch
 from ..data.annotated_file import Record
 from ..data.corpora import open_corpus
 from ..data.facts import count_facts
@@ -311,7 +312,7 @@ def set_corpus(
 
 
 def _annotator(model: str, code: Optional[Path] = None) -> Annotator:
-    return Annotator(Job(model, "", max_length=MAX_LENGTH, code=None if code is None else str(code)))
+    return Annotator(Batch(model, "", max_length=MAX_LENGTH, code=None if code is None else str(code)))
 
 
 def _scheme(config: Config) -> str:
