@@ -13,7 +13,7 @@ ratio F* is the S of the threshold t = F* / (1 + beta^2) (Dinkelbach 1967; Ye, C
 """
 
 from collections.abc import Sequence
-from typing import List, NamedTuple
+from typing import List, NamedTuple, Optional
 
 import numpy as np
 from spacy.tokens import Doc
@@ -124,19 +124,21 @@ def f_beta(found: float, right: float, gold: float, beta: float = 1.0) -> float:
     return (1.0 + beta**2) * right / max(found + beta**2 * gold, 1e-12)
 
 
-def fit_threshold(judged: Judged, beta: float = 1.0) -> float:
+def fit_threshold(judged: Judged, beta: float = 1.0, by_label: Optional[Floats] = None) -> float:
     """Find the threshold for all labels with the largest F-beta on annotated docs.
 
     Args:
         judged (Judged): The entities of the docs.
         beta (float): The weight of recall.
+        by_label (Optional[Floats]): The thresholds of labels that have their own, else 0 (n_labels,).
 
     Returns:
         float: The threshold.
     """
     gold, scores = float(judged.gold.sum()), []
+    own = np.zeros(judged.gold.shape[1]) if by_label is None else by_label
     for threshold in GRID:
-        found, right = judged.counts(np.full(judged.gold.shape[1], threshold))
+        found, right = judged.counts(np.where(own, own, threshold))
         scores.append(f_beta(float(found.sum()), float(right.sum()), gold, beta))
     # The mean over near thresholds: F on a small dev set has peaks by chance.
     padded = np.pad(scores, SMOOTHED, mode="edge")

@@ -166,6 +166,16 @@ def test_fitted_thresholds():
         ner.expected_threshold(docs, 0)
 
 
+def test_labels_with_their_own_threshold_keep_it():
+    nlp, _ = trained(steps=12)
+    ner = nlp.get_pipe("lstm_ner")
+    ner.cfg["decoding"] = "expected_f"
+    judged = judge(ner.tagger, examples_for(nlp))
+    others = judged._replace(scores=np.where(judged.spans.labels == 1, 0.0, judged.scores))
+    never = np.where(np.arange(len(ner.labels)) == 1, 1.0, 0.0)
+    assert fit_threshold(judged, by_label=never) == fit_threshold(others) != fit_threshold(judged)
+
+
 @pytest.fixture
 def folder(tmp_path):
     nlp, _ = trained(steps=12)
