@@ -156,6 +156,12 @@ def calibrate(
             f"{sum(len(example.reference.ents) for example in examples)} entities in {len(examples)} docs"
         )
     novelty = None if training is None else read_training(training)
+    if novelty is None and NOVELTY in tagger.head.attrs:
+        warnings.warn(
+            f"'{tagger.name}': calibrate has no training data, so the model forgets what it learned about novelty "
+            "before, and gives texts no doubt. Give the training data again (--train) to keep this",
+            stacklevel=2,
+        )
     before = score(tagger, examples)
     on_stage()
     wrong = len(before.right) - int(before.right.sum())

@@ -24,7 +24,7 @@ from ..tags import Spans, tags_to_spans
 from ..types import Bools, Floats, Ints
 from .bound_tagger import BoundTagger
 from .calibration import annotated_chains
-from .predict import find_spans, likely_entities, read_chains, select, span_scores
+from .predict import find_spans, in_parts, likely_entities, read_chains, select, span_scores
 
 LEAST_THRESHOLD = 0.02
 """Entities with a lower probability are not considered when a threshold is searched for."""
@@ -159,9 +159,22 @@ def expected_threshold(tagger: BoundTagger, docs: List[Doc], beta: float = 1.0) 
 
     Returns:
         float: The threshold.
+
+    Raises:
+        ValueError: If the texts have no likely entity.
     """
-    chains = read_chains(tagger, docs)
-    spans, scores = likely_entities(chains, tagger.head, np.full(len(tagger.labels), LEAST_THRESHOLD / 2))
+    columns, first_row, least = [], 0, np.full(len(tagger.labels), LEAST_THRESHOLD / 2)
+    for part in in_parts(tagger, docs):
+        chains = read_chains(tagger, part)
+        found, p = likely_entities(chains, tagger.head, least)
+        columns.append((found.starts + first_row, found.ends + first_row, found.labels, p))
+        first_row += len(chains.tokens.rows)
+    starts, ends, labels, scores = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    spans = Spans(starts, ends, labels)
+    if not len(scores):
+        raise ValueError(
+            f"'{tagger.name}': the docs have no likely entity, so no threshold is the best: give more docs"
+        )
     threshold, gold = 0.5, float(scores.sum())
     for _ in range(50):
         reach = np.flatnonzero(scores >= threshold)

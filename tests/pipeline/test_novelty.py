@@ -53,6 +53,25 @@ def test_surprise_by_hand():
     np.testing.assert_allclose(surprise[:, 1], -np.log(after), rtol=0.05)
 
 
+def test_white_space_in_training_texts_does_not_count():
+    """As in the chain of tags. An entity of white space is none."""
+    nlp = spacy.blank("en")
+    plain, spaced = (Doc(nlp.vocab, words) for words in (["in", "New", "York"], ["in", "\n", "New", "\n", "York", " "]))
+    plain.set_ents([Span(plain, 1, 3, "LOC")])
+    spaced.set_ents([Span(spaced, 2, 5, "LOC"), Span(spaced, 5, 6, "LOC")])
+    np.testing.assert_equal(read_training([spaced]), read_training([plain]))
+
+
+@pytest.mark.parametrize("count", [22, 23, 24])
+def test_words_are_as_frequent_as_at_training(count):
+    nlp = spacy.blank("en")
+    novelty = read_training([Doc(nlp.vocab, ["the", "Aa"] * count + ["x"] * (45_800 - 2 * count))])
+    doc = Doc(nlp.vocab, ["the", "Aa", "the"])
+    surprise, _ = token_surprise(novelty, [doc], chain_tokens([doc]))
+    # The phrase is known by its words or by their shapes.
+    assert (surprise[1:, 2] < 1.0).all()
+
+
 def test_training_texts_without_tokens_are_an_error():
     with pytest.raises(ValueError, match="the training data has no tokens"):
         read_training([Doc(spacy.blank("en").vocab, [])])
@@ -169,6 +188,7 @@ def test_saved_and_loaded(tmp_path):
         ("reference", np.zeros((2, 4))),
         ("spread", np.array([0.0, -1.0])),
         ("quantiles", np.zeros(3)),
+        ("quantiles", -np.arange(99.0)),
         ("weights", np.array([1.0, 0.0, -1.0, 0.0])),
         ("weights", np.array([1.0, np.nan, 0.0, 0.0])),
     ],
@@ -208,3 +228,6 @@ def test_the_command_takes_the_training_data(tmp_path):
     assert novelty_of(component.model.get_ref("head")) is not None
     found = score(component.tagger, examples_for(nlp))
     assert found.features.shape == (len(found.scores), 2)
+    with pytest.warns(UserWarning, match="forgets what it learned about novelty"):
+        calibrate(component.tagger, examples_for(nlp, 20 * TRAIN + 20 * WRONG))
+    assert novelty_of(component.model.get_ref("head")) is None
