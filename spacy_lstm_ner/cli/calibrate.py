@@ -1,6 +1,6 @@
 """The command `python -m spacy lstm-ner calibrate`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
@@ -82,7 +82,8 @@ def calibrate_cli(
         examples = _read(nlp, prepare, data_path)
         component.cfg.update(without_promises(component.cfg), decoding=decoding)
         training = None if train is None else (example.reference for example in open_corpus(train)(nlp))
-        before, after = _calibrate(component, examples, data_path, training, prepare)
+        with progress("Calibrating", total=STAGES) as bar:
+            before, after = calibrate(component.tagger, examples, training, prepare, bar.update)
         if decoding == "expected_f" or promises:
             judged = judge(component.tagger, examples)
             if decoding == "expected_f":
@@ -132,20 +133,6 @@ def _read(nlp: Language, prepare: Callable[[Doc], Doc], data_path: Path) -> list
                 example.predicted = prepare(example.predicted)
                 examples.append(example)
     return examples
-
-
-def _calibrate(
-    component: LSTMEntityRecognizer,
-    examples: list[Example],
-    data_path: Path,
-    training: Optional[Iterable[Doc]],
-    prepare: Callable[[Doc], Doc],
-) -> tuple[Reliability, Reliability]:
-    try:
-        with progress("Calibrating", total=STAGES) as bar:
-            return calibrate(component.tagger, examples, training, prepare, bar.update)
-    except ValueError as error:
-        raise ValueError(f"{data_path}: {error}") from error
 
 
 def _print(before: Reliability, after: Reliability) -> None:

@@ -136,13 +136,13 @@ def read_training(docs: Iterable[Doc]) -> Novelty:
         Novelty: The table. Its other fields say nothing yet.
 
     Raises:
-        ValueError: If there are no tokens.
+        ValueError: If there are no entities.
     """
     docs = [doc for doc in docs if len(doc)]
     rows = [_words_and_entities(doc) for doc in docs]
     tokens = sum(len(hashes) for hashes, _ in rows)
-    if not tokens:
-        raise ValueError("the training data has no tokens")
+    if not any(len(ents) for _, ents in rows):
+        raise ValueError(f"the training data ({len(docs)} docs with tokens) has no annotated entity, so all seem new")
     words = Counter[int]()
     for hashes, _ in rows:
         words.update(hashes[:, 0].tolist())

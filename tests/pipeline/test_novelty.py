@@ -44,6 +44,7 @@ def calibrated():
 def test_surprise_by_hand():
     nlp = spacy.blank("en")
     docs = [Doc(nlp.vocab, words) for words in (["the", "cat", "sat"], ["the", "cat", "ran"], ["the", "dog"])]
+    docs[0].set_ents([Span(docs[0], 1, 2, "PET")])
     novelty = read_training(docs)
     read = [Doc(nlp.vocab, ["the", "cat", "flew"]), Doc(nlp.vocab, []), Doc(nlp.vocab, ["dog"])]
     surprise, _ = token_surprise(novelty, read, chain_tokens(read))
@@ -65,16 +66,19 @@ def test_white_space_in_training_texts_does_not_count():
 @pytest.mark.parametrize("count", [22, 23, 24])
 def test_words_are_as_frequent_as_at_training(count):
     nlp = spacy.blank("en")
-    novelty = read_training([Doc(nlp.vocab, ["the", "Aa"] * count + ["x"] * (45_800 - 2 * count))])
+    text = Doc(nlp.vocab, ["the", "Aa"] * count + ["x"] * (45_800 - 2 * count))
+    text.set_ents([Span(text, 1, 2, "PET")])
+    novelty = read_training([text])
     doc = Doc(nlp.vocab, ["the", "Aa", "the"])
     surprise, _ = token_surprise(novelty, [doc], chain_tokens([doc]))
     # The phrase is known by its words or by their shapes.
     assert (surprise[1:, 2] < 1.0).all()
 
 
-def test_training_texts_without_tokens_are_an_error():
-    with pytest.raises(ValueError, match="the training data has no tokens"):
-        read_training([Doc(spacy.blank("en").vocab, [])])
+@pytest.mark.parametrize("words", [[], ["London"]])
+def test_training_texts_without_entities_are_an_error(words):
+    with pytest.raises(ValueError, match=r"the training data \(\d docs with tokens\) has no annotated entity"):
+        read_training([Doc(spacy.blank("en").vocab, words)])
 
 
 def test_known_and_new_entities():
