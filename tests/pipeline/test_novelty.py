@@ -25,7 +25,7 @@ from spacy_lstm_ner.pipeline.novelty import (
     recalibrated,
     token_surprise,
 )
-from spacy_lstm_ner.pipeline.novelty_fit import fit_weights, novel_copies
+from spacy_lstm_ner.pipeline.novelty_fit import fit_doubt, fit_weights, novel_copies
 from spacy_lstm_ner.pipeline.predict import read_chains, score_spans
 from spacy_lstm_ner.tags import Spans
 
@@ -144,6 +144,14 @@ def test_the_doubt_keeps_its_rate():
             assert (found > level).mean() == pytest.approx(1 - level, abs=0.02)
     assert np.all(np.diff(doubts(novelty, np.repeat(np.arange(50.0)[:, None], 4, axis=1), np.full(50, 20))) >= 0)
     assert doubts(novelty, np.zeros((1, 4)), np.array([0])).tolist() == [0.0]
+
+
+def test_the_doubt_is_not_learned_from_white_space():
+    nlp, component = calibrated()
+    novelty, words = novelty_of(component.model.get_ref("head")), ["I", "like", "London", "and", "Berlin", "a", "lot"]
+    plain, spaced = ([Doc(nlp.vocab, [*words, f"{k}", *end]) for k in range(9)] for end in ([], ["\n"]))
+    expected, found = (fit_doubt(component.tagger, novelty, docs, lambda doc: doc) for docs in (plain, spaced))
+    np.testing.assert_equal(found, expected)
 
 
 def test_doubt_and_scores_of_docs():
