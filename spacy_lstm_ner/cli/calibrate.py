@@ -93,7 +93,7 @@ def calibrate_cli(
         if output is None:
             component.to_disk(model / component.name, exclude=["vocab"])
         else:
-            save_pipeline(nlp, output)
+            save_pipeline(nlp, output, model / "vocab")
     _print(before, after)
     attrs = component.model.get_ref("head").attrs
     temperatures = dict(zip(component.labels, attrs["label_temperatures"], strict=True))

@@ -42,7 +42,7 @@ LEAST_WRONG = 10
 PRIOR_SD = 0.5
 """The standard deviation of the logarithm of a temperature before any data: 95 % of them are from 0.38 to 2.66."""
 LEAST_LIKELY = 0.02
-"""With the decoding "expected_f", label temperatures are fitted to all entities with this probability."""
+"""With the decoding "expected_f", label temperatures and novelty are fitted to all entities with this probability."""
 DOCS_AT_ONCE = 64
 STAGES = 6
 """How often `calibrate` fits or scores."""
@@ -231,21 +231,27 @@ def fit(
         )
     # With "expected_f", entities compete that are not in the best sequence, so their probabilities count too.
     by_set = tagger.settings.decoding == "expected_f"
-    found = _score(batches, head, np.full(len(tagger.labels), LEAST_LIKELY) if by_set else None)
+    least = np.full(len(tagger.labels), LEAST_LIKELY) if by_set else None
+    found = _score(batches, head, least)
     head.attrs["label_temperatures"] = [_label_temperature(found, number) for number in range(len(tagger.labels))]
     if novelty is not None:
-        _fit_novelty(tagger, examples, novelty, prepare)
+        _fit_novelty(tagger, examples, novelty, prepare, least)
 
 
 def _fit_novelty(
-    tagger: BoundTagger, examples: Sequence[Example], novelty: Novelty, prepare: Callable[[Doc], Doc]
+    tagger: BoundTagger,
+    examples: Sequence[Example],
+    novelty: Novelty,
+    prepare: Callable[[Doc], Doc],
+    least: Optional[Floats],
 ) -> None:
-    """Learn what novelty means, after the temperatures, and keep it in the head of the model."""
+    """Learn what novelty means, after the temperatures, and keep it in the head of the model. least: as in `_score`."""
     head = tagger.head
     head.attrs[NOVELTY] = novelty._asdict()
     novelty = fit_doubt(tagger, novelty, [example.reference for example in examples], prepare)
     head.attrs[NOVELTY] = novelty._asdict()
-    found = [score(tagger, part) for part in (examples, novel_copies(examples, prepare))]
+    parts = (examples, novel_copies(examples, prepare))
+    found = [_score(annotated_chains(tagger, part), head, least) for part in parts]
     scores, features, right = (
         np.concatenate([getattr(part, name) for part in found]) for name in ("scores", "features", "right")
     )

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from support.commands import run_command
-from support.small import TRAIN, examples_for, learned
+from support.small import TRAIN, examples_for, learned, trained
 
 from spacy_lstm_ner.annotation.chain import chain_tokens
 from spacy_lstm_ner.layers.crf.head import NOVELTY
-from spacy_lstm_ner.pipeline.calibration import calibrate, score
+from spacy_lstm_ner.pipeline import calibration
+from spacy_lstm_ner.pipeline.calibration import calibrate, fit, score
 from spacy_lstm_ner.pipeline.novelty import (
     BACKOFF,
     UNKNOWN_WORDS,
@@ -116,6 +117,17 @@ def test_without_data_nothing_changes():
     empty = np.zeros(0)
     weights = fit_weights(empty, np.zeros((0, 2)), empty.astype(bool), empty.astype(bool))
     np.testing.assert_allclose(weights, [1, 0, 0, 0], atol=1e-6)
+
+
+def test_where_entities_compete_by_probability_all_likely_ones_are_fitted_to(monkeypatch):
+    nlp, sizes = trained("crf", steps=8)[0], []
+    component, examples = nlp.get_pipe("lstm_ner"), examples_for(nlp, 20 * TRAIN + 20 * WRONG)
+    novelty = read_training([example.reference for example in examples_for(nlp)])
+    monkeypatch.setattr(calibration, "fit_weights", lambda *of: sizes.append(len(of[0])) or fit_weights(*of))
+    for decoding in ("best_sequence", "expected_f"):
+        component.cfg["decoding"] = decoding
+        fit(component.tagger, examples, novelty)
+    assert sizes[0] < sizes[1]
 
 
 def test_copies_have_new_words_and_the_same_annotation():
@@ -231,12 +243,15 @@ def test_the_command_takes_the_training_data(tmp_path):
         DocBin(docs=[example.reference for example in examples_for(nlp, data)]).to_disk(tmp_path / f"{name}.spacy")
     said, code = run_command(
         *("calibrate", tmp_path / "model", tmp_path / "dev.spacy", "--train", tmp_path / "train.spacy"),
-        *("-r", tmp_path / "report.json"),
+        *("-r", tmp_path / "report.json", "-o", tmp_path / "calibrated"),
     )
     assert code == 0 and "Novelty: slope" in said, said
     weights = json.loads((tmp_path / "report.json").read_text())["novelty"]
     assert set(weights) == {"slope", "offset", "new entity", "odd surroundings"}
-    component = spacy.load(tmp_path / "model").get_pipe("lstm_ner")
+    # Words that were made up or read are not saved.
+    kept, made = (tmp_path / name / "vocab" / "strings.json" for name in ("model", "calibrated"))
+    assert made.read_text("utf8") == kept.read_text("utf8")
+    component = spacy.load(tmp_path / "calibrated").get_pipe("lstm_ner")
     assert novelty_of(component.model.get_ref("head")) is not None
     found = score(component.tagger, examples_for(nlp))
     assert found.features.shape == (len(found.scores), 2)
