@@ -163,12 +163,25 @@ def read_training(docs: Iterable[Doc]) -> Novelty:
         counts["entity"].update(_entity_hashes(hashes[:, 2], *ents.T).tolist())
     # In two places, so that few other entities are taken for known ones.
     counts["entity again"] = counts["entity"]
-    entries = sum(len(found) for found in counts.values())
+    entries = _leave_out_rare_pairs(counts)
     table = np.zeros(2 ** min(max(int(np.ceil(np.log2(entries * ROOM))), SMALLEST), LARGEST), dtype=np.uint8)
     for name, found in counts.items():
         keys = np.array([*found], dtype=np.uint64)
         np.maximum.at(table, _places(table, name, keys), _codes([*found.values()]))
     return Novelty(table, tokens)
+
+
+def _leave_out_rare_pairs(counts: Dict[str, Counter[int]]) -> int:
+    """Leave pairs out of counts if the largest table has no room for all, so that it stays sparse: the rarest first.
+
+    Returns the number of entries.
+    """
+    least, pairs = 1, [name for name in counts if name.endswith("pairs")]
+    while sum(map(len, counts.values())) * ROOM > 2**LARGEST and any(counts[name] for name in pairs):
+        least += 1
+        for name in pairs:
+            counts[name] = Counter({pair: count for pair, count in counts[name].items() if count >= least})
+    return sum(map(len, counts.values()))
 
 
 def _words_and_entities(doc: Doc) -> Tuple[Hashes, Ints]:

@@ -15,6 +15,7 @@ from support.small import TRAIN, examples_for, learned, trained
 from spacy_lstm_ner.annotation.chain import chain_tokens
 from spacy_lstm_ner.layers.crf.head import NOVELTY
 from spacy_lstm_ner.pipeline import calibration
+from spacy_lstm_ner.pipeline import novelty as novelty_module
 from spacy_lstm_ner.pipeline.calibration import calibrate, fit, score
 from spacy_lstm_ner.pipeline.novelty import (
     BACKOFF,
@@ -74,6 +75,20 @@ def test_words_are_as_frequent_as_at_training(count):
     surprise, _ = token_surprise(novelty, [doc], chain_tokens([doc]))
     # The phrase is known by its words or by their shapes.
     assert (surprise[1:, 2] < 1.0).all()
+
+
+def test_a_table_that_is_too_small_keeps_what_is_frequent(monkeypatch):
+    """A full table would take every entity for known."""
+    monkeypatch.setattr(novelty_module, "LARGEST", 12)
+    nlp, rng = spacy.blank("en"), np.random.default_rng(0)
+    others = [chr(99 + k % 20) + chr(97 + k // 20) for k in rng.integers(0, 100, 4000)]
+    text = Doc(nlp.vocab, [*"ab" * 1000, *others])
+    text.set_ents([Span(text, 0, 2, "X")])
+    novelty = read_training([text])
+    assert len(novelty.table) == 4096 and (novelty.table > 0).mean() < 1 / 4
+    doc = Doc(nlp.vocab, ["a", "b"])
+    surprise, _ = token_surprise(novelty, [doc], chain_tokens([doc]))
+    assert surprise[1, 1] < 0.1
 
 
 @pytest.mark.parametrize("words", [[], ["London"]])
