@@ -80,7 +80,9 @@ def calibrate_cli(
         promises = [parse_promise(text, component.labels) for text in promised or []]
         prepare = partial(_prepare, nlp, component)
         examples = _read(nlp, prepare, data_path)
-        component.cfg.update(without_promises(component.cfg), decoding=decoding)
+        # The threshold of another decoding means something else.
+        reset = {} if decoding == component.cfg["decoding"] else {"threshold": 0.0}
+        component.cfg.update(without_promises(component.cfg) | reset, decoding=decoding)
         training = None if train is None else (example.reference for example in open_corpus(train)(nlp))
         with progress("Calibrating", total=STAGES) as bar:
             before, after = calibrate(component.tagger, examples, training, prepare, bar.update)

@@ -200,6 +200,8 @@ def test_calibrate_sets_the_decoding_and_its_threshold(folder):
     assert code == 0 and "threshold" in said, said
     cfg = spacy.load(folder / "model").get_pipe("lstm_ner").cfg
     assert cfg["decoding"] == "expected_f" and cfg["threshold"] == 0.5
+    said, code = run_command(*args[:3], "-o", folder / "other", "--decoding", "best_sequence")
+    assert code == 0 and spacy.load(folder / "other").get_pipe("lstm_ner").cfg["threshold"] == 0.0
     said, code = run_command(*args, "--beta", "-1")
     assert code == 1 and "--beta is -1" in said
     said, code = run_command(*args[:3], "--decoding", "other")
