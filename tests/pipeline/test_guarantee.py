@@ -120,6 +120,12 @@ def test_old_promises_go_with_their_thresholds():
     assert without_promises(changed) == {**changed, "guarantees": {}}
 
 
+@pytest.mark.parametrize("made_up", [{"precision >= 0.9": {}}, {"F1": {"threshold": 0.5}}])
+def test_a_promise_in_a_config_is_an_error(made_up):
+    with pytest.raises(ValueError, match="only `spacy lstm-ner calibrate --guarantee` can make promises: remove it"):
+        spacy.blank("en").add_pipe("lstm_ner", config={"guarantees": made_up})
+
+
 def test_refusals_say_what_is_missing():
     judged = simulated(0, n_docs=60)
     with pytest.raises(ValueError, match=r"no threshold keeps .* on 60 documents\. It needs about \d+ more documents"):
