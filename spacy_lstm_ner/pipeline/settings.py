@@ -102,7 +102,7 @@ class Settings:
             if not _is_number(value) or not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} is {value!r}, but must be a probability from 0 to 1")
         for promise, outcome in self.guarantees.items():
-            if not promise.startswith(("precision", "recall")) or not OUTCOME <= set(outcome):
+            if not promise.startswith(("precision", "recall")) or not set(outcome) >= OUTCOME:
                 raise ValueError(
                     f"guarantees[{promise!r}] is {outcome}, but only `spacy lstm-ner calibrate --guarantee` can make "
                     "promises: remove it"
