@@ -28,7 +28,7 @@ from ..annotation.gold_report import GoldReport
 from ..layers.crf.head import NOVELTY
 from ..layers.crf.likelihood import Gold, chain_loss
 from ..layers.crf.span_probability import soften
-from ..tags import MISSING, tags_to_spans
+from ..tags import MISSING, Spans, tags_to_spans
 from ..types import Bools, Floats, Ints
 from .bound_tagger import BoundTagger
 from .novelty import Novelty, read_training
@@ -326,11 +326,7 @@ def _score(
             scores = span_scores(chains, spans, head)
         else:
             spans, scores = likely_entities(chains, head, least)
-        true = tags_to_spans(np.maximum(gold.tags, 0), chains.tokens.starts, chains.transitions.scheme)
-        real = set(zip(*(column.tolist() for column in true), strict=True))
-        right = np.array([span in real for span in zip(*(c.tolist() for c in spans), strict=True)], dtype=bool)
-        unknown = np.cumsum(np.concatenate([[0], ~annotated]))
-        judged = unknown[spans.ends] == unknown[spans.starts]
+        _, right, judged = outcomes(chains, gold, annotated, spans)
         doc = first_doc + np.searchsorted(np.cumsum(chains.tokens.lengths), spans.starts, side="right")
         newness = chains.newness
         features = np.zeros((len(right), 2)) if newness is None else newness.features(chains.tokens, spans)
@@ -340,6 +336,26 @@ def _score(
         numbers = np.zeros(0, dtype=np.int64)
         return Scored(np.zeros(0), numbers, np.zeros(0, dtype=bool), numbers, np.zeros((0, 2)))
     return Scored(*(np.concatenate(parts) for parts in zip(*columns, strict=True)))
+
+
+def outcomes(chains: Chains, gold: Gold, annotated: Bools, spans: Spans) -> Tuple[Spans, Bools, Bools]:
+    """Compare entities with the annotation.
+
+    Args:
+        chains (Chains): The chains.
+        gold (Gold): The gold tags, see `annotated_chains`.
+        annotated (Bools): (M,) Which tokens have annotation.
+        spans (Spans): n entities, in rows of the chains.
+
+    Returns:
+        Tuple[Spans, Bools, Bools]: The gold entities; (n,) whether each entity is one of them; (n,) whether all of its
+            tokens have annotation.
+    """
+    true = tags_to_spans(np.maximum(gold.tags, 0), chains.tokens.starts, chains.transitions.scheme)
+    real = set(zip(*(column.tolist() for column in true), strict=True))
+    right = np.array([span in real for span in zip(*(c.tolist() for c in spans), strict=True)], dtype=bool)
+    unknown = np.cumsum(np.concatenate([[0], ~annotated]))
+    return true, right, unknown[spans.ends] == unknown[spans.starts]
 
 
 def annotated_chains(tagger: BoundTagger, examples: Sequence[Example]) -> List[Tuple[Chains, Gold, Bools]]:

@@ -20,10 +20,10 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from ..layers.crf.likely_spans import best_set
-from ..tags import Spans, tags_to_spans
+from ..tags import Spans
 from ..types import Bools, Floats, Ints
 from .bound_tagger import BoundTagger
-from .calibration import annotated_chains
+from .calibration import annotated_chains, outcomes
 from .predict import find_spans, in_parts, likely_entities, read_chains, select, span_scores
 
 LEAST_THRESHOLD = 0.02
@@ -94,11 +94,8 @@ def judge(tagger: BoundTagger, examples: Sequence[Example]) -> Judged:
         else:
             spans = find_spans(chains)
             scores = span_scores(chains, spans, tagger.head)
-        unknown = np.cumsum(np.concatenate([[0], ~annotated]))
-        spans, scores = select(spans, scores, unknown[spans.ends] == unknown[spans.starts])
-        true = tags_to_spans(np.maximum(gold.tags, 0), chains.tokens.starts, chains.transitions.scheme)
-        real = set(zip(*(column.tolist() for column in true), strict=True))
-        right = np.array([span in real for span in zip(*(c.tolist() for c in spans), strict=True)], dtype=bool)
+        true, right, known = outcomes(chains, gold, annotated, spans)
+        (spans, scores), right = select(spans, scores, known), right[known]
         ends = np.cumsum(chains.tokens.lengths)
         doc, true_doc = (np.searchsorted(ends, starts, side="right") for starts in (spans.starts, true.starts))
         counts.append(np.zeros((len(ends), len(least)), dtype=np.int64))
