@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from spacy.language import Language
 
@@ -137,19 +137,23 @@ def remove_folder(folder: Path) -> None:
         shutil.rmtree(gone)
 
 
-def save_pipeline(nlp: Language, folder: Path) -> None:
+def save_pipeline(nlp: Language, folder: Path, vocab: Optional[Path] = None) -> None:
     """Replace a saved pipeline in one step. (`Language.to_disk` overwrites it file by file.)
 
     Args:
         nlp (Language): The pipeline.
         folder (Path): The folder.
+        vocab (Optional[Path]): A folder with the vocabulary to save. Without it, the words of all texts that the
+            pipeline has read since it was loaded are saved too.
 
     Raises:
         FileExistsError: If the folder contains something other than a pipeline.
     """
     check_output(folder)
     with replaced_folder(folder) as new:
-        nlp.to_disk(new)
+        nlp.to_disk(new, exclude=[] if vocab is None else ["vocab"])
+        if vocab is not None and vocab.is_dir():
+            shutil.copytree(vocab, new / "vocab")
 
 
 def check_output(folder: Path) -> None:

@@ -1,10 +1,11 @@
 """The command `python -m spacy lstm-ner calibrate`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
 
+import numpy as np
 import typer
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -16,7 +17,7 @@ from ..data.corpora import open_corpus
 from ..files import save_pipeline
 from ..pipeline.calibration import STAGES, Reliability, calibrate
 from ..pipeline.component import LSTMEntityRecognizer, find_component
-from ..pipeline.guarantee import guarantee, parse_promise
+from ..pipeline.guarantee import guarantee, parse_promise, without_promises
 from ..pipeline.novelty import WEIGHTS, novelty_of
 from ..pipeline.settings import check_settings
 from ..pipeline.span_choice import fit_threshold, judge
@@ -72,33 +73,40 @@ def calibrate_cli(
         component = find_component(nlp.pipeline, pipe)
         if not 0.0 < beta < float("inf"):
             raise ValueError(f"--beta is {beta:g}, but must be greater than 0")
-        check_settings(component.name, {**component.cfg, "decoding": decoding or component.cfg["decoding"]})
+        decoding = decoding or component.cfg["decoding"]
+        check_settings(component.name, {**component.cfg, "decoding": decoding})
+        if beta != 1.0 and decoding != "expected_f":
+            raise ValueError(f"--beta is for the decoding expected_f, but it is {decoding}. Add --decoding expected_f")
         promises = [parse_promise(text, component.labels) for text in promised or []]
         prepare = partial(_prepare, nlp, component)
         examples = _read(nlp, prepare, data_path)
-        component.cfg.update(decoding=decoding or component.cfg["decoding"], guarantees={})
+        # The threshold of another decoding means something else.
+        reset = {} if decoding == component.cfg["decoding"] else {"threshold": 0.0}
+        component.cfg.update(without_promises(component.cfg) | reset, decoding=decoding)
         training = None if train is None else (example.reference for example in open_corpus(train)(nlp))
-        before, after = _calibrate(component, examples, data_path, training, prepare)
-        if component.cfg["decoding"] == "expected_f" or promises:
+        with progress("Calibrating", total=STAGES) as bar:
+            before, after = calibrate(component.tagger, examples, training, prepare, bar.update)
+        if decoding == "expected_f" or promises:
             judged = judge(component.tagger, examples)
-            if component.cfg["decoding"] == "expected_f":
-                component.cfg["threshold"] = fit_threshold(judged, beta)
+            if decoding == "expected_f":
+                by_label = [component.cfg["label_thresholds"].get(label, 0.0) for label in component.labels]
+                component.cfg["threshold"] = fit_threshold(judged, beta, np.array(by_label))
             component.cfg.update(guarantee(judged, component.labels, component.cfg, promises))
         if output is None:
             component.to_disk(model / component.name, exclude=["vocab"])
         else:
-            save_pipeline(nlp, output)
+            save_pipeline(nlp, output, model / "vocab")
     _print(before, after)
     attrs = component.model.get_ref("head").attrs
-    by_label = dict(zip(component.labels, attrs["label_temperatures"], strict=True))
-    own = ", ".join(f"{label} {value:.2f}" for label, value in by_label.items() if value != 1.0)
+    temperatures = dict(zip(component.labels, attrs["label_temperatures"], strict=True))
+    own = ", ".join(f"{label} {value:.2f}" for label, value in temperatures.items() if value != 1.0)
     msg.good(f"'{component.name}': temperature {attrs['temperature']:.2f}" + (f", by label: {own}" if own else ""))
     novelty = novelty_of(component.model.get_ref("head"))
     weights = {} if novelty is None else dict(zip(WEIGHTS, novelty.weights.tolist(), strict=True))
     if weights:
         msg.good("Novelty: " + ", ".join(f"{name} {value:.2f}" for name, value in weights.items()))
-    if component.cfg["decoding"] == "expected_f":
-        msg.good(f"'{component.name}': threshold {component.cfg['threshold']:g} for expected_f")
+    if component.cfg["threshold"]:
+        msg.good(f"'{component.name}': threshold {component.cfg['threshold']:g} for {decoding}")
     for promise, outcome in component.cfg["guarantees"].items():
         msg.good(
             f"'{component.name}': {promise} by the threshold {outcome['threshold']:g}. On this data, it is "
@@ -106,7 +114,7 @@ def calibrate_cli(
         )
     if report is not None:
         figures = {"before": before._asdict(), "after": after._asdict(), "temperature": attrs["temperature"]}
-        figures |= {"label_temperatures": by_label, "novelty": weights, "threshold": component.cfg["threshold"]}
+        figures |= {"label_temperatures": temperatures, "novelty": weights, "threshold": component.cfg["threshold"]}
         figures["guarantees"] = component.cfg["guarantees"]
         write_json(report, figures)
 
@@ -127,20 +135,6 @@ def _read(nlp: Language, prepare: Callable[[Doc], Doc], data_path: Path) -> list
                 example.predicted = prepare(example.predicted)
                 examples.append(example)
     return examples
-
-
-def _calibrate(
-    component: LSTMEntityRecognizer,
-    examples: list[Example],
-    data_path: Path,
-    training: Optional[Iterable[Doc]],
-    prepare: Callable[[Doc], Doc],
-) -> tuple[Reliability, Reliability]:
-    try:
-        with progress("Calibrating", total=STAGES) as bar:
-            return calibrate(component.tagger, examples, training, prepare, bar.update)
-    except ValueError as error:
-        raise ValueError(f"{data_path}: {error}") from error
 
 
 def _print(before: Reliability, after: Reliability) -> None:

@@ -12,6 +12,7 @@ from wasabi import msg
 from ..data.corpora import open_corpus, stream_examples
 from ..data.writers import name_and_version
 from ..pipeline.component import LSTMEntityRecognizer, find_component
+from ..pipeline.guarantee import stored_promises
 from ..report.judge import Judgement, Seen, judge, read_seen
 from ..training.logger import LOG, read_log
 from .app import app, exit_on_error, needs_extra
@@ -67,6 +68,11 @@ def report_cli(
         figures = {"model": name_and_version(nlp), "data": data_path.name, **figures, "other": None}
         figures["guarantees"] = {} if component is None else component.cfg["guarantees"]
         figures["reviewed"], figures["notes"] = component is not None, _notes(judgement, figures)
+        for text, _, is_set in () if component is None else stored_promises(component.cfg):
+            if not is_set:
+                figures["notes"].append(
+                    f"The threshold for {text} was changed since, so that is not promised any more."
+                )
         figures["training"] = training_curves(_training_log(nlp, figures["notes"]))
         if other is not None:
             theirs = load_model(other)

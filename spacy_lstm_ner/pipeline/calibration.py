@@ -28,7 +28,7 @@ from ..annotation.gold_report import GoldReport
 from ..layers.crf.head import NOVELTY
 from ..layers.crf.likelihood import Gold, chain_loss
 from ..layers.crf.span_probability import soften
-from ..tags import MISSING, tags_to_spans
+from ..tags import MISSING, Spans, tags_to_spans
 from ..types import Bools, Floats, Ints
 from .bound_tagger import BoundTagger
 from .novelty import Novelty, read_training
@@ -42,7 +42,7 @@ LEAST_WRONG = 10
 PRIOR_SD = 0.5
 """The standard deviation of the logarithm of a temperature before any data: 95 % of them are from 0.38 to 2.66."""
 LEAST_LIKELY = 0.02
-"""With the decoding "expected_f", label temperatures are fitted to all entities with this probability."""
+"""With the decoding "expected_f", label temperatures and novelty are fitted to all entities with this probability."""
 DOCS_AT_ONCE = 64
 STAGES = 6
 """How often `calibrate` fits or scores."""
@@ -156,6 +156,12 @@ def calibrate(
             f"{sum(len(example.reference.ents) for example in examples)} entities in {len(examples)} docs"
         )
     novelty = None if training is None else read_training(training)
+    if novelty is None and NOVELTY in tagger.head.attrs:
+        warnings.warn(
+            f"'{tagger.name}': calibrate has no training data, so the model forgets what it learned about novelty "
+            "before, and gives texts no doubt. Give the training data again (--train) to keep this",
+            stacklevel=2,
+        )
     before = score(tagger, examples)
     on_stage()
     wrong = len(before.right) - int(before.right.sum())
@@ -225,21 +231,27 @@ def fit(
         )
     # With "expected_f", entities compete that are not in the best sequence, so their probabilities count too.
     by_set = tagger.settings.decoding == "expected_f"
-    found = _score(batches, head, np.full(len(tagger.labels), LEAST_LIKELY) if by_set else None)
+    least = np.full(len(tagger.labels), LEAST_LIKELY) if by_set else None
+    found = _score(batches, head, least)
     head.attrs["label_temperatures"] = [_label_temperature(found, number) for number in range(len(tagger.labels))]
     if novelty is not None:
-        _fit_novelty(tagger, examples, novelty, prepare)
+        _fit_novelty(tagger, examples, novelty, prepare, least)
 
 
 def _fit_novelty(
-    tagger: BoundTagger, examples: Sequence[Example], novelty: Novelty, prepare: Callable[[Doc], Doc]
+    tagger: BoundTagger,
+    examples: Sequence[Example],
+    novelty: Novelty,
+    prepare: Callable[[Doc], Doc],
+    least: Optional[Floats],
 ) -> None:
-    """Learn what novelty means, after the temperatures, and keep it in the head of the model."""
+    """Learn what novelty means, after the temperatures, and keep it in the head of the model. least: as in `_score`."""
     head = tagger.head
     head.attrs[NOVELTY] = novelty._asdict()
     novelty = fit_doubt(tagger, novelty, [example.reference for example in examples], prepare)
     head.attrs[NOVELTY] = novelty._asdict()
-    found = [score(tagger, part) for part in (examples, novel_copies(examples, prepare))]
+    parts = (examples, novel_copies(examples, prepare))
+    found = [_score(annotated_chains(tagger, part), head, least) for part in parts]
     scores, features, right = (
         np.concatenate([getattr(part, name) for part in found]) for name in ("scores", "features", "right")
     )
@@ -314,11 +326,7 @@ def _score(
             scores = span_scores(chains, spans, head)
         else:
             spans, scores = likely_entities(chains, head, least)
-        true = tags_to_spans(np.maximum(gold.tags, 0), chains.tokens.starts, chains.transitions.scheme)
-        real = set(zip(*(column.tolist() for column in true), strict=True))
-        right = np.array([span in real for span in zip(*(c.tolist() for c in spans), strict=True)], dtype=bool)
-        unknown = np.cumsum(np.concatenate([[0], ~annotated]))
-        judged = unknown[spans.ends] == unknown[spans.starts]
+        _, right, judged = outcomes(chains, gold, annotated, spans)
         doc = first_doc + np.searchsorted(np.cumsum(chains.tokens.lengths), spans.starts, side="right")
         newness = chains.newness
         features = np.zeros((len(right), 2)) if newness is None else newness.features(chains.tokens, spans)
@@ -328,6 +336,26 @@ def _score(
         numbers = np.zeros(0, dtype=np.int64)
         return Scored(np.zeros(0), numbers, np.zeros(0, dtype=bool), numbers, np.zeros((0, 2)))
     return Scored(*(np.concatenate(parts) for parts in zip(*columns, strict=True)))
+
+
+def outcomes(chains: Chains, gold: Gold, annotated: Bools, spans: Spans) -> Tuple[Spans, Bools, Bools]:
+    """Compare entities with the annotation.
+
+    Args:
+        chains (Chains): The chains.
+        gold (Gold): The gold tags, see `annotated_chains`.
+        annotated (Bools): (M,) Which tokens have annotation.
+        spans (Spans): n entities, in rows of the chains.
+
+    Returns:
+        Tuple[Spans, Bools, Bools]: The gold entities; (n,) whether each entity is one of them; (n,) whether all of its
+            tokens have annotation.
+    """
+    true = tags_to_spans(np.maximum(gold.tags, 0), chains.tokens.starts, chains.transitions.scheme)
+    real = set(zip(*(column.tolist() for column in true), strict=True))
+    right = np.array([span in real for span in zip(*(c.tolist() for c in spans), strict=True)], dtype=bool)
+    unknown = np.cumsum(np.concatenate([[0], ~annotated]))
+    return true, right, unknown[spans.ends] == unknown[spans.starts]
 
 
 def annotated_chains(tagger: BoundTagger, examples: Sequence[Example]) -> List[Tuple[Chains, Gold, Bools]]:

@@ -400,7 +400,8 @@ class LSTMEntityRecognizer(TrainablePipe):
             float: The threshold.
 
         Raises:
-            ValueError: If the component is not initialized, or beta is not greater than 0.
+            ValueError: If the component is not initialized, beta is not greater than 0, or the docs have no likely
+                entity.
         """
         if not 0.0 < beta < float("inf"):
             raise ValueError(f"'{self.name}': beta is {beta}, but must be greater than 0")

@@ -13,8 +13,8 @@ effect, the variance of the rate between documents over that of independent enti
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Dict, NamedTuple, Optional
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Promise(NamedTuple):
 
     def __str__(self) -> str:
         label = "" if self.label is None else f" {self.label}"
-        return f"{self.measure}{label} >= {self.level:g} at {self.confidence:g}"
+        return f"{self.measure}{label} >= {self.level} at {self.confidence}"
 
 
 def parse_promise(text: str, labels: Sequence[str]) -> Promise:
@@ -71,7 +71,8 @@ def parse_promise(text: str, labels: Sequence[str]) -> Promise:
     try:
         level, confidence = (CONFIDENCE if number is None else float(number) for number in numbers)
     except ValueError:
-        raise ValueError(f"guarantee {text!r}: {numbers[0]} or {numbers[1]} is not a number") from None
+        wrong = " or ".join(number for number in numbers if number is not None)
+        raise ValueError(f"guarantee {text!r}: {wrong} is not a number") from None
     if not (0.0 < level < 1.0 and 0.0 < confidence < 1.0):
         raise ValueError(f"guarantee {text!r}: rate and confidence must be greater than 0 and less than 1")
     return Promise(measure, label, level, confidence)
@@ -154,9 +155,9 @@ def _incomplete_beta(a: float, b: float, x: float) -> float:
     if x > (a + 1.0) / (a + b + 2.0):
         return 1.0 - _incomplete_beta(b, a, 1.0 - x)
     front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x) - math.log(a)
-    # The fraction from its end: 300 terms are enough for samples of millions.
+    # The fraction from its end. It converges after about sqrt(max(a, b)) terms.
     value = 1.0
-    for k in range(300, 0, -1):
+    for k in range(100 + 10 * math.isqrt(int(max(a, b))), 0, -1):
         m = k // 2
         if k % 2:
             step = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
@@ -232,8 +233,9 @@ def guarantee(
     """
     if promises and len(judged.gold) < LEAST_DOCS:
         raise ValueError(f"guarantees need at least {LEAST_DOCS} annotated documents, found {len(judged.gold)}")
-    numbers = {label: number for number, label in enumerate(labels)}
-    overall, by_label = settings["threshold"], dict(settings["label_thresholds"])
+    numbers, overall = {label: number for number, label in enumerate(labels)}, settings["threshold"]
+    # With "expected_f", a threshold of 0 counts as not set.
+    by_label = {label: own for label, own in settings["label_thresholds"].items() if own or not judged.by_set}
     for label in [*labels, None]:
         own = [promise for promise in promises if promise.label == label]
         if not own:
@@ -241,7 +243,10 @@ def guarantee(
         if label is None:
             free = [numbers[one] for one in labels if one not in by_label]
             if not free:
-                raise ValueError("a guarantee for all labels needs a label without a threshold of its own")
+                raise ValueError(
+                    f"the guarantee {own[0]} sets the threshold of labels that have none of their own, but all have "
+                    "one: leave it out, or remove a label from label_thresholds or from the other guarantees"
+                )
         else:
             free = [numbers[label]]
         counted = np.arange(len(labels)) if label is None else np.array(free)
@@ -257,7 +262,46 @@ def guarantee(
         else:
             by_label[label] = threshold
     record = {str(promise): _outcome(judged, labels, overall, by_label, promise) for promise in promises}
-    return {"threshold": overall, "label_thresholds": by_label, "guarantees": record}
+    return {
+        "threshold": overall,
+        "label_thresholds": {**settings["label_thresholds"], **by_label},
+        "guarantees": record,
+    }
+
+
+def stored_promises(settings: Mapping[str, Any]) -> Iterator[Tuple[str, Optional[str], bool]]:
+    """Look up what became of the promises in settings.
+
+    Args:
+        settings (Mapping[str, Any]): The settings of the component.
+
+    Returns:
+        Iterator[Tuple[str, Optional[str], bool]]: Each promise, its label (None for all labels together), and whether
+            the threshold that keeps it is still set.
+    """
+    for text, outcome in settings["guarantees"].items():
+        form = _FORM.fullmatch(text)
+        label = form and form[2]
+        now = settings["label_thresholds"].get(label) if label else settings["threshold"]
+        yield text, label, now == outcome.get("threshold")
+
+
+def without_promises(settings: Mapping[str, Any]) -> Dict[str, Any]:
+    """Remove the promises and the thresholds that keep them, so that they do not stay when the model changes.
+
+    Args:
+        settings (Mapping[str, Any]): The settings of the component.
+
+    Returns:
+        Dict[str, Any]: The changed settings: `threshold`, `label_thresholds` and `guarantees`.
+    """
+    overall, by_label = settings["threshold"], dict(settings["label_thresholds"])
+    for _, label, is_set in stored_promises(settings):
+        if is_set and label:
+            by_label.pop(label, None)
+        elif is_set:
+            overall = 0.0
+    return {"threshold": overall, "label_thresholds": by_label, "guarantees": {}}
 
 
 def _outcome(
@@ -290,6 +334,8 @@ def _refusal(trial: Trial, promises: Sequence[Promise], by_set: bool) -> str:
         said = f"no threshold keeps the guarantee {promise} on {len(trial.gold)} documents"
         if math.isfinite(needed):
             return f"{said}. It needs about {needed - len(trial.gold):.0f} more documents, or a lower rate"
+        if not whole.any():
+            return f"{said}, because they have no such entities. Leave it out, or add documents with such entities"
         best = f"{said}: the highest {promise.measure} is {rates[whole > 0].max(initial=0.0):.3f}. Lower the rate"
         return best if by_set or promise.measure == "precision" else f"{best}, or set decoding to 'expected_f'"
     return f"no threshold keeps {' and '.join(map(str, promises))} together. Lower one of the rates"

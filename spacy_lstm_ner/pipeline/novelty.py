@@ -27,7 +27,7 @@ from spacy.attrs import LOWER, ORTH, SHAPE
 from spacy.tokens import Doc
 from thinc.api import Model
 
-from ..annotation.chain import ChainTokens
+from ..annotation.chain import ChainTokens, chain_tokens
 from ..arrays import ranges, row_maxima
 from ..layers.crf.head import NOVELTY
 from ..tags import Spans
@@ -122,7 +122,8 @@ def check_novelty(found: Any) -> bool:
     if not arrays or not is_table or type(found["tokens"]) is not int or not 0 < found["tokens"] < 2**53:
         return False
     positive = (found["reference"][1] > 0).all() and found["spread"].min() >= 0 and found["spread"].sum() > 0
-    return bool(positive and found["weights"][0] > 0 and found["weights"][2:].min() >= 0)
+    ordered = (np.diff(found["quantiles"]) >= 0).all()
+    return bool(positive and ordered and found["weights"][0] > 0 and found["weights"][2:].min() >= 0)
 
 
 def read_training(docs: Iterable[Doc]) -> Novelty:
@@ -135,17 +136,19 @@ def read_training(docs: Iterable[Doc]) -> Novelty:
         Novelty: The table. Its other fields say nothing yet.
 
     Raises:
-        ValueError: If there are no tokens.
+        ValueError: If there are no entities.
     """
     docs = [doc for doc in docs if len(doc)]
-    rows = [(_token_hashes([doc]), [(ent.start, ent.end) for ent in doc.ents]) for doc in docs]
+    rows = [_words_and_entities(doc) for doc in docs]
     tokens = sum(len(hashes) for hashes, _ in rows)
-    if not tokens:
-        raise ValueError("the training data has no tokens")
+    if not any(len(ents) for _, ents in rows):
+        raise ValueError(f"the training data ({len(docs)} docs with tokens) has no annotated entity, so all seem new")
     words = Counter[int]()
     for hashes, _ in rows:
         words.update(hashes[:, 0].tolist())
-    frequent = np.array(sorted(word for word, count in words.items() if count >= tokens * FREQUENT), dtype=np.uint64)
+    # By the counts that the table keeps, as at prediction.
+    often = _COUNTS[_codes([*words.values()])] >= tokens * FREQUENT
+    frequent = np.array([*words], dtype=np.uint64)[often]
     counts: Dict[str, Counter[int]] = {name: Counter() for name in _SALTS}
     counts["word"] = words
     # Whether a word is in lower case shows in its shape, which takes less time to read than another attribute.
@@ -157,17 +160,41 @@ def read_training(docs: Iterable[Doc]) -> Novelty:
         for name, tags in _classes(hashes, is_lower, is_frequent).items():
             counts[name].update(tags.tolist())
             counts[f"{name}, pairs"].update(_pairs(tags)[1:].tolist())
-        spans = np.array(ents, dtype=np.int64).reshape(-1, 2)
-        counts["entity"].update(_entity_hashes(hashes[:, 2], *spans.T).tolist())
+        counts["entity"].update(_entity_hashes(hashes[:, 2], *ents.T).tolist())
     # In two places, so that few other entities are taken for known ones.
     counts["entity again"] = counts["entity"]
-    entries = sum(len(found) for found in counts.values())
+    entries = _leave_out_rare_pairs(counts)
     table = np.zeros(2 ** min(max(int(np.ceil(np.log2(entries * ROOM))), SMALLEST), LARGEST), dtype=np.uint8)
     for name, found in counts.items():
-        keys, values = np.array(list(found), dtype=np.uint64), np.array(list(found.values()), dtype="float64")
-        codes = np.minimum(1 + np.round(_STEPS * np.log(values)), 255).astype(np.uint8)
-        np.maximum.at(table, _places(table, name, keys), codes)
+        keys = np.array([*found], dtype=np.uint64)
+        np.maximum.at(table, _places(table, name, keys), _codes([*found.values()]))
     return Novelty(table, tokens)
+
+
+def _leave_out_rare_pairs(counts: Dict[str, Counter[int]]) -> int:
+    """Leave pairs out of counts if the largest table has no room for all, so that it stays sparse: the rarest first.
+
+    Returns the number of entries.
+    """
+    least, pairs = 1, [name for name in counts if name.endswith("pairs")]
+    while sum(map(len, counts.values())) * ROOM > 2**LARGEST and any(counts[name] for name in pairs):
+        least += 1
+        for name in pairs:
+            counts[name] = Counter({pair: count for pair, count in counts[name].items() if count >= least})
+    return sum(map(len, counts.values()))
+
+
+def _words_and_entities(doc: Doc) -> Tuple[Hashes, Ints]:
+    """The hashes of the tokens of a training text (`_token_hashes`) and its entities (n, 2), without white space."""
+    rows = chain_tokens([doc]).rows
+    spans = np.array([(ent.start, ent.end) for ent in doc.ents], dtype=np.int64).reshape(-1, 2)
+    ents = np.searchsorted(rows, spans)
+    return _token_hashes([doc])[rows], ents[ents[:, 0] < ents[:, 1]]
+
+
+def _codes(counts: Sequence[int]) -> NDArray[np.uint8]:
+    """What the table has for counts of at least 1."""
+    return np.minimum(1 + np.round(_STEPS * np.log(np.array(counts, dtype="float64"))), 255).astype(np.uint8)
 
 
 def token_surprise(novelty: Novelty, docs: Sequence[Doc], tokens: ChainTokens) -> Tuple[Floats, Hashes]:

@@ -69,13 +69,14 @@ def fit_doubt(
 def _pieces(reference: Doc, size: int) -> Iterator[Doc]:
     """Cut a text into pieces of at least so many tokens, at the starts of sentences if they are known.
 
-    The smallest pieces include the rest of a text, however short it is.
+    The smallest pieces include the rest of a text, however short it is, unless it is white space.
     """
     is_start = [token.is_sent_start is not False for token in reference]
     start, last = 0, len(reference)
     for end in range(1, last + 1):
         if (end - start >= size and (end == last or is_start[end])) or (end == last and size == PIECES[0]):
-            yield _with_words(reference, [token.text for token in reference[start:end]], start)
+            if not reference[start:end].text.isspace():
+                yield _with_words(reference, [token.text for token in reference[start:end]], start)
             start = end
 
 

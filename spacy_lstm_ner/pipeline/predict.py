@@ -279,11 +279,19 @@ def find_entities(tagger: BoundTagger, docs: List[Doc]) -> List[Prediction]:
     Returns:
         List[Prediction]: The entities of each doc, with probabilities if the settings need them.
     """
-    return [found for part in _parts(tagger, docs) for found in _find_entities(tagger, part)]
+    return [found for part in in_parts(tagger, docs) for found in _find_entities(tagger, part)]
 
 
-def _parts(tagger: BoundTagger, docs: List[Doc]) -> Iterator[List[Doc]]:
-    """The docs in parts of about TOKENS_AT_ONCE. If a listener may need the whole batch, there is one part."""
+def in_parts(tagger: BoundTagger, docs: List[Doc]) -> Iterator[List[Doc]]:
+    """Divide docs into parts that are analysed one after the other, in bounded memory.
+
+    Args:
+        tagger (BoundTagger): The model.
+        docs (List[Doc]): The docs.
+
+    Returns:
+        Iterator[List[Doc]]: Parts of about TOKENS_AT_ONCE. If a listener may need the whole batch, there is one part.
+    """
     if "predict_in_batches" not in tagger.model.get_ref("tok2vec").attrs:
         yield docs
         return

@@ -20,6 +20,8 @@ CHOICES = {
     "other_labels": ("add", "outside", "missing"),
     "decoding": ("best_sequence", "expected_f"),
 }
+OUTCOME = {"threshold", "measured", "entities", "documents"}
+"""What the setting `guarantees` has for each promise."""
 EXPECTED_F_THRESHOLD = 0.4
 """The threshold of "expected_f" where none is set: half the F1 of a model that reaches 0.8."""
 
@@ -99,6 +101,12 @@ class Settings:
         for name, value in thresholds.items():
             if not _is_number(value) or not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} is {value!r}, but must be a probability from 0 to 1")
+        for promise, outcome in self.guarantees.items():
+            if not promise.startswith(("precision", "recall")) or not set(outcome) >= OUTCOME:
+                raise ValueError(
+                    f"guarantees[{promise!r}] is {outcome}, but only `spacy lstm-ner calibrate --guarantee` can make "
+                    "promises: remove it"
+                )
         for label, weight in self.label_weights.items():
             if not 0.0 < weight < float("inf"):
                 raise ValueError(f"label_weights[{label!r}] is {weight}, but must be greater than 0")

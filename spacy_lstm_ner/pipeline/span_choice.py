@@ -13,18 +13,18 @@ ratio F* is the S of the threshold t = F* / (1 + beta^2) (Dinkelbach 1967; Ye, C
 """
 
 from collections.abc import Sequence
-from typing import List, NamedTuple
+from typing import List, NamedTuple, Optional
 
 import numpy as np
 from spacy.tokens import Doc
 from spacy.training import Example
 
 from ..layers.crf.likely_spans import best_set
-from ..tags import Spans, tags_to_spans
+from ..tags import Spans
 from ..types import Bools, Floats, Ints
 from .bound_tagger import BoundTagger
-from .calibration import annotated_chains
-from .predict import find_spans, likely_entities, read_chains, select, span_scores
+from .calibration import annotated_chains, outcomes
+from .predict import find_spans, in_parts, likely_entities, read_chains, select, span_scores
 
 LEAST_THRESHOLD = 0.02
 """Entities with a lower probability are not considered when a threshold is searched for."""
@@ -94,11 +94,8 @@ def judge(tagger: BoundTagger, examples: Sequence[Example]) -> Judged:
         else:
             spans = find_spans(chains)
             scores = span_scores(chains, spans, tagger.head)
-        unknown = np.cumsum(np.concatenate([[0], ~annotated]))
-        spans, scores = select(spans, scores, unknown[spans.ends] == unknown[spans.starts])
-        true = tags_to_spans(np.maximum(gold.tags, 0), chains.tokens.starts, chains.transitions.scheme)
-        real = set(zip(*(column.tolist() for column in true), strict=True))
-        right = np.array([span in real for span in zip(*(c.tolist() for c in spans), strict=True)], dtype=bool)
+        true, right, known = outcomes(chains, gold, annotated, spans)
+        (spans, scores), right = select(spans, scores, known), right[known]
         ends = np.cumsum(chains.tokens.lengths)
         doc, true_doc = (np.searchsorted(ends, starts, side="right") for starts in (spans.starts, true.starts))
         counts.append(np.zeros((len(ends), len(least)), dtype=np.int64))
@@ -124,19 +121,21 @@ def f_beta(found: float, right: float, gold: float, beta: float = 1.0) -> float:
     return (1.0 + beta**2) * right / max(found + beta**2 * gold, 1e-12)
 
 
-def fit_threshold(judged: Judged, beta: float = 1.0) -> float:
+def fit_threshold(judged: Judged, beta: float = 1.0, by_label: Optional[Floats] = None) -> float:
     """Find the threshold for all labels with the largest F-beta on annotated docs.
 
     Args:
         judged (Judged): The entities of the docs.
         beta (float): The weight of recall.
+        by_label (Optional[Floats]): The thresholds of labels that have their own, else 0 (n_labels,).
 
     Returns:
         float: The threshold.
     """
     gold, scores = float(judged.gold.sum()), []
+    own = np.zeros(judged.gold.shape[1]) if by_label is None else by_label
     for threshold in GRID:
-        found, right = judged.counts(np.full(judged.gold.shape[1], threshold))
+        found, right = judged.counts(np.where(own, own, threshold))
         scores.append(f_beta(float(found.sum()), float(right.sum()), gold, beta))
     # The mean over near thresholds: F on a small dev set has peaks by chance.
     padded = np.pad(scores, SMOOTHED, mode="edge")
@@ -157,9 +156,22 @@ def expected_threshold(tagger: BoundTagger, docs: List[Doc], beta: float = 1.0) 
 
     Returns:
         float: The threshold.
+
+    Raises:
+        ValueError: If the texts have no likely entity.
     """
-    chains = read_chains(tagger, docs)
-    spans, scores = likely_entities(chains, tagger.head, np.full(len(tagger.labels), LEAST_THRESHOLD / 2))
+    columns, first_row, least = [], 0, np.full(len(tagger.labels), LEAST_THRESHOLD / 2)
+    for part in in_parts(tagger, docs):
+        chains = read_chains(tagger, part)
+        found, p = likely_entities(chains, tagger.head, least)
+        columns.append((found.starts + first_row, found.ends + first_row, found.labels, p))
+        first_row += len(chains.tokens.rows)
+    starts, ends, labels, scores = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    spans = Spans(starts, ends, labels)
+    if not len(scores):
+        raise ValueError(
+            f"'{tagger.name}': the docs have no likely entity, so no threshold is the best: give more docs"
+        )
     threshold, gold = 0.5, float(scores.sum())
     for _ in range(50):
         reach = np.flatnonzero(scores >= threshold)

@@ -16,6 +16,7 @@ from support.small import TRAIN, entities, examples_for, learned, trained
 from thinc.api import fix_random_seed
 from typer.testing import CliRunner
 
+from spacy_lstm_ner.pipeline import predict
 from spacy_lstm_ner.pipeline.predict import score_spans
 from spacy_lstm_ner.pipeline.span_choice import GRID, expected_threshold, f_beta, fit_threshold, judge
 
@@ -146,7 +147,7 @@ def test_judged_entities_are_those_of_the_component(decoding):
         assert right.sum() == sum(len({*zip(p.starts, p.ends, p.labels, strict=True)} & g) for p, g in pairs)
 
 
-def test_fitted_thresholds():
+def test_fitted_thresholds(monkeypatch):
     """Recall that counts more never has a higher threshold, and the expected one is a fixed point."""
     nlp, _ = trained(steps=12)
     ner = nlp.get_pipe("lstm_ner")
@@ -164,6 +165,21 @@ def test_fitted_thresholds():
     assert threshold == pytest.approx(f_beta(len(scores), sum(scores), everything) / 2, abs=0.01)
     with pytest.raises(ValueError, match="beta is 0, but must be greater than 0"):
         ner.expected_threshold(docs, 0)
+    for nothing in ([], [nlp.make_doc("")]):
+        with pytest.raises(ValueError, match="the docs have no likely entity, so no threshold is the best"):
+            ner.expected_threshold(nothing)
+    monkeypatch.setattr(predict, "TOKENS_AT_ONCE", 5)
+    assert threshold == pytest.approx(ner.expected_threshold(docs), abs=1e-5)
+
+
+def test_labels_with_their_own_threshold_keep_it():
+    nlp, _ = trained(steps=12)
+    ner = nlp.get_pipe("lstm_ner")
+    ner.cfg["decoding"] = "expected_f"
+    judged = judge(ner.tagger, examples_for(nlp))
+    others = judged._replace(scores=np.where(judged.spans.labels == 1, 0.0, judged.scores))
+    never = np.where(np.arange(len(ner.labels)) == 1, 1.0, 0.0)
+    assert fit_threshold(judged, by_label=never) == fit_threshold(others) != fit_threshold(judged)
 
 
 @pytest.fixture
@@ -184,6 +200,8 @@ def test_calibrate_sets_the_decoding_and_its_threshold(folder):
     assert code == 0 and "threshold" in said, said
     cfg = spacy.load(folder / "model").get_pipe("lstm_ner").cfg
     assert cfg["decoding"] == "expected_f" and cfg["threshold"] == 0.5
+    said, code = run_command(*args[:3], "-o", folder / "other", "--decoding", "best_sequence")
+    assert code == 0 and spacy.load(folder / "other").get_pipe("lstm_ner").cfg["threshold"] == 0.0
     said, code = run_command(*args, "--beta", "-1")
     assert code == 1 and "--beta is -1" in said
     said, code = run_command(*args[:3], "--decoding", "other")

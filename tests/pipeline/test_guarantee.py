@@ -18,7 +18,9 @@ from spacy_lstm_ner.pipeline.guarantee import (
     guarantee,
     keeping,
     parse_promise,
+    stored_promises,
     try_thresholds,
+    without_promises,
 )
 from spacy_lstm_ner.pipeline.span_choice import Judged
 from spacy_lstm_ner.tags import Spans
@@ -31,6 +33,10 @@ def test_the_exact_binomial_test(k, n, p):
     expected = sum(math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1))
     assert chance(k, n, p) == pytest.approx(expected, rel=1e-9)
     assert chance(0, n, p) == 1.0
+
+
+def test_the_binomial_test_with_millions():
+    assert chance(2_000_001, 4_000_001, 0.5) == pytest.approx(0.5, abs=1e-5)
 
 
 def test_documents_that_are_right_or_wrong_as_a_whole_count_once():
@@ -93,8 +99,31 @@ def test_promises_by_label_and_for_the_rest():
     settings = guarantee(judged, ["A", "B", "C"], NO_THRESHOLDS, promises)
     assert set(settings["label_thresholds"]) == {"B"} and settings["threshold"] < settings["label_thresholds"]["B"]
     assert len(settings["guarantees"]) == 2
-    with pytest.raises(ValueError, match="needs a label without a threshold of its own"):
+    with pytest.raises(ValueError, match="but all have one: leave it out, or remove a label"):
         guarantee(judged, ["A"], {"threshold": 0.0, "label_thresholds": {"A": 0.5}}, promises[1:])
+
+
+def test_a_label_threshold_of_0_counts_as_not_set_where_the_best_set_is_chosen():
+    judged, promise = simulated(0, n_labels=2), [Promise("precision", None, 0.85, 0.8)]
+    zero = guarantee(judged, ["A", "B"], {"threshold": 0.0, "label_thresholds": {"B": 0.0}}, promise)
+    assert zero == {**guarantee(judged, ["A", "B"], NO_THRESHOLDS, promise), "label_thresholds": {"B": 0.0}}
+
+
+def test_old_promises_go_with_their_thresholds():
+    judged = simulated(0, n_labels=2)
+    promises = [Promise("precision", "B", 0.93, 0.8), Promise("precision", None, 0.85, 0.8)]
+    own = guarantee(judged, ["A", "B"], {"threshold": 0.0, "label_thresholds": {"C": 0.5}}, promises)
+    assert [(label, is_set) for _, label, is_set in stored_promises(own)] == [("B", True), (None, True)]
+    assert without_promises(own) == {"threshold": 0.0, "label_thresholds": {"C": 0.5}, "guarantees": {}}
+    changed = {**own, "threshold": 0.123, "label_thresholds": {"B": 0.99}}
+    assert [is_set for *_, is_set in stored_promises(changed)] == [False, False]
+    assert without_promises(changed) == {**changed, "guarantees": {}}
+
+
+@pytest.mark.parametrize("made_up", [{"precision >= 0.9": {}}, {"F1": {"threshold": 0.5}}])
+def test_a_promise_in_a_config_is_an_error(made_up):
+    with pytest.raises(ValueError, match="only `spacy lstm-ner calibrate --guarantee` can make promises: remove it"):
+        spacy.blank("en").add_pipe("lstm_ner", config={"guarantees": made_up})
 
 
 def test_refusals_say_what_is_missing():
@@ -109,6 +138,10 @@ def test_refusals_say_what_is_missing():
         ValueError, match=r"the highest recall is 0\.\d+. Lower the rate, or set decoding to 'expected_f"
     ):
         guarantee(half, ["A"], NO_THRESHOLDS, [Promise("recall", None, 0.9, 0.9)])
+    with pytest.raises(ValueError, match="they have no such entities"):
+        guarantee(
+            half._replace(gold=half.gold * [[1, 0]]), ["A", "B"], NO_THRESHOLDS, [Promise("recall", "B", 0.9, 0.9)]
+        )
     both = [Promise("precision", None, 0.93, 0.8), Promise("recall", None, 0.93, 0.8)]
     with pytest.raises(ValueError, match=r"no threshold keeps precision .* and recall .* together"):
         guarantee(simulated(0), ["A"], NO_THRESHOLDS, both)
@@ -124,7 +157,7 @@ def test_reading_promises():
         "accuracy >= 0.9": "expected a text such as",
         "precision ORG >= 0.9": "there is no label ORG; the model has PER",
         "precision >= 1": "greater than 0 and less than 1",
-        "precision >= 0.9.9": "not a number",
+        "precision >= 0.9.9": "0.9.9 is not a number",
     }.items():
         with pytest.raises(ValueError, match=said):
             parse_promise(text, ["PER"])
@@ -153,6 +186,14 @@ def test_the_command_saves_what_it_promises_and_report_shows_it(tmp_path):
     said, code = run_command("report", model, tmp_path / "dev.spacy", tmp_path / "report", "--samples", "100")
     assert code == 0, said
     page = (tmp_path / "report" / "report.md").read_text("utf8")
-    assert "recall LOC" in page and "Promises" in page
+    assert "recall LOC" in page and "Promises" in page and "not promised any more" not in page
+    nlp = spacy.load(model)
+    nlp.get_pipe("lstm_ner").cfg["threshold"] = 0.123
+    nlp.to_disk(model)
+    said, code = run_command("report", model, tmp_path / "dev.spacy", tmp_path / "report", "--samples", "100")
+    assert code == 0 and "The threshold for precision >= 0.9 at 0.9 was changed" in said, said
+    said, code = run_command("calibrate", model, tmp_path / "dev.spacy", "--beta", "2")
+    assert code == 1 and "Add --decoding expected_f" in said, said
     said, code = run_command("calibrate", model, tmp_path / "dev.spacy")
-    assert code == 0 and spacy.load(model).get_pipe("lstm_ner").cfg["guarantees"] == {}
+    cfg = spacy.load(model).get_pipe("lstm_ner").cfg
+    assert code == 0 and (cfg["guarantees"], cfg["threshold"], cfg["label_thresholds"]) == ({}, 0.123, {})

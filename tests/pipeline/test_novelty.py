@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from support.commands import run_command
-from support.small import TRAIN, examples_for, learned
+from support.small import TRAIN, examples_for, learned, trained
 
 from spacy_lstm_ner.annotation.chain import chain_tokens
 from spacy_lstm_ner.layers.crf.head import NOVELTY
-from spacy_lstm_ner.pipeline.calibration import calibrate, score
+from spacy_lstm_ner.pipeline import calibration
+from spacy_lstm_ner.pipeline import novelty as novelty_module
+from spacy_lstm_ner.pipeline.calibration import calibrate, fit, score
 from spacy_lstm_ner.pipeline.novelty import (
     BACKOFF,
     UNKNOWN_WORDS,
@@ -25,7 +27,7 @@ from spacy_lstm_ner.pipeline.novelty import (
     recalibrated,
     token_surprise,
 )
-from spacy_lstm_ner.pipeline.novelty_fit import fit_weights, novel_copies
+from spacy_lstm_ner.pipeline.novelty_fit import fit_doubt, fit_weights, novel_copies
 from spacy_lstm_ner.pipeline.predict import read_chains, score_spans
 from spacy_lstm_ner.tags import Spans
 
@@ -44,6 +46,7 @@ def calibrated():
 def test_surprise_by_hand():
     nlp = spacy.blank("en")
     docs = [Doc(nlp.vocab, words) for words in (["the", "cat", "sat"], ["the", "cat", "ran"], ["the", "dog"])]
+    docs[0].set_ents([Span(docs[0], 1, 2, "PET")])
     novelty = read_training(docs)
     read = [Doc(nlp.vocab, ["the", "cat", "flew"]), Doc(nlp.vocab, []), Doc(nlp.vocab, ["dog"])]
     surprise, _ = token_surprise(novelty, read, chain_tokens(read))
@@ -53,9 +56,45 @@ def test_surprise_by_hand():
     np.testing.assert_allclose(surprise[:, 1], -np.log(after), rtol=0.05)
 
 
-def test_training_texts_without_tokens_are_an_error():
-    with pytest.raises(ValueError, match="the training data has no tokens"):
-        read_training([Doc(spacy.blank("en").vocab, [])])
+def test_white_space_in_training_texts_does_not_count():
+    """As in the chain of tags. An entity of white space is none."""
+    nlp = spacy.blank("en")
+    plain, spaced = (Doc(nlp.vocab, words) for words in (["in", "New", "York"], ["in", "\n", "New", "\n", "York", " "]))
+    plain.set_ents([Span(plain, 1, 3, "LOC")])
+    spaced.set_ents([Span(spaced, 2, 5, "LOC"), Span(spaced, 5, 6, "LOC")])
+    np.testing.assert_equal(read_training([spaced]), read_training([plain]))
+
+
+@pytest.mark.parametrize("count", [22, 23, 24])
+def test_words_are_as_frequent_as_at_training(count):
+    nlp = spacy.blank("en")
+    text = Doc(nlp.vocab, ["the", "Aa"] * count + ["x"] * (45_800 - 2 * count))
+    text.set_ents([Span(text, 1, 2, "PET")])
+    novelty = read_training([text])
+    doc = Doc(nlp.vocab, ["the", "Aa", "the"])
+    surprise, _ = token_surprise(novelty, [doc], chain_tokens([doc]))
+    # The phrase is known by its words or by their shapes.
+    assert (surprise[1:, 2] < 1.0).all()
+
+
+def test_a_table_that_is_too_small_keeps_what_is_frequent(monkeypatch):
+    """A full table would take every entity for known."""
+    monkeypatch.setattr(novelty_module, "LARGEST", 12)
+    nlp, rng = spacy.blank("en"), np.random.default_rng(0)
+    others = [chr(99 + k % 20) + chr(97 + k // 20) for k in rng.integers(0, 100, 4000)]
+    text = Doc(nlp.vocab, [*"ab" * 1000, *others])
+    text.set_ents([Span(text, 0, 2, "X")])
+    novelty = read_training([text])
+    assert len(novelty.table) == 4096 and (novelty.table > 0).mean() < 1 / 4
+    doc = Doc(nlp.vocab, ["a", "b"])
+    surprise, _ = token_surprise(novelty, [doc], chain_tokens([doc]))
+    assert surprise[1, 1] < 0.1
+
+
+@pytest.mark.parametrize("words", [[], ["London"]])
+def test_training_texts_without_entities_are_an_error(words):
+    with pytest.raises(ValueError, match=r"the training data \(\d docs with tokens\) has no annotated entity"):
+        read_training([Doc(spacy.blank("en").vocab, words)])
 
 
 def test_known_and_new_entities():
@@ -95,6 +134,17 @@ def test_without_data_nothing_changes():
     np.testing.assert_allclose(weights, [1, 0, 0, 0], atol=1e-6)
 
 
+def test_where_entities_compete_by_probability_all_likely_ones_are_fitted_to(monkeypatch):
+    nlp, sizes = trained("crf", steps=8)[0], []
+    component, examples = nlp.get_pipe("lstm_ner"), examples_for(nlp, 20 * TRAIN + 20 * WRONG)
+    novelty = read_training([example.reference for example in examples_for(nlp)])
+    monkeypatch.setattr(calibration, "fit_weights", lambda *of: sizes.append(len(of[0])) or fit_weights(*of))
+    for decoding in ("best_sequence", "expected_f"):
+        component.cfg["decoding"] = decoding
+        fit(component.tagger, examples, novelty)
+    assert sizes[0] < sizes[1]
+
+
 def test_copies_have_new_words_and_the_same_annotation():
     nlp = spacy.blank("en")
     reference = nlp.make_doc("Mary-Ann flew to São Paulo in 1999.")
@@ -121,6 +171,14 @@ def test_the_doubt_keeps_its_rate():
             assert (found > level).mean() == pytest.approx(1 - level, abs=0.02)
     assert np.all(np.diff(doubts(novelty, np.repeat(np.arange(50.0)[:, None], 4, axis=1), np.full(50, 20))) >= 0)
     assert doubts(novelty, np.zeros((1, 4)), np.array([0])).tolist() == [0.0]
+
+
+def test_the_doubt_is_not_learned_from_white_space():
+    nlp, component = calibrated()
+    novelty, words = novelty_of(component.model.get_ref("head")), ["I", "like", "London", "and", "Berlin", "a", "lot"]
+    plain, spaced = ([Doc(nlp.vocab, [*words, f"{k}", *end]) for k in range(9)] for end in ([], ["\n"]))
+    expected, found = (fit_doubt(component.tagger, novelty, docs, lambda doc: doc) for docs in (plain, spaced))
+    np.testing.assert_equal(found, expected)
 
 
 def test_doubt_and_scores_of_docs():
@@ -169,6 +227,7 @@ def test_saved_and_loaded(tmp_path):
         ("reference", np.zeros((2, 4))),
         ("spread", np.array([0.0, -1.0])),
         ("quantiles", np.zeros(3)),
+        ("quantiles", -np.arange(99.0)),
         ("weights", np.array([1.0, 0.0, -1.0, 0.0])),
         ("weights", np.array([1.0, np.nan, 0.0, 0.0])),
     ],
@@ -199,12 +258,18 @@ def test_the_command_takes_the_training_data(tmp_path):
         DocBin(docs=[example.reference for example in examples_for(nlp, data)]).to_disk(tmp_path / f"{name}.spacy")
     said, code = run_command(
         *("calibrate", tmp_path / "model", tmp_path / "dev.spacy", "--train", tmp_path / "train.spacy"),
-        *("-r", tmp_path / "report.json"),
+        *("-r", tmp_path / "report.json", "-o", tmp_path / "calibrated"),
     )
     assert code == 0 and "Novelty: slope" in said, said
     weights = json.loads((tmp_path / "report.json").read_text())["novelty"]
     assert set(weights) == {"slope", "offset", "new entity", "odd surroundings"}
-    component = spacy.load(tmp_path / "model").get_pipe("lstm_ner")
+    # Words that were made up or read are not saved.
+    kept, made = (tmp_path / name / "vocab" / "strings.json" for name in ("model", "calibrated"))
+    assert made.read_text("utf8") == kept.read_text("utf8")
+    component = spacy.load(tmp_path / "calibrated").get_pipe("lstm_ner")
     assert novelty_of(component.model.get_ref("head")) is not None
     found = score(component.tagger, examples_for(nlp))
     assert found.features.shape == (len(found.scores), 2)
+    with pytest.warns(UserWarning, match="forgets what it learned about novelty"):
+        calibrate(component.tagger, examples_for(nlp, 20 * TRAIN + 20 * WRONG))
+    assert novelty_of(component.model.get_ref("head")) is None
