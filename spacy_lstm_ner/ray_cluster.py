@@ -25,6 +25,7 @@ def connected(address: Optional[str], workers: int) -> Iterator[None]:
 
     Raises:
         ConnectionError: If there is no cluster with this address.
+        ValueError: If there is an address, and this process is connected already.
     """
     # Ray reads these when it is imported or started: no reports to its authors; an interruption interrupts at once; no
     # log files beside ours.
@@ -42,6 +43,8 @@ def connected(address: Optional[str], workers: int) -> Iterator[None]:
     import ray
 
     if ray.is_initialized():
+        if address is not None:
+            raise ValueError(f"expected no address, since this process is connected to Ray already, found {address}")
         yield
         return
     local: dict[str, Any] = {} if address else {"num_cpus": workers or None, **_LOCAL}

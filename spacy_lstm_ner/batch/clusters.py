@@ -50,8 +50,10 @@ def run_ray(job: Job, chunks: Sequence[Chunk], workers: int, address: Optional[s
 
         try:
             found = int(ray.cluster_resources().get("CPU", 1))
-            if workers > found:
-                raise ValueError(f"expected at most {found} workers, as many as the cluster has cores, found {workers}")
+            if max(workers, 1) > found:
+                raise ValueError(
+                    f"expected at most {found} workers, as many as the cluster has cores, found {max(workers, 1)}"
+                )
             actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=_RETRIES)(Worker)
             pool = ActorPool([actor.remote(job) for _ in range(min(workers or found, len(chunks)))])
             yield from pool.map_unordered(lambda worker, chunk: worker.do.remote(chunk), chunks)
@@ -74,22 +76,17 @@ def run_spark(job: Job, chunks: Sequence[Chunk], workers: int, address: Optional
 
     Raises:
         RuntimeError: If Spark cannot go on.
+        ValueError: If there is an address, and a session with another master.
     """
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
-    from pyspark.sql import SparkSession
 
-    own = SparkSession.getActiveSession() is None
+    theirs = _session()
     try:
-        if own:
-            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-            if address is None:
-                os.environ.setdefault("SPARK_LOCAL_IP", _LOOPBACK)
-        master = address or f"local[{workers or cores()},{_RETRIES}]"
-        quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
-        builder = SparkSession.builder.appName("spacy-lstm-ner").config(map=quiet).master(master)
-        session = builder.getOrCreate() if own else SparkSession.getActiveSession()
+        session = theirs or _new_session(address, workers)
         context = session.sparkContext
+        if address not in (None, context.master):
+            raise ValueError(f"expected {address}, found a session with the master {context.master}. Stop it first")
         to_do = iter(chunks)
         while some := list(islice(to_do, context.defaultParallelism * _CHUNKS_OF_CORE)):
             yield from context.parallelize(some, len(some)).map(partial(_do_in_process, job)).collect()
@@ -97,9 +94,31 @@ def run_spark(job: Job, chunks: Sequence[Chunk], workers: int, address: Optional
         # Without the stack of the virtual machine, which the log has.
         raise RuntimeError(f"Spark: {' '.join(str(error).splitlines()[:2])}"[:500]) from error
     finally:
-        session = SparkSession.getActiveSession()
-        if own and session is not None:
+        session = _session()
+        if theirs is None and session is not None:
             session.stop()
+
+
+def _session() -> Any:
+    """The session of this process, whichever of its threads has started it; None if there is none."""
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    try:
+        return SparkSession.active()
+    except PySparkException:
+        return None
+
+
+def _new_session(master: Optional[str], workers: int) -> Any:
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if master is None:
+        os.environ.setdefault("SPARK_LOCAL_IP", _LOOPBACK)
+    quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
+    builder = SparkSession.builder.appName("spacy-lstm-ner").config(map=quiet)
+    return builder.master(master or f"local[{workers or cores()},{_RETRIES}]").getOrCreate()
 
 
 _WORKERS: dict[Job, Worker] = {}

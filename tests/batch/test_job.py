@@ -194,6 +194,16 @@ def test_the_command(model, texts, tmp_path):
     assert code == 0 and "300 rows of them by earlier runs" in output
 
 
+def test_an_interruption(model, texts, tmp_path, monkeypatch):
+    def interrupted(*job):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setitem(ENGINES, "local", interrupted)
+    output, code = run_command("annotate", model, texts, tmp_path / "out")
+    assert code == 130 and "Interrupted: what is done stays" in output
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -205,6 +215,7 @@ def test_the_command(model, texts, tmp_path):
         (["{model}", "a.csv", "out"], "a.csv: expected a column 'text', found a, b"),
         (["{model}", "broken.jsonl.gz", "out"], "broken.jsonl.gz: expected a whole compressed file"),
         (["{model}", "broken.parquet", "out"], "broken.parquet: expected a Parquet file"),
+        (["{model}", "utf16.txt", "out"], "utf16.txt: expected a file in UTF-8, found UTF-16"),
         (["{model}", "{texts}", "mixed"], "mixed: expected a new folder, or one of this job, found other files"),
         (["{model}", "{texts}", "a.csv"], "a.csv: expected a folder for the output, found a file"),
         (["{model}", "mixed", "mixed", "-f", "csv"], "expected a folder for the output that no input is in"),
@@ -224,6 +235,7 @@ def test_wrong_use_is_named(arguments, message, model, texts, tmp_path, monkeypa
     (tmp_path / "a.csv").write_text("a,b\n1,2\n", "utf8")
     (tmp_path / "broken.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a"}\n' * 9)[:-12])
     (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    (tmp_path / "utf16.txt").write_text("Canada", "utf-16")
     output, code = run_command("annotate", *(a.format(model=model, texts=texts) for a in arguments))
     assert code == 1 and message in output and "Traceback" not in output
     assert not (tmp_path / "out").exists()
