@@ -4,11 +4,12 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Optional
 
 _LOCAL = {"include_dashboard": False, "object_store_memory": 100 << 20}
 """For Ray on this machine. Only orders and replies are in its store, and by default it takes a third of the memory."""
+_CLUSTER = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
 @contextmanager
@@ -34,11 +35,7 @@ def connected(address: Optional[str], workers: int) -> Iterator[None]:
         TUNE_DISABLE_SIGINT_HANDLER="1",
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
     )
-    if address is None:
-        # Ray makes another address of 127.0.0.1, and listens to all machines, unless this variable says, on Linux too,
-        # that this is no cluster.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    else:
+    if address is not None:
         _check_address(address)
     import ray
 
@@ -47,12 +44,36 @@ def connected(address: Optional[str], workers: int) -> Iterator[None]:
             raise ValueError(f"expected no address, since this process is connected to Ray already, found {address}")
         yield
         return
-    local: dict[str, Any] = {} if address else {"num_cpus": workers or None, **_LOCAL}
-    ray.init(address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **local)
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    with _on_loopback() if address is None else nullcontext():
+        if address is None:
+            ray.init("local", num_cpus=workers or None, **_LOCAL, **quiet)
+        else:
+            ray.init(address, **quiet)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Keep Ray from listening to other machines.
+
+    It makes another address of 127.0.0.1 unless a variable says, on Linux too, that this is no cluster. Its processes
+    read the variable. This one may have imported Ray before.
+    """
+    from ray._private import ray_constants
+
+    before = os.environ.get(_CLUSTER), ray_constants.ENABLE_RAY_CLUSTER
+    os.environ[_CLUSTER], ray_constants.ENABLE_RAY_CLUSTER = "0", False
     try:
         yield
     finally:
-        ray.shutdown()
+        ray_constants.ENABLE_RAY_CLUSTER = before[1]
+        os.environ.pop(_CLUSTER)
+        if before[0] is not None:
+            os.environ[_CLUSTER] = before[0]
 
 
 def _check_address(address: str) -> None:

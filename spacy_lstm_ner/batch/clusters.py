@@ -49,7 +49,7 @@ def run_ray(job: Job, chunks: Sequence[Chunk], workers: int, address: Optional[s
         from ray.util import ActorPool
 
         try:
-            found = int(ray.cluster_resources().get("CPU", 1))
+            found = int(ray.cluster_resources().get("CPU", 0))
             if max(workers, 1) > found:
                 raise ValueError(
                     f"expected at most {found} workers, as many as the cluster has cores, found {max(workers, 1)}"

@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.batch_jobs import POISON_ROWS, entities_of, poisoned, rows_of, write_rows
 
 from spacy_lstm_ner.batch.job import annotate
+from spacy_lstm_ner.ray_cluster import connected
 from spacy_lstm_ner.threads import ONE_THREAD_ENV
 
 
@@ -16,12 +18,8 @@ from spacy_lstm_ner.threads import ONE_THREAD_ENV
 def ray():
     """Ray on this machine, once for all tests."""
     ray = pytest.importorskip("ray", reason="Ray is not installed")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(
-        "local", num_cpus=2, include_dashboard=False, object_store_memory=100_000_000, _node_ip_address="127.0.0.1"
-    )
-    yield ray
-    ray.shutdown()
+    with connected(None, 2):
+        yield ray
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +43,10 @@ def test_poison_and_a_process_that_is_killed(model, texts, expected, tmp_path, e
     good.append({"id": 300, "text": f"parent {tmp_path / 'killed'}"})
     rows = [*good, good[0], *(row for _, row in POISON_ROWS)]
     path = write_rows(tmp_path / "in.jsonl", rows)
-    options = {"workers": 2, "part_rows": 160, "batch_size": 7, "timeout": 3}
-    summary = annotate(path, folder, tmp_path / "out", engine=engine, code=code, **options)
+    options = {"workers": 1, "part_rows": 160, "batch_size": 7, "timeout": 1.5}
+    with ThreadPoolExecutor(1) as thread:  # The session of Spark is that of another thread.
+        job = thread.submit(annotate, path, folder, tmp_path / "out", engine=engine, code=code, **options)
+        summary = job.result()
     assert (tmp_path / "killed").exists()
     found, bad = rows_of(tmp_path / "out")
     assert [row["id"] for row in found] == [*range(301), 0]
@@ -100,6 +100,27 @@ def test_weights_from_rays_store_are_read_only(model, ray):
     assert docs[0].to_json() == docs[1].to_json() and len(docs[0].ents) == 2
 
 
+def test_more_workers_than_a_cluster_has(model, texts, tmp_path, ray):
+    with pytest.raises(ValueError, match="expected at most 2 workers, as many as the cluster has cores, found 3"):
+        annotate(texts, model, tmp_path, engine="ray", workers=3)
+
+
+def test_a_cluster_without_cores(model, texts, tmp_path, ray, monkeypatch):
+    monkeypatch.setattr(ray, "cluster_resources", dict)
+    with pytest.raises(ValueError, match="expected at most 0 workers, as many as the cluster has cores, found 1"):
+        annotate(texts, model, tmp_path, engine="ray")
+
+
+def test_ray_listens_to_this_machine_only(ray):
+    assert ray.util.get_node_ip_address() == "127.0.0.1" and ray.cluster_resources()["CPU"] == 2
+    assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" in os.environ
+
+
+def test_another_address_than_that_of_the_connection(model, texts, tmp_path, ray):
+    with pytest.raises(ValueError, match="this process is connected to Ray already, found auto"):
+        annotate(texts, model, tmp_path, engine="ray", address="auto")
+
+
 def test_a_data_frame_of_spark(model, tmp_path, spark):
     folder, code = poisoned(model, tmp_path)
     frame = spark.createDataFrame(ROWS, "key int, body string").repartition(2)
@@ -107,6 +128,7 @@ def test_a_data_frame_of_spark(model, tmp_path, spark):
     check_rows([row.asDict(recursive=True) for row in found.collect()], model)
 
 
-def test_more_workers_than_a_cluster_has(model, texts, tmp_path, ray):
-    with pytest.raises(ValueError, match="expected at most 2 workers, as many as the cluster has cores, found 3"):
-        annotate(texts, model, tmp_path, engine="ray", workers=3)
+def test_another_master_than_that_of_the_session(model, texts, tmp_path, spark):
+    with pytest.raises(ValueError, match=r"expected spark://a:1, found a session with the master local\[2,4\]"):
+        annotate(texts, model, tmp_path, engine="spark", address="spark://a:1")
+    assert spark.range(1).count() == 1
