@@ -70,9 +70,9 @@ def weights(output):
     return (output / "model-best" / "lstm_ner" / "model").read_bytes()
 
 
-def assert_same_as_alone(config, output, name, folder, env):
-    """Train all trials again one after the other, without Ray, and compare scores and weights."""
-    trials = trials_in(output)
+def assert_same_as_alone(config, output, name, folder, env, seeds):
+    """Train the trials with some seeds again one after the other, without Ray, and compare scores and weights."""
+    trials = {(value, seed): trial for (value, seed), trial in trials_in(output).items() if seed in seeds}
     runs = {str(folder / f"{value}-{seed}"): {name: value, "training.seed": seed} for value, seed in trials}
     subprocess.run([sys.executable, "-c", ALONE, config], input=json.dumps(runs), text=True, env=env, check=True)
     for (value, seed), trial in trials.items():
@@ -93,7 +93,7 @@ def test_a_sweep_and_a_larger_one(tmp_path, run_env, ray):
     values = "--set=training.dropout=0.1,0.5"
     code, said = sweep(config, "-o", output, "--seeds", 2, values, "--plot", "--workers", 2)
     assert code == 0, said
-    assert_same_as_alone(config, output, "training.dropout", tmp_path, run_env)
+    assert_same_as_alone(config, output, "training.dropout", tmp_path, run_env, seeds=[1])
     rows = json.loads((output / "sweep.json").read_text("utf8"))
     assert rows[0]["mean"] > rows[1]["mean"] > 0.0
     for row in rows:
@@ -137,10 +137,21 @@ def wait_until(is_so):
         time.sleep(0.05)
 
 
+def test_a_training_ends_with_the_process_that_has_started_it(tmp_path, run_env):
+    config = small_config(tmp_path, {"training.max_steps": 1_000_000, "training.patience": 0})
+    words = [sys.executable, "-m", "spacy_lstm_ner.training.sweep", "train", config, "--output", tmp_path / "out"]
+    with subprocess.Popen(words, env=run_env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as training:
+        # It has begun, and would go on for hours.
+        assert training.stdout.readline().strip()
+        training.stdin.close()
+        assert training.wait() == 1
+
+
 @needs_ray
 @needs_proc
+@pytest.mark.slow
 def test_a_killed_driver_leaves_no_training_and_loses_no_trial(tmp_path, run_env, ray, monkeypatch):
-    config, output = small_config(tmp_path, {"training.max_steps": 200}), tmp_path / "out"
+    config, output = small_config(tmp_path), tmp_path / "out"
     arguments = (config, "-o", output, "--seeds", 2, "--workers", 1)
     driver = subprocess.Popen(command("lstm-ner", "sweep", *arguments), env=run_env, stdout=subprocess.PIPE)
     wait_until(lambda: list(output.glob("trials/*/result.json")))
@@ -183,7 +194,7 @@ def test_eight_trials_of_the_default_config(root, tmp_path, run_env, ray):
     assert code == 0, said
     trials = trials_in(output)
     assert len(trials) == 8 and len({trial["scores"]["score"] for trial in trials.values()}) > 1
-    assert_same_as_alone(tmp_path / "default.cfg", output, setting, tmp_path, run_env)
+    assert_same_as_alone(tmp_path / "default.cfg", output, setting, tmp_path, run_env, seeds=range(4))
 
 
 def test_values():
