@@ -36,7 +36,7 @@ def connected(address: Optional[str], workers: int) -> Iterator[None]:
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
     )
     if address is not None:
-        _check_address(address)
+        check_address(address, "a Ray cluster")
     import ray
 
     if ray.is_initialized():
@@ -76,11 +76,24 @@ def _on_loopback() -> Iterator[None]:
             os.environ[_CLUSTER] = before[0]
 
 
-def _check_address(address: str) -> None:
-    """Say at once that nothing is there. Ray tries for many minutes."""
-    host, _, port = address.rpartition(":")
-    if port.isdigit() and "/" not in host:
+def check_address(address: str, what: str) -> None:
+    """Say at once that nothing is there. Ray tries for many minutes, and Spark for one.
+
+    Args:
+        address (str): HOST:PORT, or several with commas between. Other addresses are not checked.
+        what (str): What is expected there.
+
+    Raises:
+        ConnectionError: If none of them answers.
+    """
+    found = ""
+    for one in address.split(","):
+        host, _, port = one.rpartition(":")
+        if not port.isdigit() or "/" in host:
+            return
         try:
             socket.create_connection((host, int(port)), timeout=10).close()
-        except OSError as error:
-            raise ConnectionError(f"expected a Ray cluster at {address}, found none: {error}") from error
+            return
+        except (OSError, OverflowError) as error:
+            found = str(error)
+    raise ConnectionError(f"expected {what} at {address}, found none: {found}")

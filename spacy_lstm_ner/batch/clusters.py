@@ -5,19 +5,21 @@ own means start a worker again if its machine is lost. Everything else is as in 
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, Optional
 
-from ..ray_cluster import connected
+from ..ray_cluster import check_address, connected
 from ..threads import ONE_THREAD_ENV
 from .inputs import Chunk
 from .local import Replies, Reply, Worker, cores
 from .worker import Annotator, Job
 
 _LOOPBACK = "127.0.0.1"
+_MASTER = re.compile(r"local(\[.*\])?$|yarn$|spark://|k8s://")
 _RETRIES = 4
 """How often a chunk is done again because its machine or its actor was lost."""
 _CHUNKS_OF_CORE = 32
@@ -75,9 +77,15 @@ def run_spark(job: Job, chunks: Sequence[Chunk], workers: int, address: Optional
         Reply: A reply for each chunk, in any order.
 
     Raises:
+        ConnectionError: If no master answers at this address.
         RuntimeError: If Spark cannot go on.
-        ValueError: If there is an address, and a session with another master.
+        ValueError: If the address is none of a master, or if there is a session with another one.
     """
+    if address is not None:
+        # Spark says this with the stack of its virtual machine.
+        if not _MASTER.match(address):
+            raise ValueError(f"expected a master of Spark such as spark://HOST:7077, found {address!r}")
+        check_address(address.removeprefix("spark://"), "a master of Spark")
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 

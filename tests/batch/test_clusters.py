@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.batch_jobs import POISON_ROWS, entities_of, poisoned, rows_of, write_rows
+from support.commands import run_command
 
 from spacy_lstm_ner.batch.job import annotate
 from spacy_lstm_ner.ray_cluster import connected
@@ -131,6 +132,25 @@ def test_a_data_frame_of_spark(model, tmp_path, spark):
 
 
 def test_another_master_than_that_of_the_session(model, texts, tmp_path, spark):
-    with pytest.raises(ValueError, match=r"expected spark://a:1, found a session with the master local\[1,4\]"):
-        annotate(texts, model, tmp_path, engine="spark", address="spark://a:1")
+    with pytest.raises(ValueError, match=r"expected local\[3\], found a session with the master local\[1,4\]"):
+        annotate(texts, model, tmp_path, engine="spark", address="local[3]")
     assert spark.range(1).count() == 1
+
+
+@pytest.mark.parametrize(
+    "engine, address, error",
+    [
+        ("ray", "localhost:1", "expected a Ray cluster at localhost:1, found none"),
+        ("ray", "localhost:99999999999", "found none"),
+        (
+            "spark",
+            "spark://localhost:1,localhost:2",
+            "master of Spark at localhost:1,localhost:2, found none",
+        ),
+        ("spark", "localhost:7077", "expected a master of Spark such as spark://HOST:7077, found 'localhost:7077'"),
+    ],
+)
+def test_a_wrong_address(engine, address, error, model, texts, tmp_path):
+    pytest.importorskip({"ray": "ray", "spark": "pyspark"}[engine])
+    output, code = run_command("annotate", model, texts, tmp_path / "out", "--engine", engine, "--address", address)
+    assert code == 1 and error in output
