@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -19,7 +20,7 @@ from typing import Any, Optional
 
 from spacy.language import Language
 
-MANIFEST = "manifest.json"
+MANIFEST, _LOCK = "manifest.json", ".lock"
 _BLOCK = 1 << 20
 
 
@@ -210,6 +211,35 @@ def check_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
             f"{folder}: expected the output of this job, found that of another one: {', '.join(changed[:5])} changed. "
             "Choose another folder, or remove it"
         )
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes that call this from a folder. The system ends the lock with the process, even if killed.
+
+    Args:
+        folder (Path): The folder. It is created if necessary.
+
+    Yields:
+        None: Once.
+
+    Raises:
+        ValueError: If another process has the lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("ab") as file:
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise ValueError(f"{folder}: another job with this folder runs. Wait for its end, or stop it") from error
+        yield
 
 
 def flat(values: Mapping[str, Any], between: str = ".") -> dict[str, Any]:

@@ -5,19 +5,21 @@ own means start a worker again if its machine is lost. Everything else is as in 
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, Optional
 
-from ..ray_cluster import connected
+from ..ray_cluster import check_address, connected
 from ..threads import ONE_THREAD_ENV
 from .inputs import Chunk
 from .local import Replies, Reply, Worker, cores
 from .worker import Annotator, Job
 
 _LOOPBACK = "127.0.0.1"
+_MASTER = re.compile(r"local(\[.*\])?$|yarn$|spark://|k8s://")
 _RETRIES = 4
 """How often a chunk is done again because its machine or its actor was lost."""
 _CHUNKS_OF_CORE = 32
@@ -49,9 +51,11 @@ def run_ray(job: Job, chunks: Sequence[Chunk], workers: int, address: Optional[s
         from ray.util import ActorPool
 
         try:
-            found = int(ray.cluster_resources().get("CPU", 1))
-            if workers > found:
-                raise ValueError(f"expected at most {found} workers, as many as the cluster has cores, found {workers}")
+            found = int(ray.cluster_resources().get("CPU", 0))
+            if max(workers, 1) > found:
+                raise ValueError(
+                    f"expected at most {found} workers, as many as the cluster has cores, found {max(workers, 1)}"
+                )
             actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=_RETRIES)(Worker)
             pool = ActorPool([actor.remote(job) for _ in range(min(workers or found, len(chunks)))])
             yield from pool.map_unordered(lambda worker, chunk: worker.do.remote(chunk), chunks)
@@ -73,23 +77,24 @@ def run_spark(job: Job, chunks: Sequence[Chunk], workers: int, address: Optional
         Reply: A reply for each chunk, in any order.
 
     Raises:
+        ConnectionError: If no master answers at this address.
         RuntimeError: If Spark cannot go on.
+        ValueError: If the address is none of a master, or if there is a session with another one.
     """
+    if address is not None:
+        # Spark says this with the stack of its virtual machine.
+        if not _MASTER.match(address):
+            raise ValueError(f"expected a master of Spark such as spark://HOST:7077, found {address!r}")
+        check_address(address.removeprefix("spark://"), "a master of Spark")
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
-    from pyspark.sql import SparkSession
 
-    own = SparkSession.getActiveSession() is None
+    theirs = _session()
     try:
-        if own:
-            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-            if address is None:
-                os.environ.setdefault("SPARK_LOCAL_IP", _LOOPBACK)
-        master = address or f"local[{workers or cores()},{_RETRIES}]"
-        quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
-        builder = SparkSession.builder.appName("spacy-lstm-ner").config(map=quiet).master(master)
-        session = builder.getOrCreate() if own else SparkSession.getActiveSession()
+        session = theirs or _new_session(address, workers)
         context = session.sparkContext
+        if address not in (None, context.master):
+            raise ValueError(f"expected {address}, found a session with the master {context.master}. Stop it first")
         to_do = iter(chunks)
         while some := list(islice(to_do, context.defaultParallelism * _CHUNKS_OF_CORE)):
             yield from context.parallelize(some, len(some)).map(partial(_do_in_process, job)).collect()
@@ -97,9 +102,31 @@ def run_spark(job: Job, chunks: Sequence[Chunk], workers: int, address: Optional
         # Without the stack of the virtual machine, which the log has.
         raise RuntimeError(f"Spark: {' '.join(str(error).splitlines()[:2])}"[:500]) from error
     finally:
-        session = SparkSession.getActiveSession()
-        if own and session is not None:
+        session = _session()
+        if theirs is None and session is not None:
             session.stop()
+
+
+def _session() -> Any:
+    """The session of this process, whichever of its threads has started it; None if there is none."""
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    try:
+        return SparkSession.active()
+    except PySparkException:
+        return None
+
+
+def _new_session(master: Optional[str], workers: int) -> Any:
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if master is None:
+        os.environ.setdefault("SPARK_LOCAL_IP", _LOOPBACK)
+    quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
+    builder = SparkSession.builder.appName("spacy-lstm-ner").config(map=quiet)
+    return builder.master(master or f"local[{workers or cores()},{_RETRIES}]").getOrCreate()
 
 
 _WORKERS: dict[Job, Worker] = {}

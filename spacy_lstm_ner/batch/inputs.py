@@ -11,6 +11,7 @@ import gzip
 import json
 import lzma
 import zlib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from importlib.util import find_spec
@@ -227,6 +228,9 @@ class Lines(Source):
         try:
             self.stream.seek(start)
             while raw := self.stream.readline(_LONGEST_LINE):
+                if line == 1 and raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+                    # Most of its lines are UTF-8 too, but with nonsense.
+                    raise ValueError(f"{self.path}: expected a file in UTF-8, found UTF-16. Convert it first")
                 start += len(raw)
                 self._read.update(raw)
                 rest = raw if len(raw) == _LONGEST_LINE else b"\n"

@@ -6,20 +6,21 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Optional, TextIO, Union, overload
 
 from spacy.util import get_package_path, is_package
 
-from ..files import check_folder, check_manifest, checksum, write_atomically
+from ..files import check_folder, check_manifest, checksum, locked, write_atomically
 from .clusters import annotate_dataset, run_ray, run_spark
 from .inputs import Chunk, find_inputs, open_source, require
 from .local import run_local
 from .worker import Job
 
-SUMMARY, LOCK = "summary.json", ".lock"
+SUMMARY = "summary.json"
 ENGINES = {"local": run_local, "ray": run_ray, "spark": run_spark}
 PACKAGES = {"ray": "ray", "spark": "pyspark"}
 """What engines need, which are also the names of extras."""
@@ -104,14 +105,18 @@ def annotate(
     place = _model_folder(str(model))
     options["code"] = str(options["code"]) if options.get("code") else None
     if output is None:
-        return annotate_dataset(data, Job(str(place.resolve()), **options), workers)
+        return annotate_dataset(data, Job(_to_load(model, place.resolve()), **options), workers)
     folder = Path(output)
     files, kind = find_inputs(data, format)
-    if any(folder.resolve() in Path(name).resolve().parents for name in files):
-        raise ValueError(f"{folder}: expected a folder for the output that no input is in. Choose another folder")
-    job = Job(str(place), str(folder), kind, **options)
-    chunks, inputs = _plan(files, job, part_rows)
-    with _locked(folder):
+    _check_apart(folder, data, files)
+    job = Job(_to_load(model, place), str(folder), kind, **options)
+    _show(progress, "Reading the input, to cut it into parts")
+    try:
+        chunks, inputs = _plan(files, job, part_rows)
+    finally:
+        _show(progress, "")
+    check_folder(folder)
+    with locked(folder):
         check_manifest(folder, _manifest(job, place, inputs, part_rows, len(chunks)))
         summary = Summary(len(chunks), sum(chunk.rows for chunk in chunks))
         # Workers write parts with deterministic names in one step each, so what is there is complete.
@@ -122,17 +127,38 @@ def annotate(
             summary.bad.update(_bad_kinds(job.bad(chunk.number)))
         if missing:
             with closing(ENGINES[engine](job, missing, workers, address)) as replies:
-                _follow(replies, summary, progress)
+                try:
+                    _follow(replies, summary, progress)
+                finally:
+                    _show(progress, "")
         write_atomically(folder / SUMMARY, json.dumps(summary.__dict__, indent=2).encode("utf-8"))
     return summary
 
 
 def _model_folder(model: str) -> Path:
-    if is_package(model):
-        return Path(get_package_path(model))
-    if not (Path(model) / "config.cfg").is_file() or not (Path(model) / "meta.json").is_file():
+    """The folder of a pipeline, or that of the package that has it."""
+    place = Path(get_package_path(model)) if is_package(model) else Path(model)
+    needed = ["meta.json"] if is_package(model) else ["meta.json", "config.cfg"]
+    if not all((place / name).is_file() for name in needed):
         raise FileNotFoundError(f"{model}: expected the folder of a pipeline, or the name of an installed package")
-    return Path(model)
+    return place
+
+
+def _to_load(model: Union[str, Path], place: Path) -> str:
+    # A package is imported by its name: it may have code that its pipeline needs.
+    return str(model) if is_package(str(model)) else str(place)
+
+
+def _check_apart(folder: Path, data: Paths, files: Sequence[str]) -> None:
+    """Raise a ValueError if the output would become input when the job is started again, or is in its way."""
+    given = [Path(path) for path in ([data] if isinstance(data, (str, Path)) else data)]
+    own = folder.resolve()
+    is_inside = any(path.is_dir() and path.resolve() in (own, *own.parents) for path in given)
+    if is_inside or any(own in Path(name).resolve().parents for name in files):
+        raise ValueError(
+            f"{folder}: expected a folder for the output that no input is in, and that is in no folder of the input. "
+            "Choose another folder"
+        )
 
 
 def _plan(files: Sequence[str], job: Job, part_rows: int) -> tuple[list[Chunk], dict[str, Any]]:
@@ -147,26 +173,6 @@ def _plan(files: Sequence[str], job: Job, part_rows: int) -> tuple[list[Chunk], 
     if not chunks:
         raise ValueError(f"{files[0]}: expected rows, found none in {len(files)} files")
     return chunks, inputs
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other jobs from the folder of the output. The system ends the lock with the process, even if killed."""
-    check_folder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("ab") as file:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            raise ValueError(f"{folder}: another job with this folder runs. Wait for its end, or stop it") from error
-        yield
 
 
 def _manifest(job: Job, model: Path, inputs: Mapping[str, Any], part_rows: int, parts: int) -> dict[str, Any]:
@@ -203,14 +209,21 @@ def _follow(replies: Iterator[Mapping[str, Any]], summary: Summary, progress: Op
         summary.seconds = now - begin
         if progress is not None and now > shown + 0.5:
             shown = now
-            left = time.strftime("%H:%M:%S", time.gmtime(summary.seconds / done_rows * (to_do - done_rows)))
-            progress.write(
-                f"\r{summary.resumed + done_rows:,} of {summary.rows:,} rows, "
-                f"{summary.words / summary.seconds:,.0f} words/s, {sum(summary.bad.values()):,} bad, {left} left "
+            left = timedelta(seconds=round(summary.seconds / done_rows * (to_do - done_rows)))
+            _show(
+                progress,
+                f"{summary.resumed + done_rows:,} of {summary.rows:,} rows, "
+                f"{summary.words / summary.seconds:,.0f} words/s, {sum(summary.bad.values()):,} bad, {left} left",
             )
-            progress.flush()
+    if done_rows != to_do:
+        raise RuntimeError(f"the engine ended after {done_rows:,} of {to_do:,} rows")
+
+
+def _show(progress: Optional[TextIO], line: str) -> None:
+    """Replace the line of the progress."""
     if progress is not None:
-        progress.write("\r" + " " * 78 + "\r")
+        progress.write(f"\r{line:<78}" if line else f"\r{'':78}\r")
+        progress.flush()
 
 
 def terminal() -> Optional[TextIO]:

@@ -40,7 +40,7 @@ class Job:
     """What the workers of a job need to know. The fields from `output_format` on are options of `annotate`.
 
     Attributes:
-        model (str): The folder of the pipeline.
+        model (str): The folder of the pipeline, or the package that has it.
         output (str): The folder of the output.
         kind (str): The format of the input.
         folder (str): The folder that paths are relative to.
@@ -310,7 +310,7 @@ def write_chunk(
                         words += len(doc)
                         entities += len(found["entities"])
                         if job.docbin:
-                            doc.user_data["id"] = row.id
+                            doc.user_data["id"] = _storable(row.id)
                             docs.add(doc)
         if rows != chunk.rows:
             raise ValueError(f"{chunk.path}: expected {chunk.rows} rows from line {chunk.line} on, found {rows}")
@@ -371,6 +371,15 @@ def arrow_columns(job: Job) -> list[tuple[str, Any]]:
 def _as_text(name: Any) -> str:
     text = name if isinstance(name, str) else json.dumps(name, ensure_ascii=False)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _storable(name: Any) -> Any:
+    """An identifier as msgpack, the format of the docs, can hold it: text where it cannot."""
+    return name if isinstance(name, (bool, float)) or _is_int64(name) else _as_text(name)
+
+
+def _is_int64(name: Any) -> bool:
+    return isinstance(name, int) and -(1 << 63) <= name < 1 << 63
 
 
 def main() -> None:

@@ -77,6 +77,8 @@ def annotate_cli(
             )
         except RuntimeError as error:
             raise ValueError(f"{error}. What is done stays: start the command again to go on") from error
+        except KeyboardInterrupt:
+            msg.warn("Interrupted: what is done stays. Start the command again to go on", exits=130)
     bad = sum(summary.bad.values())
     msg.good(
         f"{output}: {summary.rows - bad:,} rows annotated in {summary.parts:,} parts"

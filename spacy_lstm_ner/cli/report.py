@@ -58,7 +58,10 @@ def report_cli(
         if output.exists() and not output.is_dir():
             raise ValueError(f"{output}: expected a folder to write to, found a file. Name another folder")
         setup_gpu(gpu_id)
-        nlp = load_model(model)
+        nlp, theirs = load_model(model), None if other is None else load_model(other)
+        for path in (data_path, train, other_data):
+            if path is not None and not path.exists():
+                raise FileNotFoundError(f"{path}: there is no such file or folder")
         component = _component(nlp, pipe)
         if score_attr is None and component is not None:
             score_attr = component.cfg["score_attr"]
@@ -74,8 +77,7 @@ def report_cli(
                     f"The threshold for {text} was changed since, so that is not promised any more."
                 )
         figures["training"] = training_curves(_training_log(nlp, figures["notes"]))
-        if other is not None:
-            theirs = load_model(other)
+        if theirs is not None:
             second = _judge(theirs, None, data_path, from_text, None, "Predicting with the other")
             names = {"first": model, "second": other}
             figures["other"] = {**names, **compare(judgement, second, limit, samples, seed)}
@@ -84,7 +86,8 @@ def report_cli(
             own = compare_data(judgement, second, seen, samples, seed)
             figures["other_data"] = {"data": other_data.name, **own, "notes": _notes(second, own)}
         write_report(output, figures)
-    for note in figures["notes"]:
+    others = figures["other_data"]["notes"] if other_data is not None else []
+    for note in [*figures["notes"], *(f"The other data: {note}" for note in others)]:
         msg.warn(note)
     f = figures["overall"]["f"]
     msg.good(f"Entity F {'-' if f is None else f'{100 * f:.2f}'}; the report is {output / 'report.html'}")

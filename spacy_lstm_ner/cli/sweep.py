@@ -7,7 +7,7 @@ import typer
 from spacy.cli._util import import_code, parse_config_overrides
 from wasabi import msg
 
-from ..files import write_atomically
+from ..files import locked, write_atomically
 from ..training.sweep import CONFIG, LOG, Row, draw, plan, read_settings, run, tabulate
 from .app import app, exit_on_error, needs_extra, print_numbers, write_json
 
@@ -45,26 +45,30 @@ def sweep_cli(
     with exit_on_error(f"Cannot sweep {config}"):
         if not config.is_file():
             raise FileNotFoundError(f"{config}: there is no such config")
-        trials = plan(config, output, read_settings(given or []), seeds, overrides, code_path)
-        if plot:
-            with needs_extra("report"):
-                import matplotlib  # noqa: F401
-        try:
-            with needs_extra("ray"):
-                errors = run(trials, workers, address, code_path)
-        except KeyboardInterrupt:
-            msg.warn("Interrupted: start the command again to train what is missing", exits=130)
-        rows = tabulate(trials)
-        write_json(output / "sweep.json", [_figures(row) for row in rows])
-        if plot:
-            write_atomically(output / "sweep.svg", draw(rows))
-        print_numbers([_cells(row) for row in rows], _header(rows[0]), "Scores on the dev data, in percent")
-        if len(rows[0].scores) < seeds:
-            (output / "best.cfg").unlink(missing_ok=True)
-            msg.warn("No best config: no combination of values has the scores of all seeds")
-        else:
-            write_atomically(output / "best.cfg", (rows[0].trials[0].folder / CONFIG).read_bytes())
-            msg.good(f"The config with the best mean is {output / 'best.cfg'}")
+        if output.exists() and not output.is_dir():
+            raise ValueError(f"{output}: expected a folder for the output, found a file. Choose another name")
+        settings = read_settings(given or [])
+        with locked(output):
+            trials = plan(config, output, settings, seeds, overrides, code_path)
+            if plot:
+                with needs_extra("report"):
+                    import matplotlib  # noqa: F401
+            try:
+                with needs_extra("ray"):
+                    errors = run(trials, workers, address, code_path)
+            except KeyboardInterrupt:
+                msg.warn("Interrupted: start the command again to train what is missing", exits=130)
+            rows = tabulate(trials)
+            write_json(output / "sweep.json", [_figures(row) for row in rows])
+            if plot:
+                write_atomically(output / "sweep.svg", draw(rows))
+            print_numbers([_cells(row) for row in rows], _header(rows[0]), "Scores on the dev data, in percent")
+            if len(rows[0].scores) < seeds:
+                (output / "best.cfg").unlink(missing_ok=True)
+                msg.warn("No best config: no combination of values has the scores of all seeds")
+            else:
+                write_atomically(output / "best.cfg", (rows[0].trials[0].folder / CONFIG).read_bytes())
+                msg.good(f"The config with the best mean is {output / 'best.cfg'}")
     if errors:
         msg.warn(f"{len(errors)} of {len(trials)} trials failed. Start the command again to train what is missing")
         for name, error in errors.items():

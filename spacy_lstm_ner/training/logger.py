@@ -124,14 +124,18 @@ def _row(info: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON knows it. Numbers may be those of NumPy or CuPy; NaN and infinity become null."""
+    """A value as JSON knows it. Numbers may be of NumPy or CuPy. NaN and infinity become null, other objects text."""
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, Mapping):
         return {str(key): _plain(own) for key, own in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(own) for own in value]
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        # A score of someone's own component. It is no reason to end training.
+        return str(value)
     return number if math.isfinite(number) else None
 
 

@@ -136,9 +136,11 @@ def train(
         if info is not None:
             run.write_checkpoint(info, is_best)
     finally:
-        finish_log()
-        if run.is_replayed:
-            run.save(is_best=False)
+        try:
+            finish_log()
+        finally:  # Even if the curves cannot be drawn.
+            if run.is_replayed:
+                run.save(is_best=False)
 
 
 def _refuse_rehearsal(nlp: Language) -> None:

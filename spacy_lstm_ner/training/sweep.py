@@ -197,7 +197,7 @@ def run(
     workers: int = 0,
     address: Optional[str] = None,
     code: Optional[Path] = None,
-    progress: TextIO = sys.stderr,
+    progress: Optional[TextIO] = None,
 ) -> dict[str, str]:
     """Train the trials that are not done, side by side, each on one core.
 
@@ -206,7 +206,7 @@ def run(
         workers (int): How many to train at a time; 0 for one on each core.
         address (Optional[str]): The address of a Ray cluster that sees the same files; None for this machine.
         code (Optional[Path]): A Python file that `spacy train` imports first.
-        progress (TextIO): Where to print a line for each trial that ends.
+        progress (Optional[TextIO]): Where to print a line for each trial that ends; None for stderr.
 
     Returns:
         dict[str, str]: Why trials have failed, by the names of their folders.
@@ -230,7 +230,7 @@ def run(
         if scores is None:
             errors[name] = error or "it ended without scores"
         told = f"failed: {errors[name]}" if scores is None else f"score {100 * scores['score']:.2f}"
-        print(f"{ended} of {len(trials)} trials, {todo[name]}: {told}", file=progress, flush=True)
+        print(f"{ended} of {len(trials)} trials, {todo[name]}: {told}", file=progress or sys.stderr, flush=True)
 
     with connected(address, workers):
         _tune(train, list(todo), place.parent, workers, on_end)
@@ -248,12 +248,20 @@ def _tune(
     from ray import tune
 
     class Progress(tune.Callback):
+        on_end: Callable[[str, Optional[str]], None]
+
         def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            on_end(trial.config["name"], trial.last_result.get("error"))
+            self.on_end(trial.config["name"], trial.last_result.get("error"))
 
         def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            on_end(trial.config["name"], str(trial.get_error()).strip().splitlines()[-1])
+            self.on_end(trial.config["name"], str(trial.get_error()).strip().splitlines()[-1])
 
+        def __getstate__(self) -> dict[str, Any]:
+            # Tune saves callbacks. What this one writes to may be a file, which cannot be saved.
+            return {}
+
+    progress = Progress()
+    progress.on_end = on_end
     remove_folder(output / _TUNE)
     tuner = tune.Tuner(
         tune.with_resources(train, {"cpu": 1}),
@@ -263,7 +271,7 @@ def _tune(
             name=_TUNE,
             storage_path=str(output),
             failure_config=tune.FailureConfig(max_failures=_RETRIES),
-            callbacks=[Progress()],
+            callbacks=[progress],
             verbose=0,
         ),
     )

@@ -4,11 +4,14 @@ import json
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.batch_jobs import POISON_ROWS, entities_of, poisoned, rows_of, write_rows
+from support.commands import run_command
 
 from spacy_lstm_ner.batch.job import annotate
+from spacy_lstm_ner.ray_cluster import connected
 from spacy_lstm_ner.threads import ONE_THREAD_ENV
 
 
@@ -16,12 +19,8 @@ from spacy_lstm_ner.threads import ONE_THREAD_ENV
 def ray():
     """Ray on this machine, once for all tests."""
     ray = pytest.importorskip("ray", reason="Ray is not installed")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(
-        "local", num_cpus=2, include_dashboard=False, object_store_memory=100_000_000, _node_ip_address="127.0.0.1"
-    )
-    yield ray
-    ray.shutdown()
+    with connected(None, 2):
+        yield ray
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def spark():
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         pytest.skip("Java is not installed")
     os.environ.update(SPARK_LOCAL_IP="127.0.0.1", PYSPARK_PYTHON=sys.executable, **ONE_THREAD_ENV)
-    session = sql.SparkSession.builder.master("local[2,4]").config("spark.ui.enabled", "false").getOrCreate()
+    session = sql.SparkSession.builder.master("local[1,4]").config("spark.ui.enabled", "false").getOrCreate()
     yield session
     session.stop()
 
@@ -43,16 +42,20 @@ def test_poison_and_a_process_that_is_killed(model, texts, expected, tmp_path, e
     good = [json.loads(line) for line in texts.open(encoding="utf8")]
     # The process of the engine that has this text is killed, the first time. The row is good.
     good.append({"id": 300, "text": f"parent {tmp_path / 'killed'}"})
-    rows = [*good, good[0], *(row for _, row in POISON_ROWS)]
+    # Time limits are a matter of the worker, which is that of the engine `local`.
+    poison = [own for own in POISON_ROWS if own[0] != "out of time"]
+    rows = [*good, good[0], *(row for _, row in poison)]
     path = write_rows(tmp_path / "in.jsonl", rows)
-    options = {"workers": 2, "part_rows": 160, "batch_size": 7, "timeout": 3}
-    summary = annotate(path, folder, tmp_path / "out", engine=engine, code=code, **options)
+    options = {"workers": 1, "part_rows": 160, "batch_size": 7}
+    with ThreadPoolExecutor(1) as thread:  # The session of Spark is that of another thread.
+        job = thread.submit(annotate, path, folder, tmp_path / "out", engine=engine, code=code, **options)
+        summary = job.result()
     assert (tmp_path / "killed").exists()
     found, bad = rows_of(tmp_path / "out")
     assert [row["id"] for row in found] == [*range(301), 0]
     assert [entities_of(row) for row in [*found[:300], found[301]]] == [*expected, expected[0]]
-    assert [row["reason"].partition(":")[0] for row in bad] == [kind for kind, _ in POISON_ROWS]
-    assert (summary.rows, summary.parts, sum(summary.bad.values())) == (len(rows), 2, len(POISON_ROWS))
+    assert [row["reason"].partition(":")[0] for row in bad] == [kind for kind, _ in poison]
+    assert (summary.rows, summary.parts, sum(summary.bad.values())) == (len(rows), 2, len(poison))
 
 
 MIXED = ["I like London and Berlin.", None, "Who is Shaka Khan?", "raise", "", "😀 Canada"]
@@ -100,13 +103,54 @@ def test_weights_from_rays_store_are_read_only(model, ray):
     assert docs[0].to_json() == docs[1].to_json() and len(docs[0].ents) == 2
 
 
+def test_more_workers_than_a_cluster_has(model, texts, tmp_path, ray):
+    with pytest.raises(ValueError, match="expected at most 2 workers, as many as the cluster has cores, found 3"):
+        annotate(texts, model, tmp_path, engine="ray", workers=3)
+
+
+def test_a_cluster_without_cores(model, texts, tmp_path, ray, monkeypatch):
+    monkeypatch.setattr(ray, "cluster_resources", dict)
+    with pytest.raises(ValueError, match="expected at most 0 workers, as many as the cluster has cores, found 1"):
+        annotate(texts, model, tmp_path, engine="ray")
+
+
+def test_ray_listens_to_this_machine_only(ray):
+    assert ray.util.get_node_ip_address() == "127.0.0.1" and ray.cluster_resources()["CPU"] == 2
+    assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" in os.environ
+
+
+def test_another_address_than_that_of_the_connection(model, texts, tmp_path, ray):
+    with pytest.raises(ValueError, match="this process is connected to Ray already, found auto"):
+        annotate(texts, model, tmp_path, engine="ray", address="auto")
+
+
 def test_a_data_frame_of_spark(model, tmp_path, spark):
     folder, code = poisoned(model, tmp_path)
-    frame = spark.createDataFrame(ROWS, "key int, body string").repartition(2)
+    frame = spark.createDataFrame(ROWS, "key int, body string").coalesce(1)
     found = annotate(frame, folder, code=str(code), **OPTIONS)
     check_rows([row.asDict(recursive=True) for row in found.collect()], model)
 
 
-def test_more_workers_than_a_cluster_has(model, texts, tmp_path, ray):
-    with pytest.raises(ValueError, match="expected at most 2 workers, as many as the cluster has cores, found 3"):
-        annotate(texts, model, tmp_path, engine="ray", workers=3)
+def test_another_master_than_that_of_the_session(model, texts, tmp_path, spark):
+    with pytest.raises(ValueError, match=r"expected local\[3\], found a session with the master local\[1,4\]"):
+        annotate(texts, model, tmp_path, engine="spark", address="local[3]")
+    assert spark.range(1).count() == 1
+
+
+@pytest.mark.parametrize(
+    "engine, address, error",
+    [
+        ("ray", "localhost:1", "expected a Ray cluster at localhost:1, found none"),
+        ("ray", "localhost:99999999999", "found none"),
+        (
+            "spark",
+            "spark://localhost:1,localhost:2",
+            "master of Spark at localhost:1,localhost:2, found none",
+        ),
+        ("spark", "localhost:7077", "expected a master of Spark such as spark://HOST:7077, found 'localhost:7077'"),
+    ],
+)
+def test_a_wrong_address(engine, address, error, model, texts, tmp_path):
+    pytest.importorskip({"ray": "ray", "spark": "pyspark"}[engine])
+    output, code = run_command("annotate", model, texts, tmp_path / "out", "--engine", engine, "--address", address)
+    assert code == 1 and error in output

@@ -3,15 +3,19 @@
 import bz2
 import csv
 import gzip
+import io
 import json
+import shutil
 import sys
+from itertools import count
 
 import pytest
 import spacy
 from spacy.tokens import DocBin
-from support.batch_jobs import entities_of, rows_of
+from support.batch_jobs import entities_of, rows_of, write_rows
 from support.commands import run_command
 
+from spacy_lstm_ner.batch import job
 from spacy_lstm_ner.batch.job import ENGINES, annotate
 from spacy_lstm_ner.batch.worker import Annotator, Job
 
@@ -151,9 +155,8 @@ def test_a_second_job_in_the_folder_is_refused(model, texts, tmp_path, monkeypat
             annotate(texts, model, tmp_path)
         yield {"rows": 300, "words": 0, "bad": {}}
 
-    monkeypatch.setitem(ENGINES, "ray", second)
-    pytest.importorskip("ray")
-    assert annotate(texts, model, tmp_path, engine="ray").rows == 300
+    monkeypatch.setitem(ENGINES, "local", second)
+    assert annotate(texts, model, tmp_path).rows == 300
 
 
 def test_a_table_of_arrow(model):
@@ -190,6 +193,16 @@ def test_the_command(model, texts, tmp_path):
     assert code == 0 and "300 rows of them by earlier runs" in output
 
 
+def test_an_interruption(model, texts, tmp_path, monkeypatch):
+    def interrupted(*job):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setitem(ENGINES, "local", interrupted)
+    output, code = run_command("annotate", model, texts, tmp_path / "out")
+    assert code == 130 and "Interrupted: what is done stays" in output
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -201,6 +214,7 @@ def test_the_command(model, texts, tmp_path):
         (["{model}", "a.csv", "out"], "a.csv: expected a column 'text', found a, b"),
         (["{model}", "broken.jsonl.gz", "out"], "broken.jsonl.gz: expected a whole compressed file"),
         (["{model}", "broken.parquet", "out"], "broken.parquet: expected a Parquet file"),
+        (["{model}", "utf16.txt", "out"], "utf16.txt: expected a file in UTF-8, found UTF-16"),
         (["{model}", "{texts}", "mixed"], "mixed: expected a new folder, or one of this job, found other files"),
         (["{model}", "{texts}", "a.csv"], "a.csv: expected a folder for the output, found a file"),
         (["{model}", "mixed", "mixed", "-f", "csv"], "expected a folder for the output that no input is in"),
@@ -220,6 +234,75 @@ def test_wrong_use_is_named(arguments, message, model, texts, tmp_path, monkeypa
     (tmp_path / "a.csv").write_text("a,b\n1,2\n", "utf8")
     (tmp_path / "broken.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a"}\n' * 9)[:-12])
     (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    (tmp_path / "utf16.txt").write_text("Canada", "utf-16")
     output, code = run_command("annotate", *(a.format(model=model, texts=texts) for a in arguments))
     assert code == 1 and message in output and "Traceback" not in output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def package(model, tmp_path, monkeypatch):
+    """The name of an installed package with a pipeline, as `spacy package` makes it."""
+    meta = json.loads((model / "meta.json").read_text("utf8"))
+    name = f"{meta['lang']}_{meta['name']}"
+    folder, info = tmp_path / "site" / name, tmp_path / "site" / f"{name}-{meta['version']}.dist-info"
+    shutil.copytree(model, folder / f"{name}-{meta['version']}")
+    shutil.copy(model / "meta.json", folder)
+    load = "from spacy.util import load_model_from_init_py\ndef load(**options):\n"
+    (folder / "__init__.py").write_text(f"{load}    return load_model_from_init_py(__file__, **options)\n", "utf8")
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {meta['version']}\n", "utf8")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    yield name
+    sys.modules.pop(name, None)
+
+
+def test_an_installed_package(package, texts, expected, tmp_path):
+    annotate(texts, package, tmp_path / "out", workers=1)
+    assert [entities_of(row) for row in rows_of(tmp_path / "out")[0]] == expected
+    pa = pytest.importorskip("pyarrow")
+    annotated = Annotator(Job(package)).annotate_arrow(pa.table({"text": ["Canada"]}))
+    assert annotated.num_rows == 1
+    with pytest.raises(FileNotFoundError, match="spacy: expected the folder of a pipeline"):
+        annotate(texts, "spacy", tmp_path / "no")
+
+
+def test_identifiers_of_any_kind_are_in_the_docs(model, tmp_path, in_process):
+    names = ["a", 7, 10**30, -(2**63), "\ud800", [1, {"a": 10**30}], 0.5, True]
+    path = write_rows(tmp_path / "in.jsonl", [{"id": name, "text": "Canada"} for name in names])
+    annotate(path, model, tmp_path / "out", docbin=True)
+    docs = DocBin().from_disk(tmp_path / "out" / "docs-00000.spacy").get_docs(spacy.blank("en").vocab)
+    expected = ["a", 7, "1" + "0" * 30, -(2**63), r"\ud800", f'[1, {{"a": {10**30}}}]', 0.5, True]
+    assert [doc.user_data["id"] for doc in docs] == expected
+    assert [row["id"] for row in rows_of(tmp_path / "out")[0]] == names
+
+
+def test_an_output_in_a_folder_of_the_input_is_refused_at_once(model, tmp_path, in_process):
+    write_rows(tmp_path / "in.jsonl", [{"text": "Canada"}])
+    with pytest.raises(ValueError, match="that is in no folder of the input"):
+        annotate(tmp_path, model, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_engine_that_leaves_chunks_out_is_an_error(model, texts, tmp_path, monkeypatch):
+    done = {"rows": 100, "words": 0, "bad": {}}
+    monkeypatch.setitem(ENGINES, "local", lambda *job: (done for _ in range(1)))
+    with pytest.raises(RuntimeError, match="the engine ended after 100 of 300 rows"):
+        annotate(texts, model, tmp_path, part_rows=100)
+
+
+def test_the_progress(model, texts, tmp_path, monkeypatch):
+    seconds = count(0, 60 * 60 * 12)
+    monkeypatch.setattr(job.time, "monotonic", lambda: next(seconds))
+    said = io.StringIO()
+    done = {"rows": 100, "words": 43_200, "bad": {}}
+    monkeypatch.setitem(ENGINES, "local", lambda *job: (dict(done) for _ in range(3)))
+    annotate(texts, model, tmp_path, part_rows=100, progress=said)
+    shown = [line.strip() for line in said.getvalue().split("\r") if line.strip()]
+    assert shown == [
+        "Reading the input, to cut it into parts",
+        "100 of 300 rows, 1 words/s, 0 bad, 1 day, 0:00:00 left",
+        "200 of 300 rows, 1 words/s, 0 bad, 12:00:00 left",
+        "300 of 300 rows, 1 words/s, 0 bad, 0:00:00 left",
+    ]
+    assert {len(line) for line in said.getvalue().split("\r")} == {0, 78}

@@ -176,7 +176,7 @@ def test_without_the_extra(tmp_path, monkeypatch):
 def test_two_data_sets(model, tmp_path):
     data, other = write_data(tmp_path / "a.spacy", TRAIN), write_data(tmp_path / "b.spacy", TRAIN[:1])
     said, code = run_command("report", model, data, tmp_path / "out", "--other-data", other)
-    assert code == 0, said
+    assert code == 0 and "The other data: The data is one document" in said, said
     own = figures_of(tmp_path / "out")["other_data"]
     nlp = spacy.load(model)
     assert own["overall"]["f"] == nlp.evaluate(list(spacy.training.Corpus(other)(nlp)))["ents_f"]

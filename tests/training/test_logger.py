@@ -144,13 +144,25 @@ def test_the_log_of_an_earlier_run_stays(tmp_path):
 def test_values_that_json_does_not_know(tmp_path):
     nlp = spacy.blank("en")
     log_step, finish = create_logger(tmp_path / "log.jsonl", console_output=False)(nlp, io.StringIO(), io.StringIO())
-    scores = {"a": np.float32(0.5), "b": None, "c": {"d": float("inf")}, "e": [1, "f"]}
+    scores = {"a": np.float32(0.5), "b": None, "c": {"d": float("inf")}, "e": [1, "f"], "g": range(2)}
     info = {"step": 1, "epoch": 0, "words": 2, "seconds": 3, "score": 0.5, "other_scores": scores}
     log_step(None)
     log_step({**info, "losses": {"ner": np.float64("nan")}})
     finish()
     (row,) = lines(tmp_path / "log.jsonl")
-    assert row["scores"] == {"a": 0.5, "b": None, "c": {"d": None}, "e": [1, "f"]} and row["losses"] == {"ner": None}
+    expected = {"a": 0.5, "b": None, "c": {"d": None}, "e": [1, "f"], "g": "range(0, 2)"}
+    assert row["scores"] == expected and row["losses"] == {"ner": None}
+
+
+def test_curves_that_cannot_be_written_cost_no_training(corpus, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    run(make_config(corpus, {"training.max_steps": 15}), tmp_path / "good")
+    (tmp_path / "figure").mkdir()
+    with pytest.raises(IsADirectoryError):
+        changes = logging(tmp_path, figure=str(tmp_path / "figure"))
+        run(make_config(corpus, {"training.max_steps": 15, **changes}), tmp_path / "bad")
+    weights = [(tmp_path / name / "model-last/lstm_ner/model").read_bytes() for name in ("good", "bad")]
+    assert weights[0] == weights[1]
 
 
 def test_curves_leave_out_what_is_no_number():

@@ -19,6 +19,8 @@ from support.small import TRAIN
 from support.training_runs import make_config
 from thinc.api import Config
 
+from spacy_lstm_ner.files import locked
+from spacy_lstm_ner.ray_cluster import connected
 from spacy_lstm_ner.training.sweep import Row, Trial, draw, read_settings, tabulate
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray, the extra ray")
@@ -36,10 +38,17 @@ def command(*arguments):
     return [sys.executable, "-m", "spacy", *map(str, arguments)]
 
 
-def sweep(*arguments, env):
-    """Run the command. Returns its exit code and what it prints, in one line."""
-    done = subprocess.run(command("lstm-ner", "sweep", *arguments), env=env, capture_output=True, text=True)
-    return done.returncode, " ".join((done.stdout + done.stderr).split())
+@pytest.fixture(scope="module")
+def ray():
+    """Ray on this machine, once for all tests. The command uses it, as it uses the Ray of a process that has one."""
+    with connected(None, 2):
+        yield
+
+
+def sweep(*arguments):
+    """Run the command in this process. Returns its exit code and what it prints, in one line."""
+    said, code = run_command("sweep", *arguments)
+    return code, said
 
 
 def small_config(folder, changes=()):
@@ -61,9 +70,9 @@ def weights(output):
     return (output / "model-best" / "lstm_ner" / "model").read_bytes()
 
 
-def assert_same_as_alone(config, output, name, folder, env):
-    """Train all trials again one after the other, without Ray, and compare scores and weights."""
-    trials = trials_in(output)
+def assert_same_as_alone(config, output, name, folder, env, seeds):
+    """Train the trials with some seeds again one after the other, without Ray, and compare scores and weights."""
+    trials = {(value, seed): trial for (value, seed), trial in trials_in(output).items() if seed in seeds}
     runs = {str(folder / f"{value}-{seed}"): {name: value, "training.seed": seed} for value, seed in trials}
     subprocess.run([sys.executable, "-c", ALONE, config], input=json.dumps(runs), text=True, env=env, check=True)
     for (value, seed), trial in trials.items():
@@ -79,12 +88,12 @@ def score_weights(output):
 
 
 @needs_ray
-def test_a_sweep_and_a_larger_one(tmp_path, run_env):
+def test_a_sweep_and_a_larger_one(tmp_path, run_env, ray):
     config, output = small_config(tmp_path), tmp_path / "out"
     values = "--set=training.dropout=0.1,0.5"
-    code, said = sweep(config, "-o", output, "--seeds", 2, values, "--plot", "--workers", 2, env=run_env)
+    code, said = sweep(config, "-o", output, "--seeds", 2, values, "--plot", "--workers", 2)
     assert code == 0, said
-    assert_same_as_alone(config, output, "training.dropout", tmp_path, run_env)
+    assert_same_as_alone(config, output, "training.dropout", tmp_path, run_env, seeds=[1])
     rows = json.loads((output / "sweep.json").read_text("utf8"))
     assert rows[0]["mean"] > rows[1]["mean"] > 0.0
     for row in rows:
@@ -97,7 +106,7 @@ def test_a_sweep_and_a_larger_one(tmp_path, run_env):
     assert load_config(output / "best.cfg") == load_config(config, overrides=expected)
     # With one more value, only its trial is new. It fails, and the rest is as before.
     before = {name: os.stat(Path(trial["folder"]) / "log.txt").st_mtime_ns for name, trial in trials_in(output).items()}
-    code, said = sweep(config, "-o", output, "--seeds", 1, f"{values},much", env=run_env)
+    code, said = sweep(config, "-o", output, "--seeds", 1, f"{values},much")
     assert code == 3 and "1 of 3 trials failed" in said, said
     assert "log.txt: Config validation error: dropout Input should be a valid number" in said
     assert "much - - 0 of 1" in said and "3 of 3 trials, training.dropout=much, seed 0: failed: " in said
@@ -105,7 +114,7 @@ def test_a_sweep_and_a_larger_one(tmp_path, run_env):
     assert found["much", 0]["scores"] is None and not (Path(found["much", 0]["folder"]) / "pipelines").exists()
     for name in ((0.1, 0), (0.5, 0)):
         assert os.stat(Path(found[name]["folder"]) / "log.txt").st_mtime_ns == before[name]
-    assert sorted(os.listdir(output)) == ["best.cfg", "sweep.json", "sweep.svg", "trials"]
+    assert sorted(os.listdir(output)) == [".lock", "best.cfg", "sweep.json", "sweep.svg", "trials"]
 
 
 def processes_of(folder):
@@ -128,10 +137,21 @@ def wait_until(is_so):
         time.sleep(0.05)
 
 
+def test_a_training_ends_with_the_process_that_has_started_it(tmp_path, run_env):
+    config = small_config(tmp_path, {"training.max_steps": 1_000_000, "training.patience": 0})
+    words = [sys.executable, "-m", "spacy_lstm_ner.training.sweep", "train", config, "--output", tmp_path / "out"]
+    with subprocess.Popen(words, env=run_env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as training:
+        # It has begun, and would go on for hours.
+        assert training.stdout.readline().strip()
+        training.stdin.close()
+        assert training.wait() == 1
+
+
 @needs_ray
 @needs_proc
-def test_a_killed_driver_leaves_no_training_and_loses_no_trial(tmp_path, run_env):
-    config, output = small_config(tmp_path, {"training.max_steps": 200}), tmp_path / "out"
+@pytest.mark.slow
+def test_a_killed_driver_leaves_no_training_and_loses_no_trial(tmp_path, run_env, ray, monkeypatch):
+    config, output = small_config(tmp_path), tmp_path / "out"
     arguments = (config, "-o", output, "--seeds", 2, "--workers", 1)
     driver = subprocess.Popen(command("lstm-ner", "sweep", *arguments), env=run_env, stdout=subprocess.PIPE)
     wait_until(lambda: list(output.glob("trials/*/result.json")))
@@ -142,31 +162,24 @@ def test_a_killed_driver_leaves_no_training_and_loses_no_trial(tmp_path, run_env
     wait_until(lambda: not processes_of(output))
     (done,) = output.glob("trials/*/result.json")
     before = os.stat(done).st_mtime_ns
-    code, said = sweep(*arguments, env=run_env)
+    code, said = sweep(*arguments)
     assert code == 0 and "1 of 2 trials" not in said and "2 of 2 trials" in said, said
     assert os.stat(done).st_mtime_ns == before and set(trials_in(output)) == {(0,), (1,)}
-    assert not [path for path in output.rglob(".*") if path.name != ".tune"], "a leftover"
-    # Nothing is missing now, so Ray is not started.
-    assert sweep(*arguments, env={**run_env, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "?"})[0] == 0
+    assert not [path for path in output.rglob(".*") if path.name not in (".tune", ".lock")], "a leftover"
+    # Nothing is missing now, so Ray is not needed.
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert sweep(*arguments)[0] == 0
 
 
-LISTENING = """
-from spacy_lstm_ner.ray_cluster import connected
-with connected(None, 1):
-    import ray
-    print(ray.util.get_node_ip_address(), ray.cluster_resources()["CPU"])
-"""
-
-
-@needs_ray
-def test_ray_listens_to_this_machine_only(run_env):
-    done = subprocess.run([sys.executable, "-c", LISTENING], env=run_env, capture_output=True, text=True)
-    assert done.stdout.split() == ["127.0.0.1", "1.0"], done.stderr
+def test_a_second_sweep_in_the_folder_is_refused(tmp_path):
+    with locked(tmp_path / "out"):
+        code, said = sweep(small_config(tmp_path), "-o", tmp_path / "out")
+    assert code == 1 and "another job with this folder runs" in said and not (tmp_path / "out" / "trials").exists()
 
 
 @needs_ray
 @pytest.mark.slow
-def test_eight_trials_of_the_default_config(root, tmp_path, run_env):
+def test_eight_trials_of_the_default_config(root, tmp_path, run_env, ray):
     """The default config on the corpus of the project: the same weights as eight runs of `spacy train`."""
     for name in ("train", "dev"):
         said, code = run_command("convert", root / "assets" / "embedded" / f"{name}.txt", tmp_path / f"{name}.spacy")
@@ -177,11 +190,11 @@ def test_eight_trials_of_the_default_config(root, tmp_path, run_env):
     config.to_disk(tmp_path / "default.cfg")
     setting, output = "components.lstm_ner.model.tok2vec.encode.width", tmp_path / "out"
     arguments = (tmp_path / "default.cfg", "-o", output, "--seeds", 4, "--set", f"{setting}=64,128", "-w", 2)
-    code, said = sweep(*arguments, env=run_env)
+    code, said = sweep(*arguments)
     assert code == 0, said
     trials = trials_in(output)
     assert len(trials) == 8 and len({trial["scores"]["score"] for trial in trials.values()}) > 1
-    assert_same_as_alone(tmp_path / "default.cfg", output, setting, tmp_path, run_env)
+    assert_same_as_alone(tmp_path / "default.cfg", output, setting, tmp_path, run_env, seeds=range(4))
 
 
 def test_values():
@@ -232,6 +245,7 @@ def test_rows(tmp_path):
             "expected the output of this job, found that of another one: config",
         ),
         (["other.cfg"], "found that of another one: data "),
+        (["small.cfg", "-o", "dev.spacy"], "dev.spacy: expected a folder for the output, found a file"),
         (["small.cfg", "-o", "used"], ": expected a new folder, or one of this job, found other files"),
         (
             ["small.cfg", "-o", "new"],
