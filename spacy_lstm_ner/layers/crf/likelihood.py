@@ -213,7 +213,7 @@ def chain_loss(
         d_transitions = minus(d_transitions, counts)
     if gold.expected is not None:
         steps, counts = _expected_counts(e, lengths, gold.expected, transitions)
-        value -= float(steps.p @ e[steps.rows, steps.tags]) + dot(counts, transitions.params)
+        value -= float((steps.p * e[steps.rows, steps.tags]).sum()) + dot(counts, transitions.params)
         np.subtract.at(d, (steps.rows, steps.tags), steps.p)
         d_transitions = minus(d_transitions, counts)
     if smoothing and len(complete_rows):
