@@ -33,7 +33,7 @@ from ..training.loop import train
 from ..training.recipe import choose, make_config, put_reader
 from ..training.resume import find_resumption, restore_output
 from .limits import LEAST_SPANS, Judged, Limits, calibrate
-from .silver import DOCS_AT_ONCE, Silver, pack_silver, write_distributions
+from .silver import DOCS_AT_ONCE, GROUP, Silver, pack_silver, write_distributions
 from .teacher import Found, find, look_up, tolerant
 
 ROWS = "rows"
@@ -150,6 +150,8 @@ class Job:
         held_out = {" ".join(doc.text.split()) for doc in self.dev}
         texts = (record for record in self.records() if " ".join(record.text.split()) not in held_out)
         written = silver.write(texts, folder / "silver", problems)
+        if not any((folder / "silver").glob("*.spacy")):
+            raise ValueError("all texts are in --dev too, so none is left to learn from. Give other texts")
         if written["doubt"]:
             self.say(f"Silver: {written['doubt']} of {written['tokens']} tokens are in doubt, and so missing")
         if problems.found:
@@ -196,11 +198,9 @@ class Job:
     def records(self) -> Iterator[Record]:
         """What the teacher says of the texts."""
         if self.lesson.texts is None:
-            yield from read_records(Path(self.lesson.teacher))
-            return
-        for part in sorted((self.lesson.output / ROWS).glob("part-*.jsonl")):
-            if part.stat().st_size:
-                yield from read_records(part, "json")
+            return read_records(Path(self.lesson.teacher))
+        parts = sorted((self.lesson.output / ROWS).glob("part-*.jsonl"))
+        return (record for part in parts if part.stat().st_size for record in read_records(part, "json"))
 
     def _note(self, name: str, value: Any) -> None:
         self.figures[name] = value
@@ -267,7 +267,12 @@ class Job:
         judged = [Judged(score, *truth) for score, *truth in found if score is not None]
         if len(judged) < LEAST_SPANS:
             low, high = Limits()
-            self.say(f"The teacher has {len(judged)} spans with scores on gold: the trust limits are {low} and {high}")
+            few = (
+                f"The teacher has {len(judged)} spans with scores on gold, which are too few"
+                if self.gold
+                else "No gold"
+            )
+            self.say(f"{few}: the trust limits are {low} and {high}")
             return Limits()
         limits = calibrate(judged, self.lesson.level)
         self.say(f"Trust limits on gold: {limits.low:.3f} and {limits.high:.3f}")
@@ -298,15 +303,16 @@ class Job:
         """The config of a student, which `spacy train` can use too."""
         lesson = self.lesson
         facts = count_facts(self.gold)
-        gold_tokens, weight = facts.tokens, 1
+        gold_tokens, weight, labels = facts.tokens, 1, set[str]()
         if silver is not None:
             for example in open_corpus(silver)(self.nlp):
                 facts.add(example.reference)
+                labels.update(span.label_ for span in example.reference.spans.get(GROUP, ()))
             silver_tokens = facts.tokens - gold_tokens
             weight = lesson.gold_weight or max(1, round(silver_tokens / LEAST_GOLD / max(gold_tokens, 1)))
         paths = {"train": None, "dev": str(lesson.dev), "vectors": None}
         config = self.base.copy() if self.base else make_config(choose(facts, False, "speed"), lesson.lang, paths)
-        set_corpus(config, silver, gold, weight, facts.labels)
+        set_corpus(config, silver, gold, weight, labels.union(facts.labels))
         is_text = isinstance(open_corpus(lesson.dev), AnnotatedText)
         reader = "spacy-lstm-ner.AnnotatedText.v1" if is_text else "spacy.Corpus.v1"
         put_reader(config, "dev", {"@readers": reader, "path": str(lesson.dev)})
@@ -323,16 +329,17 @@ def set_corpus(
         silver (Optional[Path]): The silver corpus.
         gold (Optional[Path]): The gold corpus.
         gold_weight (int): How often each gold doc is read.
-        labels (Iterable[str]): The labels, which a corpus that is read anew does not tell in advance.
+        labels (Iterable[str]): The labels. A corpus that is read anew does not tell them in advance, nor one whose
+            spans are in doubt.
     """
     paths = {"silver": silver and str(silver), "gold": gold and str(gold)}
     put_reader(config, "train", {"@readers": READER, **paths, "gold_weight": gold_weight})
-    if config["training"].get("max_epochs") == 0:
+    names = [name for name, block in config["components"].items() if block.get("factory") == "lstm_ner"]
+    for name in names:
+        settings = config.setdefault("initialize", {}).setdefault("components", {}).setdefault(name, {})
+        settings.setdefault("labels", sorted(labels))
+    if names and config["training"].get("max_epochs") == 0:
         config["training"]["max_epochs"] = -1
-        for name, block in config["components"].items():
-            if block.get("factory") == "lstm_ner":
-                settings = config.setdefault("initialize", {}).setdefault("components", {}).setdefault(name, {})
-                settings.setdefault("labels", sorted(labels))
 
 
 def _annotator(model: str, code: Optional[Path] = None) -> Annotator:

@@ -110,7 +110,7 @@ def test_a_file_of_spans_with_scores(place, tmp_path):
     out = tmp_path / "out"
     printed, code = teach(place, out, file, None, labels="city=LOC")
     assert code == 0, printed
-    assert "The teacher has 6 spans with scores on gold: the trust limits are 0.2 and 0.7" in printed
+    assert "The teacher has 6 spans with scores on gold, which are too few: the trust limits are 0.2 and 0.7" in printed
     assert "30 of " in printed and "in doubt" in printed
     docs = silver(out)
     # The texts of dev, which are those of gold here, are held out.
@@ -177,6 +177,23 @@ def test_errors_say_what_to_do(place, tmp_path, rows, options, message):
     assert message in printed and code == 1
     # Nothing is there yet that another try could collide with.
     assert not out.exists() or [path.name for path in out.iterdir()] in ([], [".lock"])
+
+
+@pytest.mark.filterwarnings("ignore:.*the data has no entities with the labels")
+def test_a_label_may_be_in_doubt_everywhere(place, tmp_path):
+    """The spans do not tell the label then, but the student has to know it."""
+    out = tmp_path / "out"
+    for _ in range(2):  # The second time, all is there.
+        printed, code = teach(place, out, gold=None, limits="0.0,1.0")
+        assert code == 0 and "it has no labels" not in printed
+    assert not any(doc.ents for doc in silver(out))
+    assert json.loads((out / "figures.json").read_text("utf8"))["student"]["f1"] > 0.5
+
+
+def test_texts_of_dev_are_no_texts_to_learn_from(place, tmp_path):
+    file = write_spans(tmp_path / "silver.jsonl", [(TRAIN[2][0], [span(7, 13, "LOC")])])
+    printed, code = teach(place, tmp_path / "out", file, None)
+    assert code == 1 and "all texts are in --dev too" in printed
 
 
 def test_nothing_else_is_in_the_folder(place, tmp_path):
