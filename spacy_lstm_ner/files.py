@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -171,32 +171,38 @@ def check_output(folder: Path) -> None:
     raise FileExistsError(f"{folder}: exists already and is no pipeline; choose another folder, or remove it")
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, own: Collection[str] = ()) -> None:
     """Check that a folder can take work with a manifest: it is absent or empty, or has a manifest.
 
     Args:
         folder (Path): The folder.
+        own (Collection[str]): Names in it that the work may have written before its manifest.
 
     Raises:
         ValueError: If it is something else.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: expected a folder for the output, found a file. Choose another name")
-    if folder.exists() and not (folder / MANIFEST).exists() and any(n.name[0] != "." for n in folder.iterdir()):
+    if (
+        folder.exists()
+        and not (folder / MANIFEST).exists()
+        and any(path.name[0] != "." and path.name not in own for path in folder.iterdir())
+    ):
         raise ValueError(f"{folder}: expected a new folder, or one of this job, found other files in it")
 
 
-def check_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+def check_manifest(folder: Path, manifest: Mapping[str, Any], own: Collection[str] = ()) -> None:
     """Write the manifest of new work, or compare that of an earlier run.
 
     Args:
         folder (Path): The folder of the work. It is created if necessary.
         manifest (Mapping[str, Any]): All that the result depends on, as values that JSON can hold.
+        own (Collection[str]): See `check_folder`.
 
     Raises:
         ValueError: If the folder has the manifest of other work, or files without a manifest.
     """
-    check_folder(folder)
+    check_folder(folder, own)
     path = folder / MANIFEST
     if not path.exists():
         write_atomically(path, json.dumps(manifest, indent=2).encode("utf-8"))

@@ -62,6 +62,8 @@ def teach_cli(
         known = (_pairs(labels), _limits(limits), level, gold_weight, lang, parse_config_overrides([]), job)
         try:
             found = Job(Lesson(teacher, texts, output, dev, gold, config, *known), msg.info).run(terminal())
+        except KeyboardInterrupt:
+            msg.warn("Interrupted: start the command again to go on", exits=130)
         except RuntimeError as error:
             raise ValueError(f"{error}. What is done stays: start the command again to go on") from error
     best = found["teacher"]["f1"]
@@ -87,9 +89,10 @@ def _places(teacher: str, places: list[Path]) -> tuple[Optional[str], Path]:
 
 def _pairs(given: str) -> dict[str, str]:
     pairs = [part.partition("=") for part in given.split(",") if part]
-    if any(not name.strip() or not equals for name, equals, _ in pairs):
-        raise ValueError(f"expected --labels such as PERSON=PER,DATE=, found {given!r}")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    labels = {name.strip(): value.strip() for name, _, value in pairs}
+    if not all(equals for _, equals, _ in pairs) or "" in labels or len(labels) < len(pairs):
+        raise ValueError(f"expected --labels such as PERSON=PER,DATE=, each label once, found {given!r}")
+    return labels
 
 
 def _limits(given: str) -> Optional[Limits]:
@@ -99,7 +102,7 @@ def _limits(given: str) -> Optional[Limits]:
         low, high = map(float, given.split(","))
     except ValueError:
         low, high = 1.0, 0.0
-    if low > high:
+    if not low <= high:
         raise ValueError(f"expected --limits LOW,HIGH such as 0.2,0.7, found {given!r}")
     return Limits(low, high)
 

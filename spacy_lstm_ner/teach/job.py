@@ -1,12 +1,12 @@
 """From a teacher and raw texts to a student, in a folder in which a job that was killed goes on.
 
 The folder has `rows/` (what the teacher said, see `batch`), `silver/` (docs to train on), the configs and trained
-pipelines of the students in `student/` and `gold-alone/`, and `figures.json`.
+pipelines of the students in `student/` and `gold-alone/`, `manifest.json` (what the result depends on), and
+`figures.json`.
 """
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,17 +27,17 @@ from ..data.facts import count_facts
 from ..data.languages import blank_pipeline
 from ..data.reader import AnnotatedText, read_records
 from ..data.span_policy import Problems
-from ..files import checksum, write_atomically
+from ..files import MANIFEST, check_folder, check_manifest, checksum, locked, write_atomically
 from ..pipeline.component import LSTMEntityRecognizer
 from ..training.loop import train
 from ..training.recipe import choose, make_config, put_reader
 from ..training.resume import find_resumption, restore_output
 from .limits import LEAST_SPANS, Judged, Limits, calibrate
-from .silver import DOCS_AT_ONCE, Silver, pack_silver, seen_labels, write_distributions
-from .teacher import Found, find, look_up
+from .silver import DOCS_AT_ONCE, GROUP, Silver, pack_silver, write_distributions
+from .teacher import Found, find, look_up, tolerant
 
+ROWS = "rows"
 READER = "spacy-lstm-ner.TaughtCorpus.v1"
-MAX_LENGTH = 1_000_000
 SHARE_OF_GOLD = 0.5
 LEAST_GOLD = 4
 """The most silver tokens for each gold token that is read."""
@@ -86,27 +86,13 @@ class Job:
         say (Callable[[str], None]): Called with what users should know.
 
     Raises:
-        ValueError: If the folder has another lesson.
+        ValueError: If the config or the data cannot be used.
     """
 
     def __init__(self, lesson: Lesson, say: Callable[[str], None]) -> None:
         self.lesson, self.say, self.path = lesson, say, lesson.output / "figures.json"
-        file = Path(lesson.teacher) if Path(lesson.teacher).is_file() else None
-        contents = {"what it said": file, "gold": lesson.gold, "dev": lesson.dev, "config": lesson.config}
-        names = ("teacher", "texts", "labels", "limits", "level", "gold_weight")
-        settings = {name: getattr(lesson, name) for name in names}
-        settings |= {name: path and checksum(path) for name, path in contents.items()}
-        self.figures: dict[str, Any] = {"lesson": json.loads(json.dumps(settings))}
-        if self.path.exists():
-            found = json.loads(self.path.read_text("utf-8"))
-            changed = [name for name, value in self.figures["lesson"].items() if found["lesson"].get(name) != value]
-            if changed:
-                raise ValueError(
-                    f"{lesson.output}: expected the output of this lesson, but {', '.join(changed)} changed since. "
-                    "Choose another folder, and copy rows/ there if the teacher and the texts are the same"
-                )
-            self.figures = found
-        config = None if lesson.config is None else load_config(lesson.config, interpolate=False)
+        self.figures: dict[str, Any] = {}
+        config = None if lesson.config is None else _read_config(lesson.config)
         self.base: Optional[Config] = config
         self.nlp = blank_pipeline(lesson.lang if config is None else config["nlp"]["lang"])
         self.gold = [] if lesson.gold is None else self._docs(lesson.gold)
@@ -134,18 +120,29 @@ class Job:
             dict[str, Any]: The figures of the teacher and the students.
 
         Raises:
-            ValueError: If the teacher finds nothing, its labels are not those of gold, or it is wrong too often.
+            ValueError: If the teacher finds nothing, its labels are not those of gold, or it is wrong too often; or if
+                the folder has something else, or another job with this folder runs.
         """
+        check_folder(self.lesson.output, [ROWS])
+        with locked(self.lesson.output):
+            return self._run(progress)
+
+    def _run(self, progress: Optional[TextIO]) -> dict[str, Any]:
         lesson, folder = self.lesson, self.lesson.output
+        manifest = self._manifest()
+        if (folder / MANIFEST).exists():
+            check_manifest(folder, manifest)
+            self.figures = json.loads(self.path.read_text("utf-8")) if self.path.exists() else {}
         if lesson.texts is not None:
-            done = annotate(lesson.texts, lesson.teacher, folder / "rows", text=True, progress=progress, **lesson.job)
+            done = annotate(lesson.texts, lesson.teacher, folder / ROWS, text=True, progress=progress, **lesson.job)
             if bad := sum(done.bad.values()):
-                self.say(f"{bad} of {done.rows} texts were not annotated, see {folder / 'rows'}/bad-*.jsonl")
+                self.say(f"{bad} of {done.rows} texts were not annotated, see {folder / ROWS}/bad-*.jsonl")
         is_complete, has_scores = self._check_labels()
-        if has_scores and "limits" not in self.figures:
-            self.figures["limits"] = self._limits()
+        limits = self._limits() if has_scores and "limits" not in self.figures else None
         # Before the first thing that depends on the lesson is written, and after its errors.
-        self._note("lesson", self.figures["lesson"])
+        check_manifest(folder, manifest, [ROWS])
+        if limits is not None:
+            self._note("limits", limits)
         component = self._component() if is_complete else None
         limits = Limits(*self.figures.get("limits", Limits()))
         teacher = None if component is None or self.annotator is None else self.annotator.nlp
@@ -153,6 +150,8 @@ class Job:
         held_out = {" ".join(doc.text.split()) for doc in self.dev}
         texts = (record for record in self.records() if " ".join(record.text.split()) not in held_out)
         written = silver.write(texts, folder / "silver", problems)
+        if not any((folder / "silver").glob("*.spacy")):
+            raise ValueError("all texts are in --dev too, so none is left to learn from. Give other texts")
         if written["doubt"]:
             self.say(f"Silver: {written['doubt']} of {written['tokens']} tokens are in doubt, and so missing")
         if problems.found:
@@ -164,6 +163,18 @@ class Job:
             self._learn("gold-alone", None, lesson.gold, None)
         return self.figures
 
+    def _manifest(self) -> dict[str, Any]:
+        """What the result depends on, and rows/ does not: it has a manifest of its own."""
+        lesson = self.lesson
+        names = ("labels", "limits", "level", "gold_weight", "lang", "overrides")
+        code, teacher = lesson.job.get("code"), Path(lesson.teacher)
+        said = teacher if teacher.is_file() else None
+        files = {"teacher": said, "gold": lesson.gold, "dev": lesson.dev, "config": lesson.config, "code": code}
+        settings = {name: getattr(lesson, name) for name in names}
+        settings |= {name: path and checksum(Path(path)) for name, path in files.items()}
+        found: dict[str, Any] = json.loads(json.dumps(settings))
+        return found
+
     def _gold_with(self, component: Optional[LSTMEntityRecognizer]) -> Optional[Path]:
         """Gold for the student. Where it can learn the distribution of the teacher, half of it is mixed in.
 
@@ -173,19 +184,23 @@ class Job:
         if component is None or self.lesson.gold is None or self.annotator is None:
             return self.lesson.gold
         if not path.exists():
+            nlp, labels = self.annotator.nlp, self.lesson.labels
+
+            def write(docs: Sequence[Doc]) -> Sequence[Doc]:
+                write_distributions(nlp, component, docs, labels, SHARE_OF_GOLD)
+                return docs
+
             for docs in minibatch(self.gold, DOCS_AT_ONCE):
-                write_distributions(self.annotator.nlp, component, docs, self.lesson.labels, SHARE_OF_GOLD)
+                tolerant(write, docs)
             write_atomically(path, pack_silver(self.gold))
         return path
 
     def records(self) -> Iterator[Record]:
         """What the teacher says of the texts."""
         if self.lesson.texts is None:
-            yield from read_records(Path(self.lesson.teacher))
-            return
-        for part in sorted((self.lesson.output / "rows").glob("part-*.jsonl")):
-            if part.stat().st_size:
-                yield from read_records(part, "json")
+            return read_records(Path(self.lesson.teacher))
+        parts = sorted((self.lesson.output / ROWS).glob("part-*.jsonl"))
+        return (record for part in parts if part.stat().st_size for record in read_records(part, "json"))
 
     def _note(self, name: str, value: Any) -> None:
         self.figures[name] = value
@@ -193,32 +208,40 @@ class Job:
 
     def _check_labels(self) -> tuple[bool, bool]:
         """Whether the teacher knows all labels of gold, and whether it has scores."""
-        found, n_scores = Counter[str](), 0
-        for label, has_score in seen_labels(self.records(), self.lesson.labels):
-            found[label] += 1
-            n_scores += has_score
+        labels, given, has_scores = self.lesson.labels, set[str](), False
+        for record in self.records():
+            for span in record.spans:
+                given.add(span.label)
+                has_scores |= span.score is not None
+                if span.score is not None and not 0.0 <= span.score <= 1.0 + 1e-6:
+                    raise ValueError(
+                        f"{record.place}: expected scores from 0 to 1, found {span.score:g}. Scale the scores first"
+                    )
+        found = {labels.get(label, label) for label in given} - {""}
         if not found:
             raise ValueError(
                 f"{self.lesson.teacher}: the teacher finds no entity in the texts, so there is nothing to learn. Check "
                 "that it writes doc.ents, that the texts are in its language, and that --labels does not drop all"
             )
-        if not n_scores:
+        if not has_scores:
             self.say("The teacher gives no scores: all of its spans count as entities, and all other text as none")
         own = {ent.label_ for doc in self.gold for ent in doc.ents}
-        if unknown := sorted(set(found) - own) if own else []:
+        if unknown := sorted(found - own) if own else []:
             raise ValueError(
                 f"the teacher has labels that gold does not have: {', '.join(unknown)}; those of gold are "
                 f"{', '.join(sorted(own))}. Map or drop them, such as --labels {unknown[0]}={min(own)} or "
                 f"--labels {unknown[0]}="
             )
         pipes = [] if self.annotator is None else [pipe for _, pipe in self.annotator.nlp.pipeline]
-        known = {self.lesson.labels.get(label, label) for pipe in pipes for label in getattr(pipe, "labels", ())}
-        if silent := sorted(own - set(found) - known):
+        given.update(label for pipe in pipes for label in getattr(pipe, "labels", ()))
+        if unused := sorted(set(labels) - given):
+            self.say(f"The teacher has no {', '.join(unused)} of --labels; it has {', '.join(sorted(given))}")
+        if silent := sorted(own - {labels.get(label, label) for label in given}):
             self.say(
                 f"The teacher does not find {', '.join(silent)}: where it finds nothing, silver counts as missing, and "
                 "not as no entity"
             )
-        return not silent, bool(n_scores)
+        return not silent, has_scores
 
     def _component(self) -> Optional[LSTMEntityRecognizer]:
         """The component of a teacher whose distribution the student can learn; None if it is of another kind."""
@@ -244,7 +267,12 @@ class Job:
         judged = [Judged(score, *truth) for score, *truth in found if score is not None]
         if len(judged) < LEAST_SPANS:
             low, high = Limits()
-            self.say(f"The teacher has {len(judged)} spans with scores on gold: the trust limits are {low} and {high}")
+            few = (
+                f"The teacher has {len(judged)} spans with scores on gold, which are too few"
+                if self.gold
+                else "No gold"
+            )
+            self.say(f"{few}: the trust limits are {low} and {high}")
             return Limits()
         limits = calibrate(judged, self.lesson.level)
         self.say(f"Trust limits on gold: {limits.low:.3f} and {limits.high:.3f}")
@@ -261,12 +289,13 @@ class Job:
             return
         folder = self.lesson.output / name
         config = self._config(silver, gold)
-        if component is not None and component.tagger.scheme.name != _scheme(config):
-            self.say(f"The student's tag scheme is {_scheme(config)}, unlike the teacher's: it learns only the spans")
         write_atomically(folder / "config.cfg", config.to_str(interpolate=False).encode("utf-8"))
         restore_output(folder)
         resumption = find_resumption(folder, config, self.say)
         nlp = init_nlp(config) if resumption is None else resumption.nlp
+        students = [pipe for _, pipe in nlp.pipeline if isinstance(pipe, LSTMEntityRecognizer)]
+        if component is not None and all(pipe.tagger.scheme != component.tagger.scheme for pipe in students):
+            self.say("The student has another tag scheme than the teacher, or no lstm_ner: it learns only the spans")
         train(nlp, folder, config, every=500, resumption=resumption)
         self._note(name, self._scored(find(_annotator(str(folder / DIR_MODEL_BEST)), self.dev)))
 
@@ -274,15 +303,16 @@ class Job:
         """The config of a student, which `spacy train` can use too."""
         lesson = self.lesson
         facts = count_facts(self.gold)
-        gold_tokens, weight = facts.tokens, 1
+        gold_tokens, weight, labels = facts.tokens, 1, set[str]()
         if silver is not None:
             for example in open_corpus(silver)(self.nlp):
                 facts.add(example.reference)
+                labels.update(span.label_ for span in example.reference.spans.get(GROUP, ()))
             silver_tokens = facts.tokens - gold_tokens
             weight = lesson.gold_weight or max(1, round(silver_tokens / LEAST_GOLD / max(gold_tokens, 1)))
         paths = {"train": None, "dev": str(lesson.dev), "vectors": None}
         config = self.base.copy() if self.base else make_config(choose(facts, False, "speed"), lesson.lang, paths)
-        set_corpus(config, silver, gold, weight, facts.labels)
+        set_corpus(config, silver, gold, weight, labels.union(facts.labels))
         is_text = isinstance(open_corpus(lesson.dev), AnnotatedText)
         reader = "spacy-lstm-ner.AnnotatedText.v1" if is_text else "spacy.Corpus.v1"
         put_reader(config, "dev", {"@readers": reader, "path": str(lesson.dev)})
@@ -299,22 +329,28 @@ def set_corpus(
         silver (Optional[Path]): The silver corpus.
         gold (Optional[Path]): The gold corpus.
         gold_weight (int): How often each gold doc is read.
-        labels (Iterable[str]): The labels, which a corpus that is read anew does not tell in advance.
+        labels (Iterable[str]): The labels. A corpus that is read anew does not tell them in advance, nor one whose
+            spans are in doubt.
     """
     paths = {"silver": silver and str(silver), "gold": gold and str(gold)}
     put_reader(config, "train", {"@readers": READER, **paths, "gold_weight": gold_weight})
-    if config["training"].get("max_epochs") == 0:
+    names = [name for name, block in config["components"].items() if block.get("factory") == "lstm_ner"]
+    for name in names:
+        settings = config.setdefault("initialize", {}).setdefault("components", {}).setdefault(name, {})
+        settings.setdefault("labels", sorted(labels))
+    if names and config["training"].get("max_epochs") == 0:
         config["training"]["max_epochs"] = -1
-        for name, block in config["components"].items():
-            if block.get("factory") == "lstm_ner":
-                settings = config["initialize"].setdefault("components", {}).setdefault(name, {})
-                settings.setdefault("labels", sorted(labels))
 
 
 def _annotator(model: str, code: Optional[Path] = None) -> Annotator:
-    return Annotator(Batch(model, "", max_length=MAX_LENGTH, code=None if code is None else str(code)))
+    return Annotator(Batch(model, code=None if code is None else str(code)))
 
 
-def _scheme(config: Config) -> str:
-    models = [block.get("model", {}) for block in config["components"].values() if block.get("factory") == "lstm_ner"]
-    return str(next((model.get("scheme", "biluo") for model in models), ""))
+def _read_config(path: Path) -> Config:
+    """Read a config, and find out what is wrong with it before the teacher annotates for hours."""
+    config = load_config(path, interpolate=False)
+    for section in ("nlp", "components", "corpora", "training"):
+        if section not in config:
+            raise ValueError(f"{path}: expected a training config, found no [{section}]. See init-config")
+    set_corpus(config.copy(), path, None, 1, [])
+    return config

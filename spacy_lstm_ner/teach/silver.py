@@ -5,6 +5,7 @@ It is a folder of files in spaCy's format, so that a job that was killed goes on
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -18,8 +19,9 @@ from ..data.annotated_file import Record
 from ..data.span_policy import DEFAULT_POLICY, Problems, make_doc
 from ..files import write_atomically
 from ..layers.crf.forward_backward import Steps
+from ..pipeline.bound_tagger import BoundTagger
 from ..pipeline.component import LSTMEntityRecognizer, docs_before
-from ..pipeline.predict import read_chains
+from ..pipeline.predict import in_parts, read_chains
 from ..pipeline.scores import write_group
 from ..tags import OUTSIDE, Scheme, Spans, spans_to_tags
 from ..training.review import without_annotation
@@ -109,19 +111,25 @@ def write_distributions(
         share_of_gold (float): The share of the annotation of the docs in what is kept. If it is not 0, docs that are
             not fully annotated with labels of the teacher are left as they are.
     """
-    tagger, sizes = component.tagger, np.cumsum([0, *map(len, docs)])
-    chains = read_chains(tagger, docs_before(teacher, component, (without_annotation(teacher, doc) for doc in docs)))
-    steps = chains.at_temperature(tagger.head.attrs["temperature"]).lattice().steps(LEAST)
-    steps = steps._replace(rows=chains.tokens.rows[steps.rows])
-    names = [labels.get(label, label) for label in component.labels]
-    for doc, start, end in zip(docs, sizes, sizes[1:], strict=False):
-        own = steps.select(slice(*np.searchsorted(steps.rows, [start, end]).tolist()))
-        steps_of_doc = own._replace(rows=own.rows - start)
+    tagger, names = component.tagger, [labels.get(label, label) for label in component.labels]
+    fresh = docs_before(teacher, component, (without_annotation(teacher, doc) for doc in docs))
+    for doc, steps in zip(docs, _steps(tagger, fresh), strict=True):
         if share_of_gold:
             if not all(token.ent_iob for token in doc) or not {ent.label_ for ent in doc.ents} <= set(names):
                 continue
-            steps_of_doc = _mixed(steps_of_doc, doc, names, tagger.scheme, share_of_gold)
-        write_soft(doc, steps_of_doc, names, tagger.scheme)
+            steps = _mixed(steps, doc, names, tagger.scheme, share_of_gold)
+        write_soft(doc, steps, names, tagger.scheme)
+
+
+def _steps(tagger: BoundTagger, docs: list[Doc]) -> Iterator[Steps]:
+    """The steps from tag to tag of each doc."""
+    for part in in_parts(tagger, docs):
+        chains, sizes = read_chains(tagger, part), np.cumsum([0, *map(len, part)])
+        steps = chains.at_temperature(tagger.head.attrs["temperature"]).lattice().steps(LEAST)
+        steps = steps._replace(rows=chains.tokens.rows[steps.rows])
+        for start, end in pairwise(sizes):
+            own = steps.select(slice(*np.searchsorted(steps.rows, [start, end]).tolist()))
+            yield own._replace(rows=own.rows - start)
 
 
 def _mixed(steps: Steps, doc: Doc, names: Sequence[str], scheme: Scheme, share: float) -> Steps:
@@ -134,8 +142,3 @@ def _mixed(steps: Steps, doc: Doc, names: Sequence[str], scheme: Scheme, share: 
     both = zip(gold, steps._replace(p=(1.0 - share) * steps.p), strict=True)
     mixed = Steps(*(np.concatenate(pair) for pair in both))
     return mixed.select(np.argsort(mixed.rows, kind="stable"))
-
-
-def seen_labels(records: Iterable[Record], labels: Mapping[str, str]) -> Iterator[tuple[str, bool]]:
-    """The label of each span of a teacher, and whether it has a score."""
-    return ((span.label, span.score is not None) for record in records for span in relabeled(record.spans, labels))

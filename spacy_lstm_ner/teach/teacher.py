@@ -1,7 +1,7 @@
 """Teachers: a pipeline, or a file with what one has found."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -57,7 +57,7 @@ def find(annotator: Annotator, docs: Sequence[Doc], labels: Mapping[str, str] = 
     Returns:
         Found: The entities.
     """
-    nlp, failed = annotator.nlp, 0
+    nlp = annotator.nlp
 
     def fresh(doc: Doc) -> Doc:
         return without_annotation(nlp, doc) if doc.has_unknown_spaces else nlp.make_doc(doc.text)
@@ -65,21 +65,20 @@ def find(annotator: Annotator, docs: Sequence[Doc], labels: Mapping[str, str] = 
     for _ in nlp.pipe([nlp.make_doc("A first text sets things up.")]):
         pass
     start = time.perf_counter()
-    try:
-        found: list[Optional[Doc]] = list(nlp.pipe([fresh(doc) for doc in docs]))
-    except Exception:  # A component may raise anything. One after the other, only some docs are lost.
-        found = []
-        for doc in docs:
-            try:
-                found.append(nlp(fresh(doc)))
-            except Exception:
-                found.append(None)
-                failed += 1
+    found = tolerant(lambda some: nlp.pipe([fresh(doc) for doc in some]), docs)
     seconds = time.perf_counter() - start
     spans = [
         [] if doc is None else relabeled([Entity(**ent) for ent in annotator.entities(doc)], labels) for doc in found
     ]
-    return Found([*spans], sum(map(len, docs)), seconds, failed)
+    return Found([*spans], sum(map(len, docs)), seconds, sum(doc is None for doc in found))
+
+
+def tolerant(process: Callable[[Sequence[Doc]], Iterable[Doc]], docs: Sequence[Doc]) -> list[Optional[Doc]]:
+    """Process docs, and give None for those on which a pipeline raises an error."""
+    try:
+        return [*process(docs)]
+    except Exception:  # A component may raise anything. One after the other, only some docs are lost.
+        return [None] if len(docs) == 1 else [found for doc in docs for found in tolerant(process, [doc])]
 
 
 def look_up(path: Path, docs: Sequence[Doc], labels: Mapping[str, str]) -> Found:

@@ -111,7 +111,7 @@ def _compare_configs(old: Config, new: Config, path: Path) -> None:
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
         and not name.startswith(_MAY_CHANGE)
-        and not (name.startswith("corpora.") and name.endswith(".path"))
+        and not (name.startswith("corpora.") and name.endswith((".path", ".silver", ".gold")))
     ]
     if changed:
         name = changed[0]

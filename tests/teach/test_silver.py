@@ -110,3 +110,55 @@ def test_gold_is_never_outvoted(teacher):
     assert p[(rows == 2) & (tags == unit)].sum() >= 0.5
     assert p[(rows == 3) & (before == unit)].sum() >= 0.5
     assert len(gold) == len(TRAIN) and all(KEY in doc.user_data for doc in gold)
+
+
+def test_what_the_model_cannot_say_is_left_out_and_the_rest_scaled_up(teacher):
+    """Otherwise the loss would have no lower bound: it would fall with the scores of all tags of a token."""
+    (doc,) = soft_docs(teacher, ["I like London"], {"LOC": "NEW"})
+    kept = doc.user_data[KEY]
+    own = gradient(teacher, [doc])[0]
+    np.testing.assert_allclose(own.sum(axis=1), 0.0, atol=1e-5)
+    # Nothing is left for London but what the spans say: no entity.
+    rows, _, tags, _ = kept["steps"]
+    certain = (rows < 2) | (tags == 1 + 4 * list(kept["labels"]).index("NEW") + 1)
+    doc.user_data[KEY] = {**kept, "steps": [column[certain] for column in kept["steps"]]}
+    spans = gradient(teacher, [doc])[0]
+    del doc.user_data[KEY]
+    np.testing.assert_array_equal(spans, gradient(teacher, [doc])[0])
+    # A piece that begins within an entity.
+    (doc,) = soft_docs(teacher, ["Android Pay expands"])
+    piece = teacher.make_doc("Pay expands")
+    piece.set_ents([])
+    copy_soft(doc, 1, 3, piece)
+    np.testing.assert_allclose(gradient(teacher, [piece])[0].sum(axis=1), 0.0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda kept: {**kept, "steps": kept["steps"][:3]},
+        lambda kept: {**kept, "steps": [column[1:] if k else column for k, column in enumerate(kept["steps"])]},
+        lambda kept: {**kept, "steps": [kept["steps"][0] + 9, *kept["steps"][1:]]},
+        lambda kept: {**kept, "steps": [kept["steps"][0] - 1, *kept["steps"][1:]]},
+        lambda kept: {**kept, "steps": [kept["steps"][0][::-1], *kept["steps"][1:]]},
+        lambda kept: {**kept, "steps": [kept["steps"][0], kept["steps"][1] - 1, *kept["steps"][2:]]},
+        lambda kept: {**kept, "steps": [*kept["steps"][:3], kept["steps"][3] * np.nan]},
+        lambda kept: {**kept, "steps": [*kept["steps"][:3], kept["steps"][3] - 2]},
+        lambda kept: {**kept, "steps": [column.reshape(1, -1) for column in kept["steps"]]},
+        lambda kept: {**kept, "steps": [column.astype("float64") for column in kept["steps"]]},
+        lambda kept: {**kept, "labels": kept["labels"][:1]},
+        lambda kept: {**kept, "labels": None},
+        lambda kept: {**kept, "scheme": "bilou"},
+        lambda kept: {**kept, "scheme": []},
+        lambda kept: {"steps": kept["steps"]},
+        lambda kept: [1, 2],
+        lambda kept: "steps",
+    ],
+)
+def test_nothing_in_a_file_is_trusted(teacher, change):
+    (doc,) = soft_docs(teacher, ["I like London and Berlin."])
+    doc.user_data[KEY] = change(doc.user_data[KEY])
+    with pytest.raises(ValueError, match=r"of the doc 'I like London.*Let it write silver/ again"):
+        gradient(teacher, [doc])
+    with pytest.raises(ValueError, match="of the doc 'I like London"):
+        copy_soft(doc, 0, 2, teacher.make_doc("I like"))

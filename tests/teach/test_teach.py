@@ -14,6 +14,7 @@ from support.small import TRAIN, blank, learned
 from spacy_lstm_ner.annotation.soft import KEY
 from spacy_lstm_ner.batch.job import ENGINES
 from spacy_lstm_ner.data.taught import create_taught_corpus_reader
+from spacy_lstm_ner.files import locked
 
 TEXTS = [f"{text} {number}" for number in range(6) for text, _ in TRAIN]
 
@@ -75,8 +76,14 @@ def test_a_student_learns_the_distribution_of_a_teacher(place, tmp_path, monkeyp
     monkeypatch.setitem(ENGINES, "local", lambda *job: pytest.fail("asked the teacher again"))
     again, code = teach(place, out)
     assert code == 0 and "student from gold alone" in again and "LOSS" not in again
+    monkeypatch.setenv("SPACY_CONFIG_OVERRIDES", "--training.max_steps 20")
+    other, code = teach(place, out)
+    assert code == 1 and "overrides training.max_steps" in other and "changed" in other
+    monkeypatch.delenv("SPACY_CONFIG_OVERRIDES")
+    with locked(out):
+        assert "another job with this folder runs" in teach(place, out)[0]
     other, code = teach(place, out, level=0.8)
-    assert code == 1 and "level changed since" in other
+    assert code == 1 and "level changed" in other
 
 
 def test_killed_and_started_again_it_goes_on(place, tmp_path, monkeypatch):
@@ -103,7 +110,7 @@ def test_a_file_of_spans_with_scores(place, tmp_path):
     out = tmp_path / "out"
     printed, code = teach(place, out, file, None, labels="city=LOC")
     assert code == 0, printed
-    assert "The teacher has 6 spans with scores on gold: the trust limits are 0.2 and 0.7" in printed
+    assert "The teacher has 6 spans with scores on gold, which are too few: the trust limits are 0.2 and 0.7" in printed
     assert "30 of " in printed and "in doubt" in printed
     docs = silver(out)
     # The texts of dev, which are those of gold here, are held out.
@@ -136,7 +143,7 @@ def test_a_teacher_that_raises_on_some_texts(place, tmp_path):
     texts.write_text("\n".join(json.dumps({"text": text}) for text in [*TEXTS, "please raise here"]), "utf8")
     dev = write_data(tmp_path / "dev.spacy", [*TRAIN, ("Uber may raise prices", [(0, 4, "ORG")])])
     out = tmp_path / "out"
-    printed, code = teach(place, out, model, texts, dev=dev)
+    printed, code = teach(place, out, model, texts, dev=dev, gold=dev)
     assert code == 0 and f"1 of {len(TEXTS) + 1} texts were not annotated" in printed
     assert "raised an error on 1 of 6 annotated docs" in printed
     _, bad = rows_of(out / "rows")
@@ -151,16 +158,56 @@ def test_a_teacher_that_raises_on_some_texts(place, tmp_path):
         ([("I like London", [span(7, 13, "city")])], {}, "labels that gold does not have: city; those of gold are GPE"),
         ([("I like London", [span(7, 13, "LOC", 0.5)])], {"limits": "0.9,0.1"}, "expected --limits LOW,HIGH"),
         ([("I like London", [span(7, 13, "LOC", 0.5)])], {"labels": "LOC"}, "expected --labels such as"),
+        ([("I like London", [span(7, 13, "LOC", 0.5)])], {"limits": "nan,nan"}, "expected --limits LOW,HIGH"),
+        ([("I like London", [span(7, 13, "LOC", 0.5)])], {"labels": "LOC=GPE,LOC="}, "each label once"),
+        ([("I like London", [span(7, 13, "LOC", 95)])], {}, "silver.jsonl:1: expected scores from 0 to 1, found 95"),
+        ([("I like London", [span(7, 13, "LOC")])], {"config": "no.cfg"}, "expected a training config, found no [nlp]"),
+        ([("I like London", [span(7, 13, "LOC")])], {"config": "named.cfg"}, "expected a block of [corpora]"),
         ([("I like London", [{"start": 7, "end": 13}])], {}, "silver.jsonl:1: expected a field for the label"),
     ],
 )
 def test_errors_say_what_to_do(place, tmp_path, rows, options, message):
     file = write_spans(tmp_path / "silver.jsonl", rows)
     out = tmp_path / "out"
+    (tmp_path / "no.cfg").write_text("[paths]\ntrain = null\n", "utf8")
+    named = (place / "config.cfg").read_text("utf8").replace('"corpora.train"', '"elsewhere"')
+    (tmp_path / "named.cfg").write_text(named, "utf8")
+    options = {**options, **({"config": tmp_path / options["config"]} if "config" in options else {})}
     printed, code = teach(place, out, file, None, **options)
     assert message in printed and code == 1
     # Nothing is there yet that another try could collide with.
-    assert not out.exists() or not list(out.iterdir())
+    assert not out.exists() or [path.name for path in out.iterdir()] in ([], [".lock"])
+
+
+@pytest.mark.filterwarnings("ignore:.*the data has no entities with the labels")
+def test_a_label_may_be_in_doubt_everywhere(place, tmp_path):
+    """The spans do not tell the label then, but the student has to know it."""
+    out = tmp_path / "out"
+    for _ in range(2):  # The second time, all is there.
+        printed, code = teach(place, out, gold=None, limits="0.0,1.0")
+        assert code == 0 and "it has no labels" not in printed
+    assert not any(doc.ents for doc in silver(out))
+    assert json.loads((out / "figures.json").read_text("utf8"))["student"]["f1"] > 0.5
+
+
+def test_texts_of_dev_are_no_texts_to_learn_from(place, tmp_path):
+    file = write_spans(tmp_path / "silver.jsonl", [(TRAIN[2][0], [span(7, 13, "LOC")])])
+    printed, code = teach(place, tmp_path / "out", file, None)
+    assert code == 1 and "all texts are in --dev too" in printed
+
+
+def test_nothing_else_is_in_the_folder(place, tmp_path):
+    """Training would replace what is there."""
+    (tmp_path / "student" / "model-best").mkdir(parents=True)
+    printed, code = teach(place, tmp_path)
+    assert code == 1 and "found other files in it" in printed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["student"]
+
+
+def test_labels_that_the_teacher_does_not_have_are_named(place, tmp_path):
+    file = write_spans(tmp_path / "silver.jsonl", [("I like London", [span(7, 13, "LOC")])])
+    printed, code = teach(place, tmp_path / "out", file, None, labels="LCO=GPE,DATE=")
+    assert code == 0 and "The teacher has no DATE, LCO of --labels; it has LOC" in printed
 
 
 def test_texts_are_needed_for_a_pipeline_only(place, tmp_path):

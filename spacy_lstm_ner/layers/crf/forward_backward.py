@@ -46,7 +46,8 @@ SCALED_EVERY = 4
 SMALLEST_TOTAL = 1e-40
 """If the sum of a mass to be scaled, or the last one, is below this or above 1 / this, every step is scaled."""
 
-_STEPS_AT_ONCE = 1000
+_NUMBERS_AT_ONCE = 1 << 20
+"""How many probabilities of steps are computed at a time, so that memory does not grow with the square of the tags."""
 
 TINY = float(np.finfo(float).tiny)
 
@@ -236,8 +237,9 @@ class Lattice:
         rows, before, after = self._transition_masses
         starts, tags = np.nonzero(self.marginals[self.first] >= least)
         found = [(self.first[starts], np.zeros_like(tags), tags, self.marginals[self.first[starts], tags])]
-        for at in range(0, len(rows), _STEPS_AT_ONCE):
-            part = slice(at, at + _STEPS_AT_ONCE)
+        size = max(1, _NUMBERS_AT_ONCE // self.transitions.n_tags**2)
+        for at in range(0, len(rows), size):
+            part = slice(at, at + size)
             p = before[part, :, None] * self.transitions.matrix * after[part, None, :]
             which, source, to = np.nonzero(p >= least)
             found.append((rows[part][which], source, to, p[which, source, to]))

@@ -23,8 +23,8 @@ class Gold(NamedTuple):
         allowed (Optional[Bools]): The tags that constraints allow (N, T). None: any.
         forbidden (Optional[Spans]): Spans that are known not to be entities of their label. None: no span.
         not_outside (Optional[Ints]): Rows of tokens that are known to be in some entity. None: no token.
-        expected (Optional[Steps]): A distribution over the tags of some sequences in place of their annotation, whose
-            tags are MISSING. None: no sequence has one.
+        expected (Optional[Steps]): A distribution over the legal tags of some sequences in place of their annotation,
+            whose tags are MISSING. The steps to each token have the sum 1. None: no sequence has one.
     """
 
     tags: Ints
@@ -212,7 +212,7 @@ def chain_loss(
         d[partial_rows] -= marginals
         d_transitions = minus(d_transitions, counts)
     if gold.expected is not None:
-        steps, counts = _expected_counts(e, lengths, gold.expected, transitions)
+        steps, counts = gold.expected, _expected_counts(lengths, gold.expected, transitions)
         value -= float((steps.p * e[steps.rows, steps.tags]).sum()) + dot(counts, transitions.params)
         np.subtract.at(d, (steps.rows, steps.tags), steps.p)
         d_transitions = minus(d_transitions, counts)
@@ -225,22 +225,15 @@ def chain_loss(
     return Loss(value, d.astype(emissions.dtype), d_transitions)
 
 
-def _expected_counts(
-    e: Floats, lengths: Ints, steps: Steps, transitions: Transitions
-) -> tuple[Steps, TransitionParams]:
-    """The steps of a distribution that the chain can take, and their expected counts of transitions."""
-    ends, tags = np.cumsum(lengths), np.arange(transitions.n_tags)
+def _expected_counts(lengths: Ints, steps: Steps, transitions: Transitions) -> TransitionParams:
+    """The expected counts of transitions of a distribution."""
+    ends = np.cumsum(lengths)
     first, last = np.isin(steps.rows, ends - lengths), np.isin(steps.rows, ends - 1)
-    may_end = transitions.ending | (tags == 0)
-    possible = ~np.isneginf(e[steps.rows, steps.tags])
-    possible &= (~first | transitions.opening[steps.tags]) & (~last | may_end[steps.tags])
-    steps = steps.select(possible)
-    first, last = first[possible], last[possible]
     counts = zero_transitions(transitions.scheme, transitions.scheme.n_labels(transitions.n_tags))
     np.add.at(counts.start, steps.tags[first], steps.p[first])
     np.add.at(counts.end, steps.tags[last], steps.p[last])
     add_steps(counts, steps.before[~first], steps.tags[~first], steps.p[~first], transitions)
-    return steps, counts
+    return counts
 
 
 def _agreeing_sequences(

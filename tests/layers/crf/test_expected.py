@@ -114,16 +114,6 @@ def test_sequences_with_and_without_distribution_in_one_batch():
     np.testing.assert_allclose(both.d_emissions, sum(part.d_emissions for part in parts), atol=1e-12)
 
 
-def test_steps_that_a_chain_cannot_take_are_left_out():
-    """A piece of a text may begin within what the teacher took for an entity, and a tag may be unseen."""
-    e, transitions = chain(BIO, 6)
-    e[:, 3:] = -np.inf
-    steps = Steps(np.array([0, 0, 1, 2, 2]), np.zeros(5, dtype=int), np.array([2, 0, 0, 3, 0]), np.full(5, 0.5))
-    loss = chain_loss(e, LENGTHS, Gold(np.full(6, MISSING), expected=steps), transitions)
-    assert np.isfinite(loss.value) and loss.d_emissions[0, 2] == 0.0
-    assert not loss.d_emissions[3:].any()
-
-
 def test_the_softmax_head_learns_a_distribution_too():
     e, transitions = chain(BIO, 7)
     e -= np.log(np.exp(e).sum(axis=1, keepdims=True))
