@@ -181,14 +181,18 @@ def check_folder(folder: Path, own: Collection[str] = ()) -> None:
     Raises:
         ValueError: If it is something else.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: expected a folder for the output, found a file. Choose another name")
+    _refuse_file(folder)
     if (
         folder.exists()
         and not (folder / MANIFEST).exists()
         and any(path.name[0] != "." and path.name not in own for path in folder.iterdir())
     ):
         raise ValueError(f"{folder}: expected a new folder, or one of this job, found other files in it")
+
+
+def _refuse_file(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: expected a folder for the output, found a file. Choose another name")
 
 
 def check_manifest(folder: Path, manifest: Mapping[str, Any], own: Collection[str] = ()) -> None:
@@ -230,8 +234,9 @@ def locked(folder: Path) -> Iterator[None]:
         None: Once.
 
     Raises:
-        ValueError: If another process has the lock.
+        ValueError: If another process has the lock, or the folder is a file.
     """
+    _refuse_file(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("ab") as file:
         try:

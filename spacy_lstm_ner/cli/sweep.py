@@ -45,8 +45,6 @@ def sweep_cli(
     with exit_on_error(f"Cannot sweep {config}"):
         if not config.is_file():
             raise FileNotFoundError(f"{config}: there is no such config")
-        if output.exists() and not output.is_dir():
-            raise ValueError(f"{output}: expected a folder for the output, found a file. Choose another name")
         settings = read_settings(given or [])
         with locked(output):
             trials = plan(config, output, settings, seeds, overrides, code_path)

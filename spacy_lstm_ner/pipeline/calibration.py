@@ -33,7 +33,7 @@ from ..types import Bools, Floats, Ints
 from .bound_tagger import BoundTagger
 from .novelty import Novelty, read_training
 from .novelty_fit import fit_doubt, fit_weights, novel_copies
-from .predict import Chains, find_spans, likely_entities, read_chains, span_scores
+from .predict import Chains, candidates, read_chains
 
 LEAST_ENTITIES = 100
 """With fewer predicted entities, `calibrate` warns, and a label gets no temperature of its own."""
@@ -321,11 +321,7 @@ def _score(
     columns: List[Tuple[Any, ...]] = []
     first_doc = 0
     for chains, gold, annotated in batches:
-        if least is None:
-            spans = find_spans(chains)
-            scores = span_scores(chains, spans, head)
-        else:
-            spans, scores = likely_entities(chains, head, least)
+        spans, scores = candidates(chains, head, least)
         _, right, judged = outcomes(chains, gold, annotated, spans)
         doc = first_doc + np.searchsorted(np.cumsum(chains.tokens.lengths), spans.starts, side="right")
         newness = chains.newness

@@ -30,6 +30,7 @@ from thinc.api import Model
 from ..annotation.chain import ChainTokens, chain_tokens
 from ..arrays import ranges, row_maxima
 from ..layers.crf.head import NOVELTY
+from ..layers.crf.span_probability import log_odds
 from ..tags import Spans
 from ..types import Bools, Floats, Ints
 
@@ -346,13 +347,6 @@ def entity_novelty(novelty: Novelty, surprise: Floats, lower: Hashes, tokens: Ch
     hashes = _entity_hashes(lower, spans.starts, spans.ends)
     new = (_count(novelty, "entity", hashes) == 0) | (_count(novelty, "entity again", hashes) == 0)
     return np.stack([new, new * np.log1p(np.minimum(around, MOST))], axis=1).astype("float64")
-
-
-def log_odds(probabilities: Floats) -> Floats:
-    """The log odds of probabilities, within 1e-12 of 0 and 1."""
-    clipped = np.clip(probabilities, 1e-12, 1.0 - 1e-12)
-    odds: Floats = np.log(clipped) - np.log1p(-clipped)
-    return odds
 
 
 def recalibrated(weights: Floats, probabilities: Floats, features: Floats) -> Floats:

@@ -15,9 +15,10 @@ from spacy.attrs import ENT_IOB, ENT_TYPE
 from spacy.tokens import Doc
 from spacy.training import Example
 
+from ..layers.crf.span_probability import log_odds
 from ..types import Bools, Floats, Ints
 from .bound_tagger import BoundTagger
-from .novelty import LEVELS, Novelty, log_odds, text_scores
+from .novelty import LEVELS, Novelty, text_scores
 from .predict import read_chains
 
 PIECES = (8, 32, 128)

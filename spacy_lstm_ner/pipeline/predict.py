@@ -92,12 +92,13 @@ class Chains(NamedTuple):
         return self._replace(emissions=self.emissions / temperature, transitions=transitions)
 
 
-def read_chains(tagger: BoundTagger, docs: List[Doc]) -> Chains:
+def read_chains(tagger: BoundTagger, docs: List[Doc], with_newness: bool = True) -> Chains:
     """Compute the emissions of docs, and everything else that the chains of tags need.
 
     Args:
         tagger (BoundTagger): The model, initialized.
         docs (List[Doc]): The docs.
+        with_newness (bool): Whether to look how new the texts are, which scores and doubts need.
 
     Returns:
         Chains: One chain for each doc.
@@ -120,8 +121,13 @@ def read_chains(tagger: BoundTagger, docs: List[Doc]) -> Chains:
             f"'{tagger.name}': the model gives scores that are infinite or not numbers. Its weights are damaged, or "
             "training diverged: load an earlier checkpoint, or train anew"
         )
-    newness = newness_of(novelty_of(tagger.head), docs, tokens, emissions)
+    newness = newness_of(novelty_of(tagger.head) if with_newness else None, docs, tokens, emissions)
     return Chains(tokens, emissions, tokens.allowed(transitions.scheme, size), transitions, newness)
+
+
+def _tempered_chains(tagger: BoundTagger, docs: List[Doc]) -> Chains:
+    """The chains at the temperature of the head, for what is about tags and not about entities."""
+    return read_chains(tagger, docs, with_newness=False).at_temperature(tagger.head.attrs["temperature"])
 
 
 def find_spans(chains: Chains) -> Spans:
@@ -141,22 +147,7 @@ def span_scores(chains: Chains, spans: Spans, head: "Model[Floats, Floats]") -> 
     """Compute the probabilities of entities, with the temperatures of the head, and corrected by how new they are.
 
     Args:
-        chains (Chains): The chains.
-        spans (Spans): n entities, in rows of the chains.
-        head (Model[Floats, Floats]): The head of the tagger.
-
-    Returns:
-        Floats: (n,) The probabilities.
-    """
-    scores = chain_probabilities(chains, spans, head)
-    return scores if chains.newness is None else chains.newness.recalibrated(scores, chains.tokens, spans)
-
-
-def chain_probabilities(chains: Chains, spans: Spans, head: "Model[Floats, Floats]") -> Floats:
-    """Compute the probabilities of entities by the chain of tags, with the temperatures of the head.
-
-    Args:
-        chains (Chains): The chains.
+        chains (Chains): The chains. Without `newness`, the probabilities are those of the chain of tags.
         spans (Spans): n entities, in rows of the chains.
         head (Model[Floats, Floats]): The head of the tagger.
 
@@ -165,7 +156,13 @@ def chain_probabilities(chains: Chains, spans: Spans, head: "Model[Floats, Float
     """
     tempered = chains.at_temperature(head.attrs["temperature"])
     scores = probabilities(tempered.emissions, tempered.tokens.lengths, tempered.transitions, tempered.allowed, spans)
-    return calibrated(scores, spans.labels, head)
+    return _corrected(scores, chains, spans, head)
+
+
+def _corrected(scores: Floats, chains: Chains, spans: Spans, head: "Model[Floats, Floats]") -> Floats:
+    """Correct probabilities of the chain of tags by the temperatures of labels, and by how new the entities are."""
+    scores = calibrated(scores, spans.labels, head)
+    return scores if chains.newness is None else chains.newness.recalibrated(scores, chains.tokens, spans)
 
 
 def calibrated(scores: Floats, labels: Ints, head: "Model[Floats, Floats]", inverse: bool = False) -> Floats:
@@ -206,10 +203,25 @@ def likely_entities(chains: Chains, head: "Model[Floats, Floats]", thresholds: F
     bounds = calibrated(least, numbers, head, inverse=True) * (1.0 - 1e-9)
     lengths, transitions, allowed = tempered.tokens.lengths, tempered.transitions, tempered.allowed
     spans, scores = likely_spans(tempered.emissions, lengths, transitions, allowed, bounds)
-    scores = calibrated(scores, spans.labels, head)
-    if chains.newness is not None:
-        scores = chains.newness.recalibrated(scores, chains.tokens, spans)
+    scores = _corrected(scores, chains, spans, head)
     return select(spans, scores, scores >= thresholds[spans.labels])
+
+
+def candidates(chains: Chains, head: "Model[Floats, Floats]", least: Optional[Floats]) -> Tuple[Spans, Floats]:
+    """Find the entities that thresholds choose from: those of the best sequences, or all likely ones.
+
+    Args:
+        chains (Chains): The chains.
+        head (Model[Floats, Floats]): The head of the tagger.
+        least (Optional[Floats]): The smallest probability for each label (n_labels,). None: the best sequences.
+
+    Returns:
+        Tuple[Spans, Floats]: n entities in rows of the chains, and their probabilities (n,).
+    """
+    if least is not None:
+        return likely_entities(chains, head, least)
+    spans = find_spans(chains)
+    return spans, span_scores(chains, spans, head)
 
 
 def select(spans: Spans, scores: Floats, chosen: Union[Bools, Ints]) -> Tuple[Spans, Floats]:
@@ -234,7 +246,7 @@ def score_spans(
         List[List[float]]: The probability of each span. It is 0 for labels that the model does not know, and for spans
             that start or end with white space.
     """
-    chains, first_token, places = read_chains(tagger, docs), 0, []
+    chains, first_token, places = read_chains(tagger, docs, with_newness=not exact), 0, []
     row_of = dict(zip(chains.tokens.rows.tolist(), range(len(chains.tokens.rows)), strict=True))
     numbers = {label: number for number, label in enumerate(tagger.labels)}
     for doc, own in zip(docs, spans, strict=True):
@@ -246,8 +258,7 @@ def score_spans(
     order = np.argsort(table[:, 0], kind="stable")
     order = order[((table[order] >= 0) & (table[order, 1:2] > 0)).all(axis=1)]
     scores = np.zeros(len(table))
-    compute = chain_probabilities if exact else span_scores
-    scores[order] = compute(chains, Spans(*table[order].T), tagger.head)
+    scores[order] = span_scores(chains, Spans(*table[order].T), tagger.head)
     found = iter(scores.tolist())
     return [[next(found) for _ in own] for own in spans]
 
@@ -262,7 +273,7 @@ def outside_probabilities(tagger: BoundTagger, docs: List[Doc]) -> List[Floats]:
     Returns:
         List[Floats]: (n_tokens,) The probabilities for each doc; 1 for white space.
     """
-    chains = read_chains(tagger, docs).at_temperature(tagger.head.attrs["temperature"])
+    chains = _tempered_chains(tagger, docs)
     lengths = [len(doc) for doc in docs]
     outside = np.ones(sum(lengths))
     outside[chains.tokens.rows] = chains.lattice().marginals[:, OUTSIDE]
@@ -305,7 +316,8 @@ def in_parts(tagger: BoundTagger, docs: List[Doc]) -> Iterator[List[Doc]]:
 
 
 def _find_entities(tagger: BoundTagger, docs: List[Doc]) -> List[Prediction]:
-    chains, settings = read_chains(tagger, docs), tagger.settings
+    settings = tagger.settings
+    chains = read_chains(tagger, docs, settings.uses_scores or bool(settings.doubt_attr))
     predictions = _by_doc(tagger, docs, chains.tokens, *_chosen(tagger, chains))
     if chains.newness is None or not settings.doubt_attr:
         return predictions
@@ -360,7 +372,7 @@ def best_analyses(tagger: BoundTagger, docs: List[Doc], n: int) -> List[List[Ana
     Returns:
         List[List[Analysis]]: Up to n analyses of each doc, the most probable first.
     """
-    chains = read_chains(tagger, docs).at_temperature(tagger.head.attrs["temperature"])
+    chains = _tempered_chains(tagger, docs)
     return _best_analyses(tagger, chains, docs, n, chains.lattice())
 
 
@@ -394,7 +406,7 @@ def uncertainties(tagger: BoundTagger, docs: List[Doc]) -> List[Uncertainty]:
     Returns:
         List[Uncertainty]: Three measures for each doc.
     """
-    chains = read_chains(tagger, docs).at_temperature(tagger.head.attrs["temperature"])
+    chains = _tempered_chains(tagger, docs)
     lattice = chains.lattice()
     best_two = _best_analyses(tagger, chains, docs, 2, lattice)
     found = []

@@ -24,7 +24,7 @@ from ..tags import Spans
 from ..types import Bools, Floats, Ints
 from .bound_tagger import BoundTagger
 from .calibration import annotated_chains, outcomes
-from .predict import find_spans, in_parts, likely_entities, read_chains, select, span_scores
+from .predict import candidates, in_parts, likely_entities, read_chains, select
 
 LEAST_THRESHOLD = 0.02
 """Entities with a lower probability are not considered when a threshold is searched for."""
@@ -89,11 +89,7 @@ def judge(tagger: BoundTagger, examples: Sequence[Example]) -> Judged:
     least = np.full(len(tagger.labels), LEAST_THRESHOLD)
     columns, counts, first_doc, first_row = [], [np.zeros((0, len(least)), dtype=np.int64)], 0, 0
     for chains, gold, annotated in annotated_chains(tagger, examples):
-        if by_set:
-            spans, scores = likely_entities(chains, tagger.head, least)
-        else:
-            spans = find_spans(chains)
-            scores = span_scores(chains, spans, tagger.head)
+        spans, scores = candidates(chains, tagger.head, least if by_set else None)
         true, right, known = outcomes(chains, gold, annotated, spans)
         (spans, scores), right = select(spans, scores, known), right[known]
         ends = np.cumsum(chains.tokens.lengths)

@@ -124,7 +124,7 @@ def write_distributions(
 def _steps(tagger: BoundTagger, docs: list[Doc]) -> Iterator[Steps]:
     """The steps from tag to tag of each doc."""
     for part in in_parts(tagger, docs):
-        chains, sizes = read_chains(tagger, part), np.cumsum([0, *map(len, part)])
+        chains, sizes = read_chains(tagger, part, with_newness=False), np.cumsum([0, *map(len, part)])
         steps = chains.at_temperature(tagger.head.attrs["temperature"]).lattice().steps(LEAST)
         steps = steps._replace(rows=chains.tokens.rows[steps.rows])
         for start, end in pairwise(sizes):

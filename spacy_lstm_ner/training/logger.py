@@ -199,8 +199,13 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], scores: Sequence[str]) -> byt
     _draw(right, {name: [(row["step"], row["scores"].get(name)) for row in rows] for name in scores})
     left.set(xlabel="step", ylabel="loss per word")
     right.set(xlabel="step", ylabel="score on dev", ylim=(0, 1))
+    return to_svg(figure, "Losses and scores by step")
+
+
+def to_svg(figure: Any, title: str) -> bytes:
+    """Save a figure of matplotlib as an SVG image, without the date, so that equal figures are equal files."""
     file = io.BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Title": "Losses and scores by step"})
+    figure.savefig(file, format="svg", metadata={"Date": None, "Title": title})
     return file.getvalue()
 
 

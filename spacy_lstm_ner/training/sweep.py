@@ -33,6 +33,7 @@ from thinc.api import Config
 from ..files import check_manifest, checksum, flat, remove_folder, replaced_folder, write_atomically
 from ..ray_cluster import connected
 from ..threads import ONE_THREAD_ENV
+from .logger import to_svg
 
 SEED = "training.seed"
 CONFIG, LOG, _PIPELINES, _RESULT = "config.cfg", "log.txt", "pipelines", "result.json"
@@ -359,9 +360,7 @@ def draw(rows: Sequence[Row]) -> bytes:
     axes.set_yticks(range(len(rows)), names)
     axes.set(xlabel="dev score in percent, and mean ± sd", ylim=(len(rows) - 0.5, -0.5))
     axes.grid(axis="x", alpha=0.3)
-    file = io.BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Title": "Scores of a sweep"})
-    return file.getvalue()
+    return to_svg(figure, "Scores of a sweep")
 
 
 def _train_while_watched() -> None:

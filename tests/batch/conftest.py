@@ -3,7 +3,7 @@ import json
 import pytest
 import spacy
 from support.batch_jobs import run_in_process
-from support.small import TRAIN, learned
+from support.small import TRAIN, learned_folder
 
 from spacy_lstm_ner.batch.job import ENGINES
 
@@ -13,9 +13,7 @@ TEXTS = [f"{text} {number}" for number in range(60) for text, _ in TRAIN]
 @pytest.fixture(scope="session")
 def model(tmp_path_factory):
     """The folder of a pipeline that knows the examples of support.small."""
-    path = tmp_path_factory.mktemp("batch") / "pipeline"
-    learned("crf").to_disk(path)
-    return path
+    return learned_folder(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

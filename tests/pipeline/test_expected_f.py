@@ -9,10 +9,9 @@ import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.cli._util import app as spacy_app
-from spacy.tokens import DocBin
 from support.commands import run_command
 from support.random_docs import LABELS, MODELS, given_docs
-from support.small import TRAIN, entities, examples_for, learned, trained
+from support.small import TRAIN, entities, examples_for, learned, trained, unfinished_with_dev
 from thinc.api import fix_random_seed
 from typer.testing import CliRunner
 
@@ -184,12 +183,7 @@ def test_labels_with_their_own_threshold_keep_it():
 
 @pytest.fixture
 def folder(tmp_path):
-    nlp, _ = trained(steps=12)
-    nlp.to_disk(tmp_path / "model")
-    docs = [nlp.make_doc(text) for text, _ in 40 * TRAIN]
-    for doc, (_, ents) in zip(docs, 40 * TRAIN, strict=True):
-        doc.set_ents([doc.char_span(*ent) for ent in ents])
-    DocBin(docs=docs).to_disk(tmp_path / "dev.spacy")
+    unfinished_with_dev(tmp_path)
     return tmp_path
 
 

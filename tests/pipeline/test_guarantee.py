@@ -8,7 +8,7 @@ import pytest
 import spacy
 from spacy.tokens import DocBin
 from support.commands import run_command
-from support.small import TRAIN, trained
+from support.small import unfinished_with_dev
 
 from spacy_lstm_ner.pipeline.guarantee import (
     THRESHOLDS,
@@ -165,12 +165,7 @@ def test_reading_promises():
 
 @pytest.mark.filterwarnings("ignore:.*calibrate:UserWarning")
 def test_the_command_saves_what_it_promises_and_report_shows_it(tmp_path):
-    nlp, _ = trained(steps=12)
-    nlp.to_disk(tmp_path / "model")
-    docs = [nlp.make_doc(text) for text, _ in 40 * TRAIN]
-    for doc, (_, ents) in zip(docs, 40 * TRAIN, strict=True):
-        doc.set_ents([doc.char_span(*ent) for ent in ents])
-    DocBin(docs=docs).to_disk(tmp_path / "dev.spacy")
+    docs = unfinished_with_dev(tmp_path)
     DocBin(docs=docs[:30]).to_disk(tmp_path / "few.spacy")
     model, before = tmp_path / "model", (tmp_path / "model" / "lstm_ner" / "cfg").read_text("utf8")
     said, code = run_command("calibrate", model, tmp_path / "few.spacy", "-g", "precision LOC >= 0.99 at 0.99")

@@ -1,14 +1,12 @@
 import pytest
 from support.serving import client_of
-from support.small import learned
+from support.small import learned_folder
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """The folder of a pipeline that knows the examples of support.small."""
-    path = tmp_path_factory.mktemp("served") / "pipeline"
-    learned("crf").to_disk(path)
-    return path
+    return learned_folder(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

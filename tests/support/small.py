@@ -3,6 +3,7 @@
 from functools import cache
 
 import spacy
+from spacy.tokens import DocBin
 from spacy.training import Example
 from thinc.api import Config, fix_random_seed
 
@@ -84,3 +85,21 @@ def overfitted(model):
 def learned(model="default"):
     """A copy of the overfitted pipeline as another process would load it, for a test of its own."""
     return blank(model).from_bytes(overfitted(model)[2])
+
+
+def learned_folder(tmp_path_factory):
+    """The folder of a pipeline that knows TRAIN, for fixtures."""
+    path = tmp_path_factory.mktemp("learned") / "pipeline"
+    learned("crf").to_disk(path)
+    return path
+
+
+def unfinished_with_dev(folder, copies=40):
+    """Save a pipeline that has learned TRAIN a little, and copies of TRAIN as `dev.spacy`. Returns the copies."""
+    nlp, _ = trained(steps=12)
+    nlp.to_disk(folder / "model")
+    docs = [nlp.make_doc(text) for text, _ in copies * TRAIN]
+    for doc, (_, ents) in zip(docs, copies * TRAIN, strict=True):
+        doc.set_ents([doc.char_span(*ent) for ent in ents])
+    DocBin(docs=docs).to_disk(folder / "dev.spacy")
+    return docs

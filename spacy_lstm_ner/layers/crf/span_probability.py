@@ -180,6 +180,11 @@ def soften(probabilities: Floats, temperatures: Floats) -> Floats:
     Returns:
         Floats: The new probabilities (n,).
     """
+    return 1.0 / (1.0 + np.exp(-log_odds(probabilities) / temperatures))
+
+
+def log_odds(probabilities: Floats) -> Floats:
+    """The log odds of probabilities, within 1e-12 of 0 and 1."""
     clipped = np.clip(probabilities, 1e-12, 1.0 - 1e-12)
-    odds = np.log(clipped) - np.log1p(-clipped)
-    return 1.0 / (1.0 + np.exp(-odds / temperatures))
+    odds: Floats = np.log(clipped) - np.log1p(-clipped)
+    return odds
