@@ -10,7 +10,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,8 @@ OUTPUT_FORMATS = ("jsonl", "parquet")
 
 _CHARACTERS = 500_000
 """About the most characters of a batch."""
+_WORDS = 50_000
+"""So many different words, about, a process keeps."""
 
 
 @dataclass(frozen=True)
@@ -205,13 +207,20 @@ class Annotator:
             raise ValueError(f"data: expected no column {taken[0]!r} yet, found one. Rename it")
         rows = [make_row(k, str(k), names[at], None, text) for k, text in enumerate(texts_of(batch, names[at]))]
         values: list[dict[str, Any]] = []
-        with self.nlp.memory_zone():
+        with self.zone():
             for some in batches(rows, self.job.batch_size):
                 for row, found, _ in self(some):
                     values.append({**found, "model": self.name, "problem": row.problem or None})
         new = [pa.array([value.get(name) for value in values], kind) for name, kind in fields]
         schema = pa.schema([*batch.schema, *(pa.field(*named) for named in fields)], batch.schema.metadata)
         return type(batch).from_arrays([*batch.columns, *new], schema=schema)
+
+    def zone(self) -> AbstractContextManager[Any]:
+        """The memory zone for the next rows: words that are new in it are forgotten at its end.
+
+        Until the process has seen many words, there is none, since spaCy's tokenizer remembers words only outside.
+        """
+        return self.nlp.memory_zone() if len(self.nlp.vocab) > _WORDS else nullcontext()
 
     def _checked(self, row: Row) -> Row:
         most = self.job.max_length
@@ -297,7 +306,7 @@ def write_chunk(
     problems: list[Row] = []
     docs = DocBin(store_user_data=True)
     with replaced_file(job.part(chunk.number)) as temporary:
-        with _writer(job, temporary, annotator.name) as write, annotator.nlp.memory_zone():
+        with _writer(job, temporary, annotator.name) as write, annotator.zone():
             for batch in batches(source.rows(chunk), job.batch_size):
                 known = [_failed(row, skip[row.number]) if row.number in skip else row for row in batch]
                 results = annotator(known, alone(batch[0].number), begin)
