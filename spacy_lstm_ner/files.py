@@ -24,31 +24,35 @@ MANIFEST, _LOCK = "manifest.json", ".lock"
 _BLOCK = 1 << 20
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, aside: Optional[Path] = None) -> None:
     """Write a file in one step. Readers see the old file or the new one, and a failure leaves the old one.
 
     Args:
         path (Path): The file. Its folder is created if necessary.
         data (bytes): The content.
+        aside (Optional[Path]): See `replaced_file`.
     """
-    with replaced_file(path) as temporary:
+    with replaced_file(path, aside) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
-def replaced_file(path: Path) -> Iterator[Path]:
+def replaced_file(path: Path, aside: Optional[Path] = None) -> Iterator[Path]:
     """Replace a file with a new one, which the block writes. If the block raises an error, the old file stays.
 
     Args:
         path (Path): The file to replace. It need not exist; its folder is created if necessary.
+        aside (Optional[Path]): A folder inside that of the file to write in, which is created if necessary. All names
+            in it are read; without it, those in the folder of the file, which takes long if there are very many.
 
     Yields:
         Path: The name to write to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path)
-    # In the same folder, since a rename replaces a file in one step only within a file system.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # In or under the same folder, since a rename replaces a file in one step only within a file system.
+    aside = aside or path.parent
+    aside.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(aside / path.name)
+    temporary = aside / f".{path.name}.{os.getpid()}.tmp"
     try:
         yield temporary
         _sync(temporary)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from ..files import check_folder, check_manifest, checksum, locked, write_atomic
 from .clusters import annotate_dataset, run_ray, run_spark
 from .inputs import Chunk, find_inputs, open_source, require
 from .local import run_local
-from .worker import Job
+from .worker import DIGITS, Job
 
 SUMMARY = "summary.json"
 ENGINES = {"local": run_local, "ray": run_ray, "spark": run_spark}
@@ -131,6 +132,7 @@ def annotate(
                     _follow(replies, summary, progress)
                 finally:
                     _show(progress, "")
+        shutil.rmtree(job.aside, ignore_errors=True)
         write_atomically(folder / SUMMARY, json.dumps(summary.__dict__, indent=2).encode("utf-8"))
     return summary
 
@@ -172,6 +174,8 @@ def _plan(files: Sequence[str], job: Job, part_rows: int) -> tuple[list[Chunk], 
             inputs[name] = {"bytes": os.path.getsize(name), "sha256": source.checksum()}
     if not chunks:
         raise ValueError(f"{files[0]}: expected rows, found none in {len(files)} files")
+    if len(chunks) > 10**DIGITS:
+        raise ValueError(f"expected at most {10**DIGITS:,} parts, found {len(chunks):,}. Choose larger ones (--part-rows)")
     return chunks, inputs
 
 
@@ -180,7 +184,7 @@ def _manifest(job: Job, model: Path, inputs: Mapping[str, Any], part_rows: int, 
     names = ("kind", "output_format", "columns", "text", "n_best", "docbin", "threshold", "max_length", "timeout")
     options = {name: getattr(job, name) for name in names}
     return {
-        "version": 1,
+        "version": 2,
         "model": {"sha256": checksum(model), "code": job.code and checksum(Path(job.code))},
         "options": {**options, "part_rows": part_rows},
         "parts": parts,

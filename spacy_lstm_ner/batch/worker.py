@@ -30,6 +30,8 @@ from ..pipeline.scores import entity_score
 from .inputs import Chunk, Row, Source, check_column, make_row, open_source, require, texts_of
 
 OUTPUT_FORMATS = ("jsonl", "parquet")
+DIGITS = 7
+"""Digits of the number in the names of parts. A folder can hardly have more files."""
 
 _CHARACTERS = 500_000
 """About the most characters of a batch."""
@@ -96,15 +98,20 @@ class Job:
 
     def part(self, number: int) -> Path:
         """The file with the rows of a chunk. If it is there, the chunk is done."""
-        return Path(self.output) / f"part-{number:05d}.{self.output_format}"
+        return Path(self.output) / f"part-{number:0{DIGITS}d}.{self.output_format}"
 
     def bad(self, number: int) -> Path:
         """The file with the bad rows of a chunk. It is written before the part, and only if there are any."""
-        return Path(self.output) / f"bad-{number:05d}.jsonl"
+        return Path(self.output) / f"bad-{number:0{DIGITS}d}.jsonl"
 
     def docs(self, number: int) -> Path:
         """The file with the docs of the rows of a chunk, if they are wanted. It is written before the part."""
-        return Path(self.output) / f"docs-{number:05d}.spacy"
+        return Path(self.output) / f"docs-{number:0{DIGITS}d}.spacy"
+
+    @property
+    def aside(self) -> Path:
+        """The folder for files that are not complete. The folder of the output has too many names to look for them."""
+        return Path(self.output) / ".incomplete"
 
 
 class Result(NamedTuple):
@@ -305,7 +312,7 @@ def write_chunk(
     rows = words = entities = 0
     problems: list[Row] = []
     docs = DocBin(store_user_data=True)
-    with replaced_file(job.part(chunk.number)) as temporary:
+    with replaced_file(job.part(chunk.number), job.aside) as temporary:
         with _writer(job, temporary, annotator.name) as write, annotator.zone():
             for batch in batches(source.rows(chunk), job.batch_size):
                 known = [_failed(row, skip[row.number]) if row.number in skip else row for row in batch]
@@ -324,10 +331,10 @@ def write_chunk(
         if rows != chunk.rows:
             raise ValueError(f"{chunk.path}: expected {chunk.rows} rows from line {chunk.line} on, found {rows}")
         if job.docbin:
-            write_atomically(job.docs(chunk.number), docs.to_bytes())
+            write_atomically(job.docs(chunk.number), docs.to_bytes(), job.aside)
         lines = [_line({"id": row.id, "place": row.place, "reason": row.problem}) for row in problems]
         if lines:
-            write_atomically(job.bad(chunk.number), "".join(lines).encode("utf-8"))
+            write_atomically(job.bad(chunk.number), "".join(lines).encode("utf-8"), job.aside)
         else:
             job.bad(chunk.number).unlink(missing_ok=True)
     kinds = Counter(row.problem.partition(":")[0] for row in problems)

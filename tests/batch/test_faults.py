@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from threading import Thread
 
 import pytest
 from support.batch_jobs import POISON_ROWS, entities_of, poisoned, rows_of, write_rows
 from support.commands import run_command
 
+from spacy_lstm_ner.batch import job
 from spacy_lstm_ner.batch.job import annotate
 
 HARD = [("out of time", {"id": "p2", "text": "backtrack"}), ("died", {"id": "p3", "text": "die"})]
@@ -115,6 +117,31 @@ def test_another_job_is_refused(model, texts, tmp_path, in_process):
             change()
 
 
+def test_the_folder_of_a_job_with_other_names_of_parts_is_refused(model, texts, tmp_path, in_process):
+    annotate(texts, model, tmp_path)
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(manifest.read_text("utf8").replace('"version": 2', '"version": 1'), "utf8")
+    with pytest.raises(ValueError, match="found that of another one: version changed. Choose another folder"):
+        annotate(texts, model, tmp_path)
+
+
+def test_more_parts_than_their_names_have_digits_for(model, texts, tmp_path, monkeypatch):
+    monkeypatch.setattr(job, "DIGITS", 2)
+    with pytest.raises(ValueError, match="expected at most 100 parts, found 150. Choose larger ones"):
+        annotate(texts, model, tmp_path, part_rows=2)
+
+
+def test_a_part_is_written_without_a_look_at_all_others(model, texts, tmp_path, in_process, monkeypatch):
+    (tmp_path / ".incomplete").mkdir()
+    (tmp_path / ".incomplete" / ".part-0000009.jsonl.9.tmp").touch()  # Of a job that was killed.
+    listed = []
+    every, within = Path.iterdir, tmp_path / ".incomplete"
+    monkeypatch.setattr(Path, "iterdir", lambda path: listed.append(path) or every(path))
+    annotate(texts, model, tmp_path, part_rows=10)
+    assert listed.count(within) == 30 and listed.count(tmp_path) < 10
+    assert not within.exists() and (tmp_path / "part-0000029.jsonl").is_file()
+
+
 def test_a_pipeline_that_cannot_be_loaded_ends_the_job(model, texts, tmp_path):
     folder, _ = poisoned(model, tmp_path)
     output, code = run_command("annotate", folder, texts, tmp_path / "out", "-w", 2)
@@ -129,14 +156,14 @@ def test_what_cannot_be_written_ends_the_job_and_it_goes_on(model, texts, tmp_pa
         while not (output / "manifest.json").exists():
             time.sleep(0.001)
         # A folder in place of a file stands for a full disk.
-        (output / "bad-00001.jsonl").mkdir()
+        (output / "bad-0000001.jsonl").mkdir()
 
     thread = Thread(target=block)
     thread.start()
     printed, code = run_command(*command)
     thread.join()
-    assert code == 1 and "bad-00001" in printed and "start the command again" in printed
-    (output / "bad-00001.jsonl").rmdir()
+    assert code == 1 and "bad-0000001" in printed and "start the command again" in printed
+    (output / "bad-0000001.jsonl").rmdir()
     printed, code = run_command(*command)
     assert code == 0 and "100 rows of them by earlier runs" in printed
     assert [row["id"] for row in rows_of(output)[0]] == list(range(300))

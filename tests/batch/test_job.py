@@ -271,7 +271,7 @@ def test_identifiers_of_any_kind_are_in_the_docs(model, tmp_path, in_process):
     names = ["a", 7, 10**30, -(2**63), "\ud800", [1, {"a": 10**30}], 0.5, True]
     path = write_rows(tmp_path / "in.jsonl", [{"id": name, "text": "Canada"} for name in names])
     annotate(path, model, tmp_path / "out", docbin=True)
-    docs = DocBin().from_disk(tmp_path / "out" / "docs-00000.spacy").get_docs(spacy.blank("en").vocab)
+    docs = DocBin().from_disk(tmp_path / "out" / "docs-0000000.spacy").get_docs(spacy.blank("en").vocab)
     expected = ["a", 7, "1" + "0" * 30, -(2**63), r"\ud800", f'[1, {{"a": {10**30}}}]', 0.5, True]
     assert [doc.user_data["id"] for doc in docs] == expected
     assert [row["id"] for row in rows_of(tmp_path / "out")[0]] == names
