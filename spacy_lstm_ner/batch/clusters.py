@@ -181,7 +181,8 @@ def _in_sql(job: Job) -> str:
     place = "start: int, end: int, label: string"
     analysis = f"entities: array<struct<{place}>>, probability: double"
     alternatives = f"alternatives array<struct<{analysis}>>, " if job.n_best else ""
-    return f"entities array<struct<{place}, score: double>>, {alternatives}model string, problem string"
+    doubt = "doubt double, " if job.doubt else ""
+    return f"entities array<struct<{place}, score: double>>, {doubt}{alternatives}model string, problem string"
 
 
 class _Actor:

@@ -175,14 +175,14 @@ def _plan(files: Sequence[str], job: Job, part_rows: int) -> tuple[list[Chunk], 
     if not chunks:
         raise ValueError(f"{files[0]}: expected rows, found none in {len(files)} files")
     if len(chunks) > 10**DIGITS:
-        raise ValueError(f"expected at most {10**DIGITS:,} parts, found {len(chunks):,}. Choose larger ones (--part-rows)")
+        raise ValueError(f"expected at most {10**DIGITS:,} parts, found {len(chunks):,}. Make them larger: --part-rows")
     return chunks, inputs
 
 
 def _manifest(job: Job, model: Path, inputs: Mapping[str, Any], part_rows: int, parts: int) -> dict[str, Any]:
     """All that the output depends on, and not where and how fast it is made."""
-    names = ("kind", "output_format", "columns", "text", "n_best", "docbin", "threshold", "max_length", "timeout")
-    options = {name: getattr(job, name) for name in names}
+    names = ("kind", "output_format", "columns", "text", "n_best", "doubt", "docbin")
+    options = {name: getattr(job, name) for name in (*names, "threshold", "max_length", "timeout")}
     return {
         "version": 2,
         "model": {"sha256": checksum(model), "code": job.code and checksum(Path(job.code))},

@@ -26,6 +26,7 @@ from ..data.writers import name_and_version
 from ..files import replaced_file, write_atomically
 from ..pipeline.annotate import entity_score_attribute
 from ..pipeline.component import LSTMEntityRecognizer, docs_before
+from ..pipeline.novelty import novelty_of
 from ..pipeline.scores import entity_score
 from .inputs import Chunk, Row, Source, check_column, make_row, open_source, require, texts_of
 
@@ -52,6 +53,7 @@ class Job:
         columns (Mapping[str, str]): The names of the columns or fields with the "text" and the "id".
         text (bool): Whether to write the texts.
         n_best (int): So many of the most probable analyses are written too.
+        doubt (bool): Whether to write the doubt about each text, of a pipeline that was calibrated for it.
         docbin (bool): Whether to write the docs too, in spaCy's binary format.
         threshold (Optional[float]): A threshold in place of those of the components.
         max_length (int): The most characters of a text.
@@ -72,6 +74,7 @@ class Job:
     columns: Mapping[str, str] = field(default_factory=dict, hash=False)
     text: bool = False
     n_best: int = 0
+    doubt: bool = False
     docbin: bool = False
     threshold: Optional[float] = None
     max_length: int = 1_000_000
@@ -119,7 +122,8 @@ class Result(NamedTuple):
 
     Attributes:
         row (Row): The row, with a problem if it could not be annotated.
-        found (dict[str, Any]): The "entities", each with start, end, label and score, and the "alternatives".
+        found (dict[str, Any]): The "entities", each with start, end, label and score, the "doubt", and the
+            "alternatives".
         doc (Optional[Doc]): The document.
     """
 
@@ -139,7 +143,8 @@ class Annotator:
         name (str): Its name and its version.
 
     Raises:
-        ValueError: If a component writes no `doc.ents`, or n-best is wanted of a pipeline without one `lstm_ner`.
+        ValueError: If a component writes no `doc.ents`, n-best is wanted of a pipeline without one `lstm_ner`, or doubt
+            of one that was not calibrated for it.
     """
 
     def __init__(self, job: Job) -> None:
@@ -153,6 +158,7 @@ class Annotator:
         ]
         if job.n_best and len(self.components) != 1:
             raise ValueError(f"{job.model}: expected one lstm_ner for n-best, found {len(self.components)}")
+        self.doubt_attr = _doubt_attribute(job.model, self.components) if job.doubt else None
         # Others, such as gliner-spacy, have their scores in `ent._.score`.
         self.attrs: list[str] = ["score"]
         for component in self.components:
@@ -240,7 +246,8 @@ class Annotator:
         alternatives = self._alternatives(texts) if self.job.n_best else [{}] * len(texts)
         results = []
         for row, doc, more in zip(rows, self.nlp.pipe(texts, batch_size=len(rows)), alternatives, strict=True):
-            results.append(Result(row, {"entities": self.entities(doc), **more}, doc))
+            doubt = {"doubt": doc._.get(self.doubt_attr)} if self.doubt_attr else {}
+            results.append(Result(row, {"entities": self.entities(doc), **doubt, **more}, doc))
         return results
 
     def entities(self, doc: Doc) -> list[dict[str, Any]]:
@@ -262,6 +269,18 @@ class Annotator:
             ]
             found.append({"alternatives": values})
         return found
+
+
+def _doubt_attribute(place: str, components: Sequence[LSTMEntityRecognizer]) -> str:
+    """The attribute of docs with the doubt about them. Raises a ValueError if there is not one component with it."""
+    settings = [one.tagger.settings for one in components if novelty_of(one.tagger.head) is not None]
+    found = [one.doubt_attr for one in settings if one.doubt_attr]
+    if len(found) != 1:
+        raise ValueError(
+            f"{place}: expected one lstm_ner with a doubt_attr that was calibrated with its training texts, found "
+            f"{len(found)}. Calibrate it with `calibrate --train`, or leave out --doubt"
+        )
+    return found[0]
 
 
 def _place(span: Span) -> dict[str, Any]:
@@ -380,8 +399,9 @@ def arrow_columns(job: Job) -> list[tuple[str, Any]]:
     place = [("start", pa.int32()), ("end", pa.int32()), ("label", pa.string())]
     entities = ("entities", pa.list_(pa.struct([*place, ("score", pa.float64())])))
     analysis = pa.struct([("entities", pa.list_(pa.struct(place))), ("probability", pa.float64())])
+    doubt = [("doubt", pa.float64())] if job.doubt else []
     alternatives = [("alternatives", pa.list_(analysis))] if job.n_best else []
-    return [entities, *alternatives, ("model", pa.string())]
+    return [entities, *doubt, *alternatives, ("model", pa.string())]
 
 
 def _as_text(name: Any) -> str:

@@ -33,6 +33,9 @@ def annotate_cli(
     ] = "",
     text: Annotated[bool, typer.Option("--text", "-t", help="Write the texts too")] = False,
     n_best: Annotated[int, typer.Option("--n-best", min=0, help="Most probable analyses to write too")] = 0,
+    doubt: Annotated[
+        bool, typer.Option("--doubt", help="Write the doubt about each text too, see calibrate --train")
+    ] = False,
     docbin: Annotated[bool, typer.Option("--docbin", help="Write the docs too, as docs-*.spacy")] = False,
     threshold: Annotated[
         Optional[float], typer.Option("--threshold", min=0.0, max=1.0, help="Replaces the thresholds of the components")
@@ -66,6 +69,7 @@ def annotate_cli(
                 columns=parse_columns(columns),
                 text=text,
                 n_best=n_best,
+                doubt=doubt,
                 docbin=docbin,
                 threshold=threshold,
                 max_length=max_length,

@@ -3,9 +3,10 @@ import json
 import pytest
 import spacy
 from support.batch_jobs import run_in_process
-from support.small import TRAIN, learned_folder
+from support.small import TRAIN, examples_for, learned_folder
 
 from spacy_lstm_ner.batch.job import ENGINES
+from spacy_lstm_ner.pipeline.calibration import calibrate
 
 TEXTS = [f"{text} {number}" for number in range(60) for text, _ in TRAIN]
 
@@ -14,6 +15,17 @@ TEXTS = [f"{text} {number}" for number in range(60) for text, _ in TRAIN]
 def model(tmp_path_factory):
     """The folder of a pipeline that knows the examples of support.small."""
     return learned_folder(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def calibrated(model, tmp_path_factory):
+    """The folder of the same pipeline, calibrated with its training texts, so that it has a doubt about texts."""
+    nlp, folder = spacy.load(model), tmp_path_factory.mktemp("calibrated")
+    training = [example.reference for example in examples_for(nlp)]
+    wrong = [("Uber of Berlin", [(0, 4, "PERSON")])]
+    calibrate(nlp.get_pipe("lstm_ner").tagger, examples_for(nlp, 20 * TRAIN + 20 * wrong), training)
+    nlp.to_disk(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

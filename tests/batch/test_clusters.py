@@ -75,20 +75,21 @@ def check_rows(rows, model):
             assert entities_of(row) == [
                 (e.start_char, e.end_char, e.label_, pytest.approx(e._.lstm_ner_score, abs=1e-5)) for e in doc.ents
             ]
+            assert row["doubt"] == pytest.approx(doc._.lstm_ner_doubt, abs=1e-5)
             assert row["alternatives"][0]["probability"] > 0 and row["model"] == "en_pipeline 0.0.0"
         else:
-            assert row["entities"] is None
+            assert row["entities"] is None and row["doubt"] is None
 
 
-OPTIONS = {"columns": {"text": "body"}, "batch_size": 2, "n_best": 2}
+OPTIONS = {"columns": {"text": "body"}, "batch_size": 2, "n_best": 2, "doubt": True}
 ROWS = [{"key": key, "body": text} for key, text in enumerate(MIXED)]
 
 
-def test_a_data_set_of_ray(model, tmp_path, ray):
+def test_a_data_set_of_ray(calibrated, tmp_path, ray):
     pytest.importorskip("ray.data")
-    folder, code = poisoned(model, tmp_path)
+    folder, code = poisoned(calibrated, tmp_path)
     data = ray.data.from_items(ROWS, override_num_blocks=2)
-    check_rows(annotate(data, folder, code=code, workers=1, **OPTIONS).take_all(), model)
+    check_rows(annotate(data, folder, code=code, workers=1, **OPTIONS).take_all(), calibrated)
 
 
 def test_weights_from_rays_store_are_read_only(model, ray):
@@ -124,11 +125,11 @@ def test_another_address_than_that_of_the_connection(model, texts, tmp_path, ray
         annotate(texts, model, tmp_path, engine="ray", address="auto")
 
 
-def test_a_data_frame_of_spark(model, tmp_path, spark):
-    folder, code = poisoned(model, tmp_path)
+def test_a_data_frame_of_spark(calibrated, tmp_path, spark):
+    folder, code = poisoned(calibrated, tmp_path)
     frame = spark.createDataFrame(ROWS, "key int, body string").coalesce(1)
     found = annotate(frame, folder, code=str(code), **OPTIONS)
-    check_rows([row.asDict(recursive=True) for row in found.collect()], model)
+    check_rows([row.asDict(recursive=True) for row in found.collect()], calibrated)
 
 
 def test_another_master_than_that_of_the_session(model, texts, tmp_path, spark):

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import sys
+from contextlib import closing
 from itertools import count
 
 import pytest
@@ -15,9 +16,10 @@ from spacy.tokens import DocBin
 from support.batch_jobs import entities_of, rows_of, write_rows
 from support.commands import run_command
 
-from spacy_lstm_ner.batch import job
+from spacy_lstm_ner.batch import job, worker
+from spacy_lstm_ner.batch.inputs import Chunk, open_source
 from spacy_lstm_ner.batch.job import ENGINES, annotate
-from spacy_lstm_ner.batch.worker import Annotator, Job
+from spacy_lstm_ner.batch.worker import Annotator, Job, write_chunk
 
 
 @pytest.mark.parametrize("workers, batch_size, part_rows", [(0, 256, 2000), (0, 1, 41), (2, 7, 50)])
@@ -142,6 +144,24 @@ def test_the_best_analyses_and_the_docs_are_written(model, texts, tmp_path, in_p
         assert [one["probability"] for one in found] == [pytest.approx(p, abs=1e-5) for _, p in best]
 
 
+@pytest.mark.parametrize("output_format", ["jsonl", "parquet"])
+def test_the_doubt_about_each_text_is_written(calibrated, tmp_path, in_process, output_format):
+    path, nlp = write_rows(tmp_path / "in.jsonl", [{"text": text} for text in MIXED]), spacy.load(calibrated)
+    options = {"output_format": output_format, "doubt": True, "batch_size": 7}
+    if output_format == "parquet":
+        parquet = pytest.importorskip("pyarrow.parquet")
+    annotate(path, calibrated, tmp_path / "out", **options)
+    rows = rows_of(tmp_path / "out")[0] or parquet.read_table(tmp_path / "out" / "part-0000000.parquet").to_pylist()
+    found = [row["doubt"] for row in rows]
+    assert found == [pytest.approx(doc._.lstm_ner_doubt, abs=1e-5) for doc in nlp.pipe(MIXED)]
+    assert len(set(found)) > 3 and found[2] == 0.0
+
+
+def test_the_doubt_needs_a_pipeline_that_was_calibrated_for_it(model, texts, tmp_path):
+    output, code = run_command("annotate", model, texts, tmp_path / "out", "-w", 1, "--doubt")
+    assert code == 1 and "with its training texts, found 0. Calibrate it" in " ".join(output.split())
+
+
 def test_n_best_needs_one_component(model, texts, tmp_path):
     folder = tmp_path / "pipeline"
     spacy.blank("en").to_disk(folder)
@@ -170,6 +190,16 @@ def test_a_table_of_arrow(model):
         annotator.annotate_arrow(table)
     with pytest.raises(ValueError, match="expected a column 'text', found n"):
         annotator.annotate_arrow(table.select(["n"]))
+
+
+@pytest.mark.parametrize("most, is_kept", [(0, False), (50_000, True)])
+def test_a_worker_that_knows_many_words_forgets_new_ones(model, tmp_path, monkeypatch, most, is_kept):
+    monkeypatch.setattr(worker, "_WORDS", most)
+    path = write_rows(tmp_path / "in.jsonl", [{"text": "Zzyzx"}])
+    annotator = Annotator(Job(str(model), str(tmp_path), "jsonl"))
+    with closing(open_source(str(path), "jsonl", {})) as source:
+        assert write_chunk(annotator.job, annotator, source, Chunk(0, str(path), 0, 1, 1))["words"] == 1
+    assert ("Zzyzx" in annotator.nlp.vocab.strings) == is_kept
 
 
 def test_data_of_another_kind_is_named(model):
