@@ -35,7 +35,7 @@ from ..types import Array, Bools, Floats, Hashes, Ints
 
 AROUND = 20
 """The number of tokens on either side of an entity whose surprise counts."""
-ORDINARY, MOST = 0.35, 3.0
+ORDINARY, MOST = 0.7, 3.0
 """Surprise up to so many standard deviations above the mean is no news, so that ordinary texts keep their scores.
 More than MOST beyond that counts as MOST."""
 BACKOFF = 5.0
