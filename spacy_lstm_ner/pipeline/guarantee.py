@@ -339,7 +339,8 @@ def _refusal(trial: Trial, promises: Sequence[Promise], by_set: bool) -> str:
         if highest > promise.level:
             # The half of them counts, see `p_value`.
             least = 2.0 * math.log(1.0 - promise.confidence) / math.log(promise.level)
-            return f"{said}. Even without a mistake, it needs {least:,.0f} entities. Add documents, or lower the rate or the confidence"
+            enough = f"Even without a mistake, it needs {least:,.0f} entities"
+            return f"{said}. {enough}. Add documents, or lower the rate or the confidence"
         best = f"{said}: the highest {promise.measure} is {highest:.3f}. Lower the rate"
         return best if by_set or promise.measure == "precision" else f"{best}, or set decoding to 'expected_f'"
     return f"no threshold keeps {' and '.join(map(str, promises))} together. Lower one of the rates"
