@@ -2,6 +2,7 @@
 
 Usage: python benchmarks/novelty.py TRAIN.spacy DEV.spacy --models FOLDER... [--others NAME=FILE.spacy ...]
                                     [--draws 20] [--cost]
+       python benchmarks/novelty.py --report
 
 Each FOLDER is a trained pipeline, with the seed as the last part of its name: NAME-0, NAME-1. It is calibrated on DEV
 alone, once with temperatures only, and once with the training texts. Measured are, as mean and standard deviation over
@@ -12,14 +13,15 @@ the seeds of a NAME:
     for texts of 20 tokens and more; and how many of DEV's sentences have a doubt above 0.95, if it is learned from the
     other half;
   - the losses on half of DEV after calibration with 1 to 50 documents of the other half, as a mean over draws.
---cost measures the time of prediction with and without novelty, in turns, as a ratio.
+--cost measures the time of prediction with and without novelty, in turns, as a ratio, and nothing else.
 
 The labels of other corpora are mapped to those of CoNLL-2003 where they correspond; predicted entities of other labels
-are left out. Prints the results and writes benchmarks/results/novelty.json.
+are left out. Adds the results to benchmarks/results/novelty.json, and writes the tables of all results in
+docs/benchmarks/confidence.md and the reliability diagrams in docs/images/reliability-novelty.svg. --report writes only
+these. The diagrams need matplotlib (extra `benchmark`).
 """
 
 import argparse
-import json
 import random
 import statistics
 import time
@@ -35,13 +37,20 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
+import figures
+from documents import fill, table
+from seeds import Results, by_pipeline, cell, store, title
 from spacy_lstm_ner.data.variation import sentence_starts
 from spacy_lstm_ner.layers.crf.head import NOVELTY
-from spacy_lstm_ner.pipeline.calibration import Scored, fit, reliability, score
+from spacy_lstm_ner.pipeline.calibration import Scored, annotated_chains, fit, reliability, score, score_chains
 from spacy_lstm_ner.pipeline.component import LSTMEntityRecognizer, find_component
-from spacy_lstm_ner.pipeline.novelty import Novelty, read_training
+from spacy_lstm_ner.pipeline.novelty import Novelty, novelty_of, read_training
+from training import ROOT
 
-OUTPUT = Path(__file__).parent / "results" / "novelty.json"
+OUTPUT = ROOT / "benchmarks" / "results" / "novelty.json"
+PAGE, DIAGRAMS = ROOT / "docs" / "benchmarks" / "confidence.md", ROOT / "docs" / "images" / "reliability-novelty.svg"
+KINDS = {"temperatures": "temperatures only", "novelty": "with the training texts"}
+LOSSES = {"ece": "calibration error", "brier": "Brier score", "log_loss": "log loss"}
 TO_CONLL = {
     **{"person": "PER", "location": "LOC", "corporation": "ORG", "group": "ORG"},
     **{"per": "PER", "org": "ORG", "geo": "LOC", "gpe": "LOC"},
@@ -138,22 +147,33 @@ def calibration(
 
 def little_data(
     component: LSTMEntityRecognizer, dev: Sequence[Doc], novelty: Novelty, draws: int
-) -> dict[str, dict[str, float]]:
-    """The log loss and the Brier score on the half of DEV that is not drawn from, without and after calibration."""
-    drawn_from, rest = list(dev[0::2]), [example(doc) for doc in dev[1::2]]
-    head = component.model.get_ref("head")
-    head.attrs.update(temperature=1.0, label_temperatures=[])
-    head.attrs.pop(NOVELTY, None)
-    found = {"0": {name: value for name, value in losses(score(component.tagger, rest)).items() if name != "bins"}}
+) -> dict[str, dict[str, dict[str, float]]]:
+    """The losses on the half of DEV that is not drawn from, without and after calibration, as means over draws."""
+    head, drawn_from = component.model.get_ref("head"), list(dev[0::2])
+    head.attrs.update({"temperature": 1.0, "label_temperatures": [], NOVELTY: novelty._asdict()})
+    # The half is analysed once: calibration changes neither its emissions nor how surprising its words are.
+    rest = annotated_chains(component.tagger, [example(doc) for doc in dev[1::2]])
+
+    def now(known: Novelty | None) -> dict[str, float]:
+        batches = []
+        for chains, gold, annotated in rest:
+            newness = None if known is None or chains.newness is None else chains.newness._replace(novelty=known)
+            batches.append((chains._replace(newness=newness), gold, annotated))
+        return {name: value for name, value in losses(score_chains(batches, head)).items() if name in LOSSES}
+
+    found = {"0": dict.fromkeys(KINDS, now(None))}
     rng = random.Random(0)
     for size in SIZES:
-        tried = []
-        while len(tried) < draws:
+        tried: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
+        while len(tried["novelty"]) < draws:
             chosen = rng.sample(drawn_from, size)
             if any(doc.ents for doc in chosen):
                 fit(component.tagger, [example(doc) for doc in chosen], novelty)
-                tried.append(losses(score(component.tagger, rest)))
-        found[str(size)] = {k: statistics.mean(one[k] for one in tried) for k in ("ece", "brier", "log_loss")}
+                tried["temperatures"].append(now(None))
+                tried["novelty"].append(now(novelty_of(head)))
+        found[str(size)] = {
+            kind: {name: statistics.mean(one[name] for one in own) for name in LOSSES} for kind, own in tried.items()
+        }
     return found
 
 
@@ -177,74 +197,94 @@ def cost(component: LSTMEntityRecognizer, dev: Sequence[Doc], novelty: Novelty, 
     return statistics.median(ratios)
 
 
-def measure(args: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    """The figures of each pipeline, by the name without the seed."""
-    results: dict[str, list[dict[str, Any]]] = {}
-    for folder in args.models:
-        nlp = spacy.load(folder)
-        component = find_component(nlp.pipeline)
-        dev = read(nlp, args.dev)
-        others = {name: read(nlp, Path(path)) for name, path in (other.split("=", 1) for other in args.others)}
-        novelty = read_training(read(nlp, args.train))
-        found: dict[str, Any] = {"pipeline": folder.name}
-        if args.cost:
-            found["cost"] = cost(component, dev, novelty)
-        else:
-            found["temperatures"] = calibration(component, dev, others, None)
-            found["novelty"] = calibration(component, dev, others, novelty)
-            found["weights"] = component.model.get_ref("head").attrs[NOVELTY]["weights"].tolist()
-            if args.draws:
-                found["little data"] = little_data(component, dev, novelty, args.draws)
-        print(json.dumps(shortened(found)), flush=True)
-        results.setdefault(folder.name.rpartition("-")[0] or folder.name, []).append(found)
-    return results
+def measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """The figures of one pipeline."""
+    nlp = spacy.load(folder)
+    component = find_component(nlp.pipeline)
+    dev, novelty = read(nlp, args.dev), read_training(read(nlp, args.train))
+    if args.cost:
+        return {"cost": cost(component, dev, novelty)}
+    others = {name: read(nlp, Path(path)) for name, path in (other.split("=", 1) for other in args.others)}
+    found: dict[str, Any] = {"temperatures": calibration(component, dev, others, None)}
+    found["novelty"] = calibration(component, dev, others, novelty)
+    found["weights"] = component.model.get_ref("head").attrs[NOVELTY]["weights"].tolist()
+    if args.draws:
+        found["little data"] = little_data(component, dev, novelty, args.draws)
+    return found
 
 
-def shortened(found: Any) -> Any:
-    """Without the bins, and with three digits."""
-    if isinstance(found, dict):
-        return {name: shortened(value) for name, value in found.items() if name not in ("bins", "entities")}
-    return round(found, 4) if isinstance(found, float) else found
+def report(results: Results) -> None:
+    """Write the tables and the diagrams."""
+    pipelines = {name: runs for name, runs in by_pipeline(results).items() if "novelty" in runs[0]}
+    pairs = [(loss, kind) for loss in LOSSES for kind in KINDS]
+    rows = [
+        [title(name, runs), corpus, *(cell(runs, kind, "losses", corpus, loss) for loss, kind in pairs)]
+        for name, runs in pipelines.items()
+        for corpus in runs[0]["novelty"]["losses"]
+    ]
+    header = ["pipeline", "tested on", *(f"{LOSSES[loss]}, {KINDS[kind]}" for loss, kind in pairs)]
+    fill(PAGE, "novelty", table(header, rows, 2))
+    texts = list(dict.fromkeys(text for runs in pipelines.values() for text in runs[0]["novelty"]["auc"]))
+    rows = [
+        [
+            title(name, runs),
+            *(cell(runs, "novelty", "auc", text) for text in texts),
+            cell(runs, "novelty", "above 0.95", digits=1, scale=100),
+            cell(runs, "cost"),
+        ]
+        for name, runs in pipelines.items()
+    ]
+    fill(PAGE, "doubt", table(["pipeline", *texts, "% of dev above 0.95", "time with / without"], rows))
+    rows = [
+        [title(name, runs), size, *(cell(runs, "little data", size, kind, loss) for loss, kind in pairs)]
+        for name, runs in pipelines.items()
+        for size in runs[0].get("little data", {})
+    ]
+    header[1] = "documents"
+    fill(PAGE, "little-data", table(header, rows, 2))
+    draw(pipelines)
 
 
-def table(results: dict[str, list[dict[str, Any]]]) -> str:
-    """The calibration error of each pipeline and corpus, and the AUC of the doubt."""
-
-    def cell(values: Sequence[float]) -> str:
-        return f"{statistics.mean(values):.3f} ± {statistics.stdev(values) if len(values) > 1 else 0.0:.3f}"
-
-    kinds = [(measure, kind) for measure in ("ece", "brier", "log_loss") for kind in ("temperatures", "novelty")]
-    header = " | ".join(f"{measure}, {kind}" for measure, kind in kinds)
-    lines = [f"| pipeline | corpus | {header} | AUC of the doubt |", f"|---|---|{(len(kinds) + 1) * '---:|'}"]
-    for name, runs in results.items():
-        first = runs[0]["novelty"]
-        for corpus in {**first["losses"], **first["auc"]}:
-            cells = [
-                cell([run[kind]["losses"][corpus][measure] for run in runs]) if corpus in first["losses"] else ""
-                for measure, kind in kinds
-            ]
-            aucs = [run["novelty"]["auc"][corpus] for run in runs if corpus in run["novelty"]["auc"]]
-            lines.append(f"| {name} | {corpus} | {' | '.join(cells)} | {cell(aucs) if aucs else ''} |")
-    return "\n".join(lines)
+def draw(pipelines: dict[str, list[dict[str, Any]]]) -> None:
+    """Draw the reliability diagrams: a row for each pipeline, a column for each corpus, a line for each seed."""
+    corpora = list(dict.fromkeys(corpus for runs in pipelines.values() for corpus in runs[0]["novelty"]["losses"]))
+    size = (2.6 * len(corpora), 2.6 * len(pipelines))
+    figure, axes = figures.pyplot().subplots(len(pipelines), len(corpora), figsize=size, squeeze=False, sharey=True)
+    for row, (name, runs) in zip(axes, pipelines.items(), strict=True):
+        for own, corpus in zip(row, corpora, strict=True):
+            own.plot([0, 1], [0, 1], color=figures.GRAY, linewidth=1)
+            for kind, color in zip(KINDS, (figures.RED, figures.BLUE), strict=True):
+                for run in runs:
+                    bins = run[kind]["losses"].get(corpus, {"bins": []})["bins"]
+                    own.plot([b[0] for b in bins], [b[1] for b in bins], color=color, linewidth=1, label=KINDS[kind])
+            own.set_title(f"{name}\n{corpus}", fontsize=8)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    first = dict(zip(reversed(labels), reversed(handles), strict=True))
+    axes[0, 0].legend(first.values(), first.keys(), frameon=False, fontsize=7)
+    axes[-1, 0].set_xlabel("mean score of a bin")
+    axes[-1, 0].set_ylabel("share of right entities")
+    figures.save(figure, DIAGRAMS)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("train", type=Path)
-    parser.add_argument("dev", type=Path)
-    parser.add_argument("--models", type=Path, nargs="+", required=True)
+    parser.add_argument("train", type=Path, nargs="?")
+    parser.add_argument("dev", type=Path, nargs="?")
+    parser.add_argument("--models", type=Path, nargs="*", default=[])
     parser.add_argument("--others", nargs="*", default=[], metavar="NAME=FILE")
     parser.add_argument("--draws", type=int, default=20, help="draws of little data; 0 leaves this out")
     parser.add_argument("--cost", action="store_true", help="measure only the time")
+    parser.add_argument("--report", action="store_true", help="only write the stored results")
     args = parser.parse_args()
+    if not args.report and (args.dev is None or not args.models):
+        parser.error("expected the files TRAIN.spacy and DEV.spacy, and --models")
     with warnings.catch_warnings():
         # Little data is said to be little.
         warnings.filterwarnings("ignore", message=".*calibrate")
-        results = measure(args)
-    if args.cost:
-        return
-    print(table(results))
-    OUTPUT.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+        for folder in args.models:
+            store(OUTPUT, {folder.name: measure(folder, args)})
+            print(f"{folder.name}: {time.process_time():.0f} s of CPU time so far", flush=True)
+    report(store(OUTPUT, {}))
 
 
 if __name__ == "__main__":

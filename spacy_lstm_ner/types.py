@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.floating[Any]]
 

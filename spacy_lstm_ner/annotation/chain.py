@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
 import numpy as np
-from spacy.attrs import ENT_IOB, ENT_TYPE, IS_SPACE, SENT_START
+from spacy.attrs import ENT_IOB, ENT_TYPE, IS_SPACE, LOWER, ORTH, SENT_START, SHAPE
 from spacy.tokens import Doc
 
 from ..tags import Scheme
-from ..types import Array, Bools, Ints
+from ..types import Array, Bools, Hashes, Ints
 
 IOB_MISSING, IOB_INSIDE, IOB_OUTSIDE, IOB_BEGIN = 0, 1, 2, 3
 """spaCy's values of ENT_IOB. IOB_BEGIN without an entity type marks a blocked token."""
@@ -32,12 +32,14 @@ class ChainTokens(NamedTuple):
         lengths (Ints): (n_docs,) The number of these tokens in each doc.
         outside (Bools): (M,) Whether a token can only be O, because it is blocked or in a given entity.
         separate (Bools): (M,) Whether a token cannot continue an entity.
+        words (Optional[Hashes]): (M, 3) The hashes of the word, its shape, and the lower-cased word, if wanted.
     """
 
     rows: Ints
     lengths: Ints
     outside: Bools
     separate: Bools
+    words: Optional[Hashes] = None
 
     @property
     def starts(self) -> Ints:
@@ -55,40 +57,47 @@ class ChainTokens(NamedTuple):
         return mask
 
 
-def chain_tokens(docs: Sequence[Doc], sentence_boundaries: bool = False, given: str = ENTITIES) -> ChainTokens:
+def chain_tokens(
+    docs: Sequence[Doc], sentence_boundaries: bool = False, given: str = ENTITIES, with_words: bool = False
+) -> ChainTokens:
     """Find the tokens of the docs that get tags, and their constraints.
 
     Args:
         docs (Sequence[Doc]): The docs.
         sentence_boundaries (bool): Whether an entity must not cross a sentence start that is set in the docs.
         given (str): The part of `doc.ents` that stays as it is: ENTITIES, BLOCKED or NOTHING.
+        with_words (bool): Whether the hashes of the words are wanted.
 
     Returns:
         ChainTokens: The tokens.
     """
-    attrs = [ENT_IOB, IS_SPACE, SENT_START, ENT_TYPE]
+    # Only what is needed: it takes time to read an attribute.
+    attrs = [ENT_IOB, IS_SPACE]
+    attrs += [SENT_START] * sentence_boundaries + [ENT_TYPE] * (given == BLOCKED) + [ORTH, SHAPE, LOWER] * with_words
     arrays = [doc.to_array(attrs) for doc in docs if len(doc)]
-    table = np.concatenate(arrays) if arrays else np.zeros((0, 4), dtype=np.uint64)
-    preset = is_given(table[:, 0], table[:, 3], given)
-    rows = np.flatnonzero(table[:, 1] == 0)
+    table = np.concatenate(arrays) if arrays else np.zeros((0, len(attrs)), dtype=np.uint64)
+    column = {attr: table[:, k] for k, attr in enumerate(attrs)}
+    preset = is_given(column[ENT_IOB], column.get(ENT_TYPE), given)
+    rows = np.flatnonzero(column[IS_SPACE] == 0)
     lengths = np.array([len(doc) for doc in docs], dtype=np.int64)
     if len(rows) < len(table):
         lengths = np.diff(np.searchsorted(rows, np.cumsum(lengths)), prepend=0)
     separate = np.zeros(len(rows), dtype=bool)
     if sentence_boundaries:
         # A sentence may also start with white space.
-        separate |= table[rows, 2] == 1
-        begun = np.cumsum(table[:, 2] == 1)
+        separate |= column[SENT_START][rows] == 1
+        begun = np.cumsum(column[SENT_START] == 1)
         separate[1:] |= np.diff(begun[rows]) > 0
     if preset.any() and len(rows) < len(table):
         # Given white space separates the tokens around it.
-        taken = np.cumsum(preset & (table[:, 1] == 1))
+        taken = np.cumsum(preset & (column[IS_SPACE] == 1))
         separate[1:] |= np.diff(taken[rows]) > 0
-    return ChainTokens(rows, lengths, preset[rows], separate)
+    words = None if not with_words else table[:, -3:] if len(rows) == len(table) else table[rows, -3:]
+    return ChainTokens(rows, lengths, preset[rows], separate, words)
 
 
 def is_given(iob: Array, types: Array, given: str) -> Bools:
-    """(N,) Whether a token counts as given in `doc.ents`. iob, types: the values of ENT_IOB and ENT_TYPE."""
+    """(N,) Whether a token counts as given in `doc.ents`. iob, types: ENT_IOB and, for BLOCKED, ENT_TYPE."""
     if given == ENTITIES:
         return is_taken(iob)
     blocked: Bools = (iob == IOB_BEGIN) & (types == 0)

@@ -12,7 +12,7 @@ from spacy.tokens import Doc, Span
 from ..annotation.chain import BLOCKED, is_given, is_taken
 from ..types import Bools
 from .predict import Prediction
-from .scores import keep_scores, register_doubt_attribute, register_score_attribute, write_group
+from .scores import keep_doubt, keep_scores, register_doubt_attribute, register_score_attribute, write_group
 from .settings import Settings, default_settings
 
 
@@ -64,7 +64,7 @@ def write_predictions(docs: Iterable[Doc], predictions: Sequence[Prediction], se
         if in_ents:
             write_entities(doc, spans)
         if settings.doubt_attr and prediction.doubt is not None:
-            doc._.set(settings.doubt_attr, prediction.doubt)
+            keep_doubt(doc, settings.doubt_attr, prediction.doubt)
         if attr and prediction.scores is not None:
             keep_scores(doc, attr, spans, prediction.scores)
         if key is not None and prediction.scores is not None:

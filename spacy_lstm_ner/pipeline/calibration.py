@@ -232,7 +232,7 @@ def fit(
     # With "expected_f", entities compete that are not in the best sequence, so their probabilities count too.
     by_set = tagger.settings.decoding == "expected_f"
     least = np.full(len(tagger.labels), LEAST_LIKELY) if by_set else None
-    found = _score(batches, head, least)
+    found = score_chains(batches, head, least)
     head.attrs["label_temperatures"] = [_label_temperature(found, number) for number in range(len(tagger.labels))]
     if novelty is not None:
         _fit_novelty(tagger, examples, novelty, prepare, least)
@@ -245,13 +245,13 @@ def _fit_novelty(
     prepare: Callable[[Doc], Doc],
     least: Optional[Floats],
 ) -> None:
-    """Learn what novelty means, after the temperatures, and keep it in the head of the model. least: as in `_score`."""
+    """Learn what novelty means, after the temperatures, and keep it in the head. least: as in `score_chains`."""
     head = tagger.head
     head.attrs[NOVELTY] = novelty._asdict()
     novelty = fit_doubt(tagger, novelty, [example.reference for example in examples], prepare)
     head.attrs[NOVELTY] = novelty._asdict()
     parts = (examples, novel_copies(examples, prepare))
-    found = [_score(annotated_chains(tagger, part), head, least) for part in parts]
+    found = [score_chains(annotated_chains(tagger, part), head, least) for part in parts]
     scores, features, right = (
         np.concatenate([getattr(part, name) for part in found]) for name in ("scores", "features", "right")
     )
@@ -311,13 +311,23 @@ def score(tagger: BoundTagger, examples: Sequence[Example]) -> Scored:
     Returns:
         Scored: The predicted entities.
     """
-    return _score(annotated_chains(tagger, examples), tagger.head)
+    return score_chains(annotated_chains(tagger, examples), tagger.head)
 
 
-def _score(
+def score_chains(
     batches: Sequence[Tuple[Chains, Gold, Bools]], head: Model[Any, Any], least: Optional[Floats] = None
 ) -> Scored:
-    """Score the entities of the best sequences, or all that have a least probability by label."""
+    """Score the entities of annotated examples that were read before.
+
+    Args:
+        batches (Sequence[Tuple[Chains, Gold, Bools]]): The examples, from `annotated_chains`.
+        head (Model[Any, Any]): The head of the tagger.
+        least (Optional[Floats]): The smallest probability for each label (n_labels,): all likely entities are scored.
+            None: those of the best sequences.
+
+    Returns:
+        Scored: The entities.
+    """
     columns: List[Tuple[Any, ...]] = []
     first_doc = 0
     for chains, gold, annotated in batches:

@@ -27,6 +27,7 @@ from . import serialization
 from .annotate import write_predictions
 from .bound_tagger import BoundTagger, require_tagger
 from .checks import TrainingChecks, survey, unread_vectors
+from .guarantee import without_promises
 from .labels import allow_labels, warn_of_added_labels
 from .listeners import check_listeners, docs_without_vectors, explain_missing_input, listeners
 from .loss import plus, tagger_loss
@@ -235,7 +236,7 @@ class LSTMEntityRecognizer(TrainablePipe):
         """Read the labels from the examples (and the vocabulary, if the model has one), and initialize the model.
 
         Warns once of each kind of problem with the annotation, with counts. Warns if trained weights that were loaded
-        are dropped.
+        are dropped, or guarantees with their thresholds. Temperatures and what is known about novelty go too.
 
         Args:
             get_examples (Callable[[], Iterable[Example]]): Returns the examples, again at each call. They are not kept.
@@ -265,6 +266,15 @@ class LSTMEntityRecognizer(TrainablePipe):
                 "initialize drops the trained weights that were loaded, and training starts anew. To go on with them, "
                 "call nlp.resume_training() in place of nlp.initialize() or nlp.begin_training()",
             )
+        if self.cfg["guarantees"]:
+            promises = ", ".join(self.cfg["guarantees"])
+            self._checks.warn(
+                self.name,
+                "guarantees",
+                f"initialize drops the guarantees of the earlier model, with their thresholds: {promises}. After "
+                "training, run calibrate --guarantee again",
+            )
+            self.cfg.update(without_promises(self.cfg))
         settings = self.tagger.settings
         tables = [node for node in self.model.walk() if "vocabulary" in node.attrs]
         data = survey(get_examples(), bool(tables), settings.incorrect_spans_key)

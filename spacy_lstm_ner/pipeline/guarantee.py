@@ -329,14 +329,19 @@ def _refusal(trial: Trial, promises: Sequence[Promise], by_set: bool) -> str:
         if keeping(trial, promise).any():
             continue
         whole = trial.whole(promise.measure).sum(axis=1)
-        rates = trial.right.sum(axis=1) / np.maximum(whole, 1)
+        highest = (trial.right.sum(axis=1) / np.maximum(whole, 1))[whole > 0].max(initial=0.0)
         needed = _documents_needed(trial, promise)
         said = f"no threshold keeps the guarantee {promise} on {len(trial.gold)} documents"
         if math.isfinite(needed):
             return f"{said}. It needs about {needed - len(trial.gold):.0f} more documents, or a lower rate"
         if not whole.any():
             return f"{said}, because they have no such entities. Leave it out, or add documents with such entities"
-        best = f"{said}: the highest {promise.measure} is {rates[whole > 0].max(initial=0.0):.3f}. Lower the rate"
+        if highest > promise.level:
+            # The half of them counts, see `p_value`.
+            least = 2.0 * math.log(1.0 - promise.confidence) / math.log(promise.level)
+            enough = f"Even without a mistake, it needs {least:,.0f} entities"
+            return f"{said}. {enough}. Add documents, or lower the rate or the confidence"
+        best = f"{said}: the highest {promise.measure} is {highest:.3f}. Lower the rate"
         return best if by_set or promise.measure == "precision" else f"{best}, or set decoding to 'expected_f'"
     return f"no threshold keeps {' and '.join(map(str, promises))} together. Lower one of the rates"
 

@@ -23,22 +23,19 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
-from spacy.attrs import LOWER, ORTH, SHAPE
 from spacy.tokens import Doc
 from thinc.api import Model
 
 from ..annotation.chain import ChainTokens, chain_tokens
-from ..arrays import ranges, row_maxima
+from ..arrays import ranges, row_maxima, take_rows
 from ..layers.crf.head import NOVELTY
 from ..layers.crf.span_probability import log_odds
 from ..tags import Spans
-from ..types import Bools, Floats, Ints
-
-Hashes = NDArray[np.uint64]
+from ..types import Array, Bools, Floats, Hashes, Ints
 
 AROUND = 20
 """The number of tokens on either side of an entity whose surprise counts."""
-ORDINARY, MOST = 0.35, 3.0
+ORDINARY, MOST = 0.7, 3.0
 """Surprise up to so many standard deviations above the mean is no news, so that ordinary texts keep their scores.
 More than MOST beyond that counts as MOST."""
 BACKOFF = 5.0
@@ -148,7 +145,7 @@ def read_training(docs: Iterable[Doc]) -> Novelty:
     for hashes, _ in rows:
         words.update(hashes[:, 0].tolist())
     # By the counts that the table keeps, as at prediction.
-    often = _COUNTS[_codes([*words.values()])] >= tokens * FREQUENT
+    often = _codes([*words.values()]) >= _code_from(tokens * FREQUENT)
     frequent = np.array([*words], dtype=np.uint64)[often]
     counts: Dict[str, Counter[int]] = {name: Counter() for name in _SALTS}
     counts["word"] = words
@@ -186,11 +183,17 @@ def _leave_out_rare_pairs(counts: Dict[str, Counter[int]]) -> int:
 
 
 def _words_and_entities(doc: Doc) -> Tuple[Hashes, Ints]:
-    """The hashes of the tokens of a training text (`_token_hashes`) and its entities (n, 2), without white space."""
-    rows = chain_tokens([doc]).rows
+    """The hashes of the tokens of a training text (see `ChainTokens`) and its entities (n, 2), without white space."""
+    tokens = chain_tokens([doc], with_words=True)
     spans = np.array([(ent.start, ent.end) for ent in doc.ents], dtype=np.int64).reshape(-1, 2)
-    ents = np.searchsorted(rows, spans)
-    return _token_hashes([doc])[rows], ents[ents[:, 0] < ents[:, 1]]
+    ents = np.searchsorted(tokens.rows, spans)
+    return _words(tokens), ents[ents[:, 0] < ents[:, 1]]
+
+
+def _words(tokens: ChainTokens) -> Hashes:
+    if tokens.words is None:
+        raise ValueError("novelty needs the hashes of the words: call chain_tokens with with_words=True")
+    return tokens.words
 
 
 def _codes(counts: Sequence[int]) -> NDArray[np.uint8]:
@@ -198,48 +201,44 @@ def _codes(counts: Sequence[int]) -> NDArray[np.uint8]:
     return np.minimum(1 + np.round(_STEPS * np.log(np.array(counts, dtype="float64"))), 255).astype(np.uint8)
 
 
-def token_surprise(novelty: Novelty, docs: Sequence[Doc], tokens: ChainTokens) -> Tuple[Floats, Hashes]:
+def _code_from(count: float) -> int:
+    """The first value of the table that stands for so many or more."""
+    return int(np.searchsorted(_COUNTS, count))
+
+
+def token_surprise(novelty: Novelty, tokens: ChainTokens) -> Floats:
     """Compute how surprising each token is.
 
     Args:
         novelty (Novelty): What the training texts have.
-        docs (Sequence[Doc]): The docs.
-        tokens (ChainTokens): Their tokens that get tags.
+        tokens (ChainTokens): The tokens that get tags, with the hashes of their words.
 
     Returns:
-        Tuple[Floats, Hashes]: (M, 3) The surprise of the word, of the word after the one before it, and of the word as
-            part of a phrase, in nats; and (M,) the hash of the lower-cased word.
+        Floats: (M, 3) The surprise of the word, of the word after the one before it, and of the word as part of a
+            phrase, in nats.
     """
-    hashes = _token_hashes(docs)
-    if len(tokens.rows) < len(hashes):
-        hashes = hashes[tokens.rows]
+    hashes = _words(tokens)
     first = tokens.starts[tokens.lengths > 0]
     found = np.empty((3, len(hashes)), dtype="float32")
-    is_frequent = _count(novelty, "word", hashes[:, 0]) >= novelty.tokens * FREQUENT
-    is_lower = _count(novelty, "lower-case shape", hashes[:, 1]) > USUAL - 1
+    is_frequent = _look_up(novelty, "word", hashes[:, 0]) >= _code_from(novelty.tokens * FREQUENT)
+    is_lower = _look_up(novelty, "lower-case shape", hashes[:, 1]) >= _code_from(USUAL - 0.5)
     unigram = ((_COUNTS + 0.5) / (novelty.tokens + UNKNOWN_WORDS)).astype("float32")
     for name, tags in _classes(hashes, is_lower, is_frequent).items():
-        codes = novelty.table[_places(novelty.table, name, tags)]
-        count, p = _COUNTS[codes], unigram[codes]
-        before = np.concatenate([count[:1], count[:-1]])
-        together = _count(novelty, f"{name}, pairs", _pairs(tags))
+        codes = _look_up(novelty, name, tags)
+        p, before = take_rows(np, unigram, codes), np.empty(len(codes), dtype="float32")
+        before[1:] = take_rows(np, _COUNTS, codes[:-1])
+        together = take_rows(np, _COUNTS, _look_up(novelty, f"{name}, pairs", _pairs(tags)))
         # There is no word before the first one.
         before[first] = together[first] = 0.0
         if name == "words":
-            found[0] = np.log(unigram)[codes]
+            take_rows(np, np.log(unigram), codes, out=found[0])
         # Entries that share a place can make a pair seem more frequent than its first word.
         p *= np.float32(BACKOFF)
         p += together
         p /= np.maximum(before, together) + np.float32(BACKOFF)
         np.log(p, out=found[1 if name == "words" else 2])
     np.negative(found, out=found)
-    return found.T, hashes[:, 2]
-
-
-def _token_hashes(docs: Sequence[Doc]) -> Hashes:
-    """(N, 3) The word, its shape, and the lower-cased word."""
-    arrays = [doc.to_array([ORTH, SHAPE, LOWER]) for doc in docs if len(doc)]
-    return np.concatenate(arrays) if arrays else np.zeros((0, 3), dtype=np.uint64)
+    return found.T
 
 
 def _classes(hashes: Hashes, is_lower: Bools, is_frequent: Bools) -> Dict[str, Hashes]:
@@ -260,9 +259,9 @@ def _places(table: NDArray[np.uint8], name: str, keys: Hashes) -> Hashes:
     return (keys * _SALTS[name]) >> np.uint64(65 - len(table).bit_length())
 
 
-def _count(novelty: Novelty, name: str, keys: Hashes) -> Floats:
-    found: Floats = _COUNTS[novelty.table[_places(novelty.table, name, keys)]]
-    return found
+def _look_up(novelty: Novelty, name: str, keys: Hashes) -> Array:
+    """What the table has for entries of a kind, see `_codes`."""
+    return take_rows(np, novelty.table, _places(novelty.table, name, keys))
 
 
 def _entity_hashes(lower: Hashes, starts: Ints, ends: Ints) -> Hashes:
@@ -323,14 +322,13 @@ def doubts(novelty: Novelty, figures: Floats, lengths: Ints) -> Floats:
     return np.where(lengths > 0, found, 0.0)
 
 
-def entity_novelty(novelty: Novelty, surprise: Floats, lower: Hashes, tokens: ChainTokens, spans: Spans) -> Floats:
+def entity_novelty(novelty: Novelty, surprise: Floats, tokens: ChainTokens, spans: Spans) -> Floats:
     """Compute how new entities are.
 
     Args:
         novelty (Novelty): What the training texts have.
         surprise (Floats): (M, 3) From `token_surprise`.
-        lower (Hashes): (M,) The hash of each lower-cased word.
-        tokens (ChainTokens): The tokens.
+        tokens (ChainTokens): The tokens, with the hashes of their words.
         spans (Spans): n entities, in rows of the chains.
 
     Returns:
@@ -338,14 +336,14 @@ def entity_novelty(novelty: Novelty, surprise: Floats, lower: Hashes, tokens: Ch
             for such an entity, else 0.
     """
     mean, sd = novelty.reference[:, 1:3]
-    total = np.concatenate([[0.0], np.cumsum(((surprise[:, 1:] - mean) / sd).mean(axis=1))])
+    total = np.concatenate([[0.0], np.cumsum((surprise[:, 1:] - mean) @ (0.5 / sd))])
     ends = np.cumsum(tokens.lengths)
     doc = np.searchsorted(ends, spans.starts, side="right")
     left = np.maximum(spans.starts - AROUND, tokens.starts[doc])
     right = np.minimum(spans.ends + AROUND, ends[doc])
     around = np.maximum((total[right] - total[left]) / np.maximum(right - left, 1) - ORDINARY, 0.0)
-    hashes = _entity_hashes(lower, spans.starts, spans.ends)
-    new = (_count(novelty, "entity", hashes) == 0) | (_count(novelty, "entity again", hashes) == 0)
+    hashes = _entity_hashes(_words(tokens)[:, 2], spans.starts, spans.ends)
+    new = (_look_up(novelty, "entity", hashes) == 0) | (_look_up(novelty, "entity again", hashes) == 0)
     return np.stack([new, new * np.log1p(np.minimum(around, MOST))], axis=1).astype("float64")
 
 
@@ -370,18 +368,16 @@ class Newness(NamedTuple):
     Attributes:
         novelty (Novelty): What the training texts have.
         surprise (Floats): (M, 3) From `token_surprise`.
-        lower (Hashes): (M,) The hash of each lower-cased word.
         figures (Floats): (n_docs, 4) From `text_figures`.
     """
 
     novelty: Novelty
     surprise: Floats
-    lower: Hashes
     figures: Floats
 
     def features(self, tokens: ChainTokens, spans: Spans) -> Floats:
         """See `entity_novelty`."""
-        return entity_novelty(self.novelty, self.surprise, self.lower, tokens, spans)
+        return entity_novelty(self.novelty, self.surprise, tokens, spans)
 
     def recalibrated(self, probabilities: Floats, tokens: ChainTokens, spans: Spans) -> Floats:
         """See `recalibrated`."""
@@ -397,15 +393,12 @@ class Newness(NamedTuple):
         return doubts(self.novelty, self.figures, tokens.lengths)
 
 
-def newness_of(
-    novelty: Optional[Novelty], docs: Sequence[Doc], tokens: ChainTokens, emissions: Floats
-) -> Optional[Newness]:
+def newness_of(novelty: Optional[Novelty], tokens: ChainTokens, emissions: Floats) -> Optional[Newness]:
     """Compute how new texts are.
 
     Args:
         novelty (Optional[Novelty]): What the training texts have, if that is known.
-        docs (Sequence[Doc]): The docs.
-        tokens (ChainTokens): Their tokens that get tags.
+        tokens (ChainTokens): The tokens that get tags, with the hashes of their words if novelty is known.
         emissions (Floats): (M, T) The score of each tag at each token.
 
     Returns:
@@ -413,5 +406,5 @@ def newness_of(
     """
     if novelty is None:
         return None
-    surprise, lower = token_surprise(novelty, docs, tokens)
-    return Newness(novelty, surprise, lower, text_figures(surprise, emissions, tokens))
+    surprise = token_surprise(novelty, tokens)
+    return Newness(novelty, surprise, text_figures(surprise, emissions, tokens))

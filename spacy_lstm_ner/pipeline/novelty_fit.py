@@ -27,9 +27,10 @@ REFERENCE_PIECE = 32
 """The size of the pieces that the doubt is measured by."""
 LEAST_PIECES = 20
 DOCS_AT_ONCE = 256
-CENTRE, SD = np.array([1.0, 0.0, 0.0, 0.0]), np.array([0.5, 1.0, 1.0, 1.0])
-"""The prior of the weights, see `novelty.recalibrated`. A weight of novelty is never less than 0."""
+CENTRE, SD = np.array([1.0, 0.0, 0.0, 0.0]), np.full(4, 0.3)
+"""The prior of the weights, see `novelty.recalibrated`. It is narrow, so that a single document does no harm."""
 LEAST_WEIGHTS = np.array([0.05, -np.inf, 0.0, 0.0])
+"""A weight of novelty is never less than 0."""
 STEPS = 100
 
 

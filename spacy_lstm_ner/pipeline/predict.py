@@ -107,7 +107,8 @@ def read_chains(tagger: BoundTagger, docs: List[Doc], with_newness: bool = True)
         ValueError: If the model gives scores that are not numbers.
     """
     model = tagger.model
-    tokens = chain_tokens(docs, tagger.settings.sentence_boundaries, tagger.settings.given)
+    novelty = novelty_of(tagger.head) if with_newness else None
+    tokens = chain_tokens(docs, tagger.settings.sentence_boundaries, tagger.settings.given, novelty is not None)
     if len(tokens.rows):
         flat = model.ops.to_numpy(model.ops.flatten(model.predict(docs)))
         emissions = flat if len(flat) == len(tokens.rows) else flat[tokens.rows]
@@ -121,7 +122,7 @@ def read_chains(tagger: BoundTagger, docs: List[Doc], with_newness: bool = True)
             f"'{tagger.name}': the model gives scores that are infinite or not numbers. Its weights are damaged, or "
             "training diverged: load an earlier checkpoint, or train anew"
         )
-    newness = newness_of(novelty_of(tagger.head) if with_newness else None, docs, tokens, emissions)
+    newness = newness_of(novelty, tokens, emissions)
     return Chains(tokens, emissions, tokens.allowed(transitions.scheme, size), transitions, newness)
 
 

@@ -29,6 +29,18 @@ def keep_scores(doc: Doc, attr: str, spans: Sequence[Span], scores: Sequence[flo
         doc.user_data[_key(f"{attr}.{span.label_}", span)] = score
 
 
+def keep_doubt(doc: Doc, attr: str, doubt: float) -> None:
+    """Keep the doubt about a text where `doc._.NAME` finds it, which is faster than to write to the attribute.
+
+    Args:
+        doc (Doc): The doc. It is changed.
+        attr (str): The name of the extension attribute.
+        doubt (float): The doubt.
+    """
+    key: Any = ("._.", attr, None, None)
+    doc.user_data[key] = doubt
+
+
 def entity_score(attr: str, span: Span) -> Any:
     """Look up the probability of an entity.
 

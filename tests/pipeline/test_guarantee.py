@@ -142,6 +142,9 @@ def test_refusals_say_what_is_missing():
         guarantee(
             half._replace(gold=half.gold * [[1, 0]]), ["A", "B"], NO_THRESHOLDS, [Promise("recall", "B", 0.9, 0.9)]
         )
+    perfect = half._replace(scores=np.where(half.right, 0.9999, half.scores))
+    with pytest.raises(ValueError, match=r"on 60 documents. Even without a mistake, it needs 460,515 entities"):
+        guarantee(perfect, ["A"], NO_THRESHOLDS, [Promise("precision", None, 0.99999, 0.9)])
     both = [Promise("precision", None, 0.93, 0.8), Promise("recall", None, 0.93, 0.8)]
     with pytest.raises(ValueError, match=r"no threshold keeps precision .* and recall .* together"):
         guarantee(simulated(0), ["A"], NO_THRESHOLDS, both)

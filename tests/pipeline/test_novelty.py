@@ -49,7 +49,7 @@ def test_surprise_by_hand():
     docs[0].set_ents([Span(docs[0], 1, 2, "PET")])
     novelty = read_training(docs)
     read = [Doc(nlp.vocab, ["the", "cat", "flew"]), Doc(nlp.vocab, []), Doc(nlp.vocab, ["dog"])]
-    surprise, _ = token_surprise(novelty, read, chain_tokens(read))
+    surprise = token_surprise(novelty, chain_tokens(read, with_words=True))
     p = (np.array([3, 2, 0, 1]) + 0.5) / (8 + UNKNOWN_WORDS)
     np.testing.assert_allclose(surprise[:, 0], -np.log(p), rtol=0.01)
     after = [p[0], (2 + BACKOFF * p[1]) / (3 + BACKOFF), BACKOFF * p[2] / (2 + BACKOFF), p[3]]
@@ -72,7 +72,7 @@ def test_words_are_as_frequent_as_at_training(count):
     text.set_ents([Span(text, 1, 2, "PET")])
     novelty = read_training([text])
     doc = Doc(nlp.vocab, ["the", "Aa", "the"])
-    surprise, _ = token_surprise(novelty, [doc], chain_tokens([doc]))
+    surprise = token_surprise(novelty, chain_tokens([doc], with_words=True))
     # The phrase is known by its words or by their shapes.
     assert (surprise[1:, 2] < 1.0).all()
 
@@ -87,7 +87,7 @@ def test_a_table_that_is_too_small_keeps_what_is_frequent(monkeypatch):
     novelty = read_training([text])
     assert len(novelty.table) == 4096 and (novelty.table > 0).mean() < 1 / 4
     doc = Doc(nlp.vocab, ["a", "b"])
-    surprise, _ = token_surprise(novelty, [doc], chain_tokens([doc]))
+    surprise = token_surprise(novelty, chain_tokens([doc], with_words=True))
     assert surprise[1, 1] < 0.1
 
 
@@ -245,10 +245,14 @@ def test_damaged_files_are_refused(field, value):
 
 
 @pytest.mark.filterwarnings("ignore:.*initialize drops the trained weights")
-def test_new_training_forgets_novelty():
+def test_new_training_forgets_novelty_and_guarantees():
     nlp, component = calibrated()
-    nlp.initialize(lambda: examples_for(nlp))
+    outcome = {"threshold": 0.7, "measured": 0.9, "entities": 500.0, "documents": 50.0}
+    component.cfg.update(threshold=0.7, guarantees={"recall >= 0.8 at 0.9": outcome})
+    with pytest.warns(UserWarning, match=r"drops the guarantees of .*, with .*: recall >= 0\.8 at 0\.9\. "):
+        nlp.initialize(lambda: examples_for(nlp))
     assert novelty_of(component.model.get_ref("head")) is None
+    assert component.cfg["guarantees"] == {} and component.cfg["threshold"] == 0.0
 
 
 def test_the_command_takes_the_training_data(tmp_path):

@@ -44,6 +44,7 @@ MODELS = {
         },
     },
 }
+MEASURED = {"measured": 0.9, "entities": 500.0, "documents": 50.0}
 SETTINGS = st.fixed_dictionaries(
     {},
     optional={
@@ -57,6 +58,8 @@ SETTINGS = st.fixed_dictionaries(
         "rehearse_weight": st.just(1.0),
         "learn_rate_factor": st.just(10.0),
         "decoding": st.sampled_from(["best_sequence", "expected_f"]),
+        "doubt_attr": st.none(),
+        "guarantees": st.just({"recall >= 0.8 at 0.9": {"threshold": 0.0, **MEASURED}}),
     },
 )
 

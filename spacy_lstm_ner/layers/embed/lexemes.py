@@ -17,7 +17,6 @@ from typing import Any, List, NamedTuple, Optional
 from unicodedata import is_normalized, normalize
 
 import numpy as np
-from numpy.typing import NDArray
 from spacy.attrs import LOWER, ORTH
 from spacy.strings import hash_string  # type: ignore[attr-defined]
 from spacy.tokens import Doc
@@ -26,9 +25,7 @@ from thinc.api import Model, chain
 from thinc.types import Floats2d
 
 from ...arrays import split_rows, sum_by_row
-from ...types import Array, Backprop, Ints
-
-Hashes = NDArray[np.uint64]
+from ...types import Array, Backprop, Hashes, Ints
 
 _NO_ROWS: Ints = np.zeros(0, dtype=np.int64)
 
