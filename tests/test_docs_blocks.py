@@ -4,7 +4,18 @@ from pathlib import Path
 
 import pytest
 from support.checkout import copy_checkout
-from support.doc_blocks import RUN, SHOWN, Block, Made, Runner, blocks_of, commands_of, running, spacy_commands
+from support.doc_blocks import (
+    RUN,
+    SHOWN,
+    Block,
+    Made,
+    Runner,
+    blocks_of,
+    commands_of,
+    parts_of,
+    running,
+    spacy_commands,
+)
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -85,6 +96,14 @@ def test_a_command_that_is_not_run_names_what_is_there(command, root, monkeypatc
     monkeypatch.chdir(root)
     with pytest.raises(ValueError, match="there is no"):
         commands_of(command)
+
+
+def test_a_block_is_cut_at_commands_that_need_no_shell():
+    spacy = "python -m spacy info\n"
+    shell = f"cat > a <<'END'\n{spacy}END\nfor x in 1 2; do\n{spacy}done\n"
+    assert parts_of(spacy + shell + spacy + spacy) == [spacy, shell, spacy + spacy]
+    for text in (f"cd a\n{spacy}", f"x=1\n{spacy}", f"export X=1\n{spacy}"):
+        assert parts_of(text) == [text]
 
 
 def test_only_commands_that_need_no_shell_run_without_one():

@@ -70,6 +70,30 @@ def commands_of(text: str) -> str:
     return "\n".join(map(_short, lines))
 
 
+def parts_of(text: str) -> list[str]:
+    """Cut an `sh` block where a `python -m spacy` command that needs no shell stands by itself.
+
+    A block that sets variables or goes to another folder is not cut.
+    """
+    if re.search(r"^(cd|export|\w+=)", text, re.M):
+        return [text]
+    parts, end, was_spacy = [""], None, False
+    for line in text.splitlines(keepends=True):
+        is_inside = end is not None
+        if is_inside:
+            end = None if line.strip() == end else end
+        elif started := re.search(r"<<'?(\w+)", line):
+            end = started[1]
+        elif re.match(r"(for|while) ", line):
+            end = "done"
+        is_spacy = not is_inside and end is None and spacy_commands(line) is not None
+        if is_spacy != was_spacy:
+            parts.append("")
+        parts[-1] += line
+        was_spacy = is_spacy
+    return [part for part in parts if part]
+
+
 def _short(line: str) -> str:
     left_out = NOT_FOR_US.match(line.strip())
     if left_out:
@@ -101,6 +125,8 @@ def spacy_commands(text: str) -> list[list[str]] | None:
     """The words of the commands, without `python`, if all are `python -m spacy` and need no shell. Otherwise None."""
     found = []
     for line in text.splitlines():
+        if line == ":":
+            continue
         words = shlex.shlex(line, posix=True, punctuation_chars=True)
         words.whitespace_split = True
         if set(line) & set("$`*~") or ((command := list(words)) and command[:3] != ["python", "-m", "spacy"]):
@@ -141,7 +167,9 @@ class Runner:
                 with self.output.open("a", encoding="utf8") as file:
                     file.write(f"--- {block}\n")
                 if block.language == "sh":
-                    is_good = self.run_commands(commands_of(block.text), made if block is blocks[0] else None)
+                    parts = parts_of(commands_of(block.text))
+                    known = made if block is blocks[0] and len(parts) == 1 else None
+                    is_good = all(self.run_commands(part, known) for part in parts)
                 else:
                     if python is None:
                         python = forked.start(_run_python, (there,), self.folder, self.env, self.output)
@@ -156,7 +184,7 @@ class Runner:
         return None
 
     def run_commands(self, text: str, made: "Made | None") -> bool:
-        """Run the commands of an `sh` block until one fails. Returns whether none does."""
+        """Run the commands of an `sh` block, or a part of one, until one fails. Returns whether none does."""
         commands = spacy_commands(text)
         if commands is None:
             with self.output.open("ab") as file:
