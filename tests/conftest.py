@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-pytest_plugins = ["support.own_warnings"]
+pytest_plugins = ["support.own_warnings", "support.plain_english", "support.browser"]
 
 
 def pytest_addoption(parser):

@@ -4,7 +4,7 @@ from copy import deepcopy
 from functools import partial
 from multiprocessing.context import get_spawning_popen
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union, cast
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union, cast
 
 import numpy as np
 from spacy.errors import Errors
@@ -28,9 +28,9 @@ from .annotate import write_predictions
 from .bound_tagger import BoundTagger, require_tagger
 from .checks import TrainingChecks, survey, unread_vectors
 from .guarantee import without_promises
-from .labels import allow_labels, warn_of_added_labels
+from .labels import allow_labels, check_label, warn_of_added_labels
 from .listeners import check_listeners, docs_without_vectors, explain_missing_input, listeners
-from .loss import plus, tagger_loss
+from .loss import check_loss, plus, tagger_loss
 from .predict import Analysis, Prediction, Uncertainty, best_analyses, find_entities, uncertainties
 from .rehearsal import disable_dropout, in_gold_entities, is_trained, make_teacher, rehearsal_loss
 from .scorer import require_picklable, score_entities
@@ -199,26 +199,16 @@ class LSTMEntityRecognizer(TrainablePipe):
         Raises:
             ValueError: If the label is not a string or not valid text, is empty, or is "O", which means "no entity".
         """
-        if not isinstance(label, str):
-            raise ValueError(Errors.E187)
         if label in self.labels:
             return 0
-        if not label or label == "O":
-            raise ValueError(
-                f"'{self.name}': {label!r} cannot be an entity label, since a token without entity is tagged O"
-            )
-        if label.startswith("!"):
-            raise ValueError(Errors.E869.format(label=label))
+        check_label(self.name, label)
         if self._is_initialized() and "resize_output" not in self.model.attrs:
             raise ValueError(
                 f"'{self.name}': the model has {self.tagger.n_tags} tags and no attribute 'resize_output', so the "
                 f"label {label!r} cannot be added. Name it in [initialize.components.{self.name}] labels, and train "
                 "anew"
             )
-        try:
-            self.vocab.strings.add(label)
-        except UnicodeEncodeError:
-            raise ValueError(f"'{self.name}': the label {label!r} is no valid text (half a surrogate pair)") from None
+        self.vocab.strings.add(label)
         self.cfg["labels"] = [*self.labels, label]
         if self._is_initialized():
             self.model.attrs["resize_output"](self.model, self.tagger.n_tags)
@@ -599,25 +589,8 @@ class LSTMEntityRecognizer(TrainablePipe):
         report = GoldReport()
         loss = tagger_loss(self.tagger, examples, emissions, report)
         self._checks.check_report(self.name, report)
-        if np.isposinf(loss.value) and all(np.isfinite(array).all() for array in self._parameters()):
-            raise ValueError(
-                f"'{self.name}': the annotation of a doc leaves no analysis: its entities, the spans in "
-                f"doc.spans[{self.cfg['incorrect_spans_key']!r}] and the entities set by earlier components contradict "
-                "each other"
-            )
-        if not np.isfinite(loss.value):
-            raise ValueError(
-                f"'{self.name}': the loss is {loss.value}, in update {self._checks.updates} since the component was "
-                "made or initialized. Training diverged: lower the learning rate, or set grad_clip in the "
-                f"optimizer. ({Errors.E910.format(name=self.name)})"
-            )
+        check_loss(self.tagger, loss, self._checks.updates)
         return loss
-
-    def _parameters(self) -> Iterator[Any]:
-        """The parameters of output layer and head."""
-        for node in (self.model.get_ref("output_layer"), self.model.get_ref("head")):
-            for name in node.param_names:
-                yield self.model.ops.to_numpy(node.get_param(name))
 
     def _set_fresh(self, is_fresh: bool) -> None:
         """Drop the teacher, because the model is another one now.

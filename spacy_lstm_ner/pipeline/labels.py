@@ -1,13 +1,37 @@
-"""Labels that training meets for the first time."""
+"""New labels: what is none, and those that training meets for the first time."""
 
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from spacy.errors import Errors
 from thinc.api import Model
 
 from ..layers.crf.head import head_scheme
+
+
+def check_label(name: str, label: Any) -> None:
+    """Check a label that is to be added.
+
+    Args:
+        name (str): The component's name, for the error.
+        label (Any): The label.
+
+    Raises:
+        ValueError: If the label is not a string or not valid text, is empty, begins with "!", which is how spaCy marks
+            spans that are wrong, or is "O".
+    """
+    if not isinstance(label, str):
+        raise ValueError(Errors.E187)
+    if not label or label == "O":
+        raise ValueError(f"'{name}': {label!r} cannot be an entity label, since a token without entity is tagged O")
+    if label.startswith("!"):
+        raise ValueError(Errors.E869.format(label=label))
+    try:
+        label.encode("utf8")
+    except UnicodeEncodeError:
+        raise ValueError(f"'{name}': the label {label!r} is no valid text (half a surrogate pair)") from None
 
 
 def warn_of_added_labels(name: str, added: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Optional
 
 import numpy as np
+from spacy.errors import Errors
 from spacy.training import Example
 from thinc.types import Floats2d
 
@@ -61,6 +62,34 @@ def tagger_loss(
     gradient = np.zeros_like(flat)
     gradient[tokens.rows] = loss.d_emissions
     return loss._replace(d_emissions=gradient)
+
+
+def check_loss(tagger: BoundTagger, loss: Loss, updates: int) -> None:
+    """Check that a loss is a number.
+
+    Args:
+        tagger (BoundTagger): The model.
+        loss (Loss): The loss of a batch.
+        updates (int): The number of updates so far, for the error.
+
+    Raises:
+        ValueError: If the loss is infinite, because the annotation of a doc contradicts itself, or not a number.
+    """
+    if np.isfinite(loss.value):
+        return
+    nodes = (tagger.model.get_ref("output_layer"), tagger.head)
+    parameters = [tagger.model.ops.to_numpy(node.get_param(name)) for node in nodes for name in node.param_names]
+    if np.isposinf(loss.value) and all(np.isfinite(array).all() for array in parameters):
+        raise ValueError(
+            f"'{tagger.name}': the annotation of a doc leaves no analysis: its entities, the spans in "
+            f"doc.spans[{tagger.settings.incorrect_spans_key!r}] and the entities set by earlier components contradict "
+            "each other"
+        )
+    raise ValueError(
+        f"'{tagger.name}': the loss is {loss.value}, in update {updates} since the component was made or initialized. "
+        "Training diverged: lower the learning rate, or set grad_clip in the "
+        f"optimizer. ({Errors.E910.format(name=tagger.name)})"
+    )
 
 
 def _tag_weights(tagger: BoundTagger) -> Optional[Floats]:

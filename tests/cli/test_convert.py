@@ -169,6 +169,7 @@ def test_output_must_be_a_spacy_file(tmp_path: Path, source: Path) -> None:
     assert "Expected an output file that ends in .spacy" in said
 
 
+@pytest.mark.usefixtures("whole_english")
 def test_entities_that_the_tokenizer_would_cut_are_counted(tmp_path: Path) -> None:
     source = tmp_path / "in.conll"
     source.write_text("In O\n#Rome B-LOC\n\nMs. B-PER\nLee I-PER\n", "utf-8")

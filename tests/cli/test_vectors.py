@@ -1,11 +1,9 @@
 """The command `vectors`."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from support.commands import run_command
+from support.forked import run_spacy
 
 from spacy_lstm_ner.data.vector_files import read_vectors
 
@@ -15,11 +13,10 @@ GLOVE = "the 0.5 -1 2e-1\n. . 1 2 3\ncafé 4 5 6\n7 7 7 7\n"
 def test_vectors_are_converted(tmp_path, run_env):
     source, out = tmp_path / "glove.txt", tmp_path / "out"
     source.write_text(GLOVE, "utf-8")
-    command = [sys.executable, "-m", "spacy", "lstm-ner", "vectors", str(source), str(out), "--prune", "3"]
-    result = subprocess.run(command, capture_output=True, text=True, env=run_env)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "3 words with 3 vectors of 3 dimensions" in result.stdout
-    assert f"--paths.vectors {out}" in " ".join(result.stdout.split())
+    said, code = run_spacy("lstm-ner", "vectors", source, out, "--prune", 3, folder=tmp_path, env=run_env)
+    assert code == 0, said
+    assert "3 words with 3 vectors of 3 dimensions" in said
+    assert f"--paths.vectors {out}" in " ".join(said.split())
     written = read_vectors(str(out))
     assert written.words == ["the", ". .", "café"]
     np.testing.assert_array_equal(

@@ -1,8 +1,6 @@
 """`spacy pretrain` on the encoder, as the README shows it."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from spacy.cli._util import app as spacy_app
 from spacy.training.initialize import init_nlp
 from spacy.training.pretrain import pretrain
 from spacy.util import load_config
+from support.forked import run_spacy
 from typer.testing import CliRunner
 
 from spacy_lstm_ner.cli import app
@@ -108,7 +107,7 @@ def test_the_commands_of_the_readme(paths, tmp_path, run_env):
         ["pretrain", config, str(weights), *pretraining, *settings],
         ["train", config, "-o", str(out), *training, *settings],
     ):
-        result = subprocess.run([sys.executable, "-m", "spacy", *command], capture_output=True, text=True, env=run_env)
-        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    assert "Loaded pretrained weights" in result.stdout + result.stderr
+        said, code = run_spacy(*command, folder=tmp_path, env=run_env)
+        assert code == 0, said[-6000:]
+    assert "Loaded pretrained weights" in said
     assert spacy.load(out / "model-best").pipe_names == ["lstm_ner"]

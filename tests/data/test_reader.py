@@ -354,8 +354,9 @@ def test_reader_keeps_the_words_of_a_file_that_gives_words(tmp_path: Path, nlp: 
     assert example.get_aligned_ner() == ["O", "O", "O", "U-geo"]
 
 
-def test_reader_tokenizes_text_with_the_pipeline(tmp_path: Path, nlp: Language) -> None:
-    (example,) = create_annotated_text_reader(write(tmp_path, "I can't leave [Oslo](geo)\n"))(nlp)
+@pytest.mark.usefixtures("whole_english")
+def test_reader_tokenizes_text_with_the_pipeline(tmp_path: Path) -> None:
+    (example,) = create_annotated_text_reader(write(tmp_path, "I can't leave [Oslo](geo)\n"))(spacy.blank("en"))
     assert [token.text for token in example.predicted] == ["I", "ca", "n't", "leave", "Oslo"]
     assert example.get_aligned_ner() == ["O", "O", "O", "O", "U-geo"]
 
@@ -417,7 +418,9 @@ def test_most_test_entities_are_new() -> None:
     assert sum(unseen) / len(unseen) >= 0.5
 
 
-def test_data_card_gives_the_counts_of_the_files(nlp: Language) -> None:
+@pytest.mark.usefixtures("whole_english")
+def test_data_card_gives_the_counts_of_the_files() -> None:
+    nlp = spacy.blank("en")
     card = (ASSETS / "README.md").read_text("utf-8")
     for split in ("train", "dev", "test"):
         _, report = read(ASSETS / f"{split}.txt", nlp)

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import spacy
-from support.browser import chromium, requests, show_as
+from support.browser import requests, show_as
 from support.commands import run_command
 from support.small import SMALL, TRAIN, examples_for, learned
 
@@ -70,19 +70,18 @@ def test_the_numbers(written, folder):
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
-def test_the_page_in_a_browser(written, width, dark):
+def test_the_page_in_a_browser(browser, written, width, dark):
     url = (written / "explain.html").as_uri()
-    with chromium() as page:
-        show_as(page, width, "dark" if dark else "light", height=800, mobile=width < 500)
-        page.get(url)
-        assert page.get_log("browser") == []
-        assert requests(page) == [url]
-        assert page.execute_script(BROKEN) == 0 and len(page.find_elements("tag name", "img")) == 3
-        # Wide figures scroll in their own box, which the keyboard reaches.
-        assert page.execute_script(OVERFLOW) <= 0
-        assert len(page.find_elements("css selector", ".scroll[tabindex='0'] img")) == 3
-        shown = page.execute_script("return getComputedStyle(document.body).backgroundColor")
-        assert shown == ("rgb(22, 24, 29)" if dark else "rgb(253, 253, 254)")
+    show_as(browser, width, "dark" if dark else "light", height=800, mobile=width < 500)
+    browser.get(url)
+    assert browser.get_log("browser") == []
+    assert requests(browser) == [url]
+    assert browser.execute_script(BROKEN) == 0 and len(browser.find_elements("tag name", "img")) == 3
+    # Wide figures scroll in their own box, which the keyboard reaches.
+    assert browser.execute_script(OVERFLOW) <= 0
+    assert len(browser.find_elements("css selector", ".scroll[tabindex='0'] img")) == 3
+    shown = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert shown == ("rgb(22, 24, 29)" if dark else "rgb(253, 253, 254)")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from support.browser import chromium, requests, show_as
+from support.browser import requests, show_as
 from support.judged_docs import judged, spoil
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
@@ -36,8 +36,8 @@ return worst.sort((a, b) => a[0] - b[0]).slice(0, 5);
 """
 
 
-@pytest.fixture
-def page(tmp_path):
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
     from spacy_lstm_ner.report.figures import compare, compare_data, compute, training_curves
     from spacy_lstm_ner.report.judge import Judgement
     from spacy_lstm_ner.report.write import write_report
@@ -56,14 +56,9 @@ def page(tmp_path):
     figures["other"] = {"first": "m", "second": "n", **compare(first, second, 20, 100, 0)}
     other = compare_data(first, Judgement(second.docs[:20]), None, 100, 0)
     figures["other_data"] = {"data": "e", "notes": ["A note."], **other}
-    write_report(tmp_path, figures)
-    return f"file://{tmp_path / 'report.html'}"
-
-
-@pytest.fixture
-def browser():
-    with chromium() as found:
-        yield found
+    folder = tmp_path_factory.mktemp("report")
+    write_report(folder, figures)
+    return f"file://{folder / 'report.html'}"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -4,7 +4,6 @@ import threading
 
 import pytest
 import uvicorn
-from support.browser import chromium
 from support.serving import LIMITS, wait_for
 
 from spacy_lstm_ner.serve.app import create_app
@@ -27,12 +26,6 @@ def url(folder):
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
     server.should_exit = True
     thread.join()
-
-
-@pytest.fixture
-def browser():
-    with chromium() as found:
-        yield found
 
 
 def test_type_a_text_and_move_the_slider(browser, url):

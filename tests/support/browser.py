@@ -2,14 +2,13 @@
 
 import json
 import shutil
-from contextlib import contextmanager
 
 import pytest
 
 
-@contextmanager
+@pytest.fixture(scope="session")
 def chromium():
-    """Start Chromium and end it. Skips the test without selenium, Chromium or its driver."""
+    """Chromium, started once. Skips the test without selenium, Chromium or its driver."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     driver = shutil.which("chromedriver")
     if driver is None:
@@ -19,10 +18,19 @@ def chromium():
         options.add_argument(option)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     found = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    try:
-        yield found
-    finally:
-        found.quit()
+    yield found
+    found.quit()
+
+
+@pytest.fixture
+def browser(chromium):
+    """Chromium with an empty page, and without what an earlier test has set and asked for."""
+    chromium.get("about:blank")
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    for log in ("browser", "performance"):
+        chromium.get_log(log)
+    return chromium
 
 
 def show_as(browser, width, scheme, height=900, mobile=False):

@@ -1,27 +1,28 @@
 """The code blocks of a page of the documentation, and how they are run.
 
-    python doc_blocks.py PAGE
-
-runs the `python` and `sh` blocks of a page in order, in the current folder, which must be a copy of the repository.
-All `python` blocks of a page share their names, as in one session. A block that cannot run says why in its fence:
+The `python` and `sh` blocks of a page run in order, in a copy of the repository. All `python` blocks of a page share
+their names, as in one session. A `python -m spacy` command runs in a process of its own (`support/forked.py`). A block
+that cannot run says why in its fence:
 
     ```sh no-run="needs a download"
-
-A `python -m spacy` command runs in a process of its own. These are forked from one that has imported spaCy, because the
-import takes longer than most commands do.
 """
 
 import configparser
 import multiprocessing
 import os
 import re
-import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
+
+from support import forked
 
 FENCE = re.compile(
     r"^(?P<indent> *)(?P<marks>`{3,})(?P<info>[^`\n]*)\n(?P<text>.*?)^(?P=indent)(?P=marks) *$", re.M | re.S
@@ -69,6 +70,30 @@ def commands_of(text: str) -> str:
     return "\n".join(map(_short, lines))
 
 
+def parts_of(text: str) -> list[str]:
+    """Cut an `sh` block where a `python -m spacy` command that needs no shell stands by itself.
+
+    A block that sets variables or goes to another folder is not cut.
+    """
+    if re.search(r"^(cd|export|\w+=)", text, re.M):
+        return [text]
+    parts, end, was_spacy = [""], None, False
+    for line in text.splitlines(keepends=True):
+        is_inside = end is not None
+        if is_inside:
+            end = None if line.strip() == end else end
+        elif started := re.search(r"<<'?(\w+)", line):
+            end = started[1]
+        elif re.match(r"(for|while) ", line):
+            end = "done"
+        is_spacy = not is_inside and end is None and spacy_commands(line) is not None
+        if is_spacy != was_spacy:
+            parts.append("")
+        parts[-1] += line
+        was_spacy = is_spacy
+    return [part for part in parts if part]
+
+
 def _short(line: str) -> str:
     left_out = NOT_FOR_US.match(line.strip())
     if left_out:
@@ -100,6 +125,8 @@ def spacy_commands(text: str) -> list[list[str]] | None:
     """The words of the commands, without `python`, if all are `python -m spacy` and need no shell. Otherwise None."""
     found = []
     for line in text.splitlines():
+        if line == ":":
+            continue
         words = shlex.shlex(line, posix=True, punctuation_chars=True)
         words.whitespace_split = True
         if set(line) & set("$`*~") or ((command := list(words)) and command[:3] != ["python", "-m", "spacy"]):
@@ -111,46 +138,130 @@ def spacy_commands(text: str) -> list[list[str]] | None:
     return found
 
 
-def _run_spacy(words: list[str]) -> None:
-    sys.argv = ["spacy", *words]
-    runpy.run_module("spacy", run_name="__main__", alter_sys=True)
+@dataclass
+class Runner:
+    """Runs the blocks of a page.
+
+    Attributes:
+        folder (Path): The current folder, a copy of the repository.
+        env (Mapping[str, str]): The environment.
+        output (Path): A file for what the blocks print.
+    """
+
+    folder: Path
+    env: Mapping[str, str]
+    output: Path
+
+    def __post_init__(self) -> None:
+        # `python` is the one that runs this.
+        path = os.pathsep.join([str(Path(sys.executable).parent), self.env["PATH"]])
+        self.env = {**self.env, "PATH": path, "SPACY_CONFIG_OVERRIDES": TRAIN}
+
+    def run_page(self, page: Path, made: "Made | None" = None) -> Block | None:
+        """Run the blocks of a page. Returns the first that fails. made: what pages begin with; None: not shared."""
+        here, there = multiprocessing.Pipe()
+        python = None
+        blocks = running(page)
+        try:
+            for block in blocks:
+                with self.output.open("a", encoding="utf8") as file:
+                    file.write(f"--- {block}\n")
+                if block.language == "sh":
+                    parts = parts_of(commands_of(block.text))
+                    known = made if block is blocks[0] and len(parts) == 1 else None
+                    is_good = all(self.run_commands(part, known) for part in parts)
+                else:
+                    if python is None:
+                        python = forked.start(_run_python, (there,), self.folder, self.env, self.output)
+                        there.close()
+                    is_good = _is_run(here, block)
+                if not is_good:
+                    return block
+        finally:
+            here.close()
+            if python is not None:
+                python.join()
+        return None
+
+    def run_commands(self, text: str, made: "Made | None") -> bool:
+        """Run the commands of an `sh` block, or a part of one, until one fails. Returns whether none does."""
+        commands = spacy_commands(text)
+        if commands is None:
+            with self.output.open("ab") as file:
+                words = ["bash", "-e", "-c", text]
+                done = subprocess.run(words, cwd=self.folder, env=self.env, stdout=file, stderr=subprocess.STDOUT)
+            return done.returncode == 0
+        for number, words in enumerate(commands, start=1):
+            if made is not None and made.put(commands[:number], self.folder):
+                continue
+            before = _files(self.folder)
+            _, code = forked.run_spacy(*words, folder=self.folder, env=self.env, output=self.output)
+            if code:
+                return False
+            if made is not None:
+                made.keep(commands[:number], self.folder, before)
+        return True
 
 
-def _run_commands(text: str) -> bool:
-    """Run the commands of an `sh` block until one fails. Returns whether none does."""
-    commands = spacy_commands(text)
-    if commands is None or "forkserver" not in multiprocessing.get_all_start_methods():
-        return subprocess.run(["bash", "-e", "-c", text]).returncode == 0
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["spacy.cli", "spacy_lstm_ner.cli"])
-    for words in commands:
-        process = context.Process(target=_run_spacy, args=(words,))
-        process.start()
-        process.join()
-        if process.exitcode:
-            return False
-    return True
+class Made:
+    """The files that commands have made with which several pages begin, so that these commands run once.
+
+    Args:
+        pages (Iterable[Path]): The pages.
+    """
+
+    def __init__(self, pages: Iterable[Path]) -> None:
+        times: Counter[str] = Counter()
+        for page in pages:
+            first = running(page)[:1]
+            commands = spacy_commands(commands_of(first[0].text)) if first and first[0].language == "sh" else None
+            times.update(str(commands[: k + 1]) for k in range(len(commands or ())))
+        self.folders: dict[str, Path | None] = {key: None for key, n in times.items() if n > 1}
+
+    def put(self, commands: list[list[str]], folder: Path) -> bool:
+        """Put what the last of some commands has made into a folder. Returns whether this is known."""
+        kept = self.folders.get(str(commands))
+        if kept is not None:
+            shutil.copytree(kept, folder, dirs_exist_ok=True)
+        return kept is not None
+
+    def keep(self, commands: list[list[str]], folder: Path, before: dict[Path, int]) -> None:
+        """Keep what the last of some commands has made, if another page begins with them too."""
+        if str(commands) in self.folders:
+            kept = folder.with_name(f"{folder.name}-{len(commands)}")
+            for path, time in _files(folder).items():
+                if before.get(path) != time:
+                    target = kept / path.relative_to(folder)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(path, target)
+            self.folders[str(commands)] = kept
 
 
-def run_page(page: Path) -> None:
-    """Run the blocks of a page. The first that fails ends the process."""
+def running(page: Path) -> list[Block]:
+    """The blocks of a page that run."""
+    return [block for block in blocks_of(page) if block.language in RUN and block.reason is None]
+
+
+def _files(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def _run_python(blocks: Connection) -> None:
+    """Run the `python` blocks that come through a connection. One that fails ends the process."""
     names: dict[str, object] = {"__name__": "__main__"}
-    os.environ["SPACY_CONFIG_OVERRIDES"] = TRAIN
-    # `python` is the one that runs this.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    for block in blocks_of(page):
-        if block.reason is not None or block.language not in RUN:
-            continue
-        print(f"--- {block}", flush=True)
-        if block.language == "sh":
-            commands = commands_of(block.text)
-            if not _run_commands(commands):
-                sys.exit(f"{block}: the block failed:\n{commands}")
-        else:
-            exec(compile("\n" * block.line + block.text, str(page), "exec"), names)
+    while True:
+        try:
+            block = blocks.recv()
+        except EOFError:
+            return
+        exec(compile("\n" * block.line + block.text, str(block.page), "exec"), names)
+        sys.stdout.flush()
+        blocks.send(True)
 
 
-if __name__ == "__main__":
-    # As in a session that is started here.
-    sys.path[0] = ""
-    run_page(Path(sys.argv[1]))
+def _is_run(session: Connection, block: Block) -> bool:
+    session.send(block)
+    try:
+        return bool(session.recv())
+    except EOFError:
+        return False

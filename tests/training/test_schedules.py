@@ -1,13 +1,12 @@
 """The schedule of the learning rate."""
 
-import subprocess
-import sys
 from itertools import islice
 
 import pytest
 import spacy
 from spacy.util import load_config, load_model_from_config
 from support.data_files import write_good_data
+from support.forked import run_spacy
 from support.small import blank, examples_for
 from support.training_runs import make_config, run
 from thinc.api import Adam
@@ -118,6 +117,5 @@ def test_spacys_command_says_it(tmp_path, run_env):
     write_good_data(tmp_path)
     changes = {"training.max_steps": 20, "training.optimizer.learn_rate.total_steps": 11}
     make_config(tmp_path, changes).to_disk(tmp_path / "config.cfg")
-    command = [sys.executable, "-m", "spacy", "train", str(tmp_path / "config.cfg"), "-o", str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, env=run_env)
-    assert done.returncode == 0 and done.stderr.count(STAYS_0) == 1, done.stderr
+    said, code = run_spacy("train", "config.cfg", "-o", "out", folder=tmp_path, env=run_env)
+    assert code == 0 and said.count(STAYS_0) == 1, said

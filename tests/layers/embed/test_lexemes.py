@@ -35,7 +35,7 @@ ATTRS, ROWS = ["norm", "prefix2", "shape"], [50, 40, 30]
 
 
 def make_docs(*texts, vocab=None):
-    vocab = vocab or Vocab()
+    vocab = Vocab() if vocab is None else vocab
     return [Doc(vocab, words=text.split()) for text in texts]
 
 

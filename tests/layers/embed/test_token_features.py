@@ -14,7 +14,7 @@ from spacy_lstm_ner.layers.embed.token_features import token_values
 
 
 def make_docs(*texts, vocab=None):
-    vocab = vocab or Vocab()
+    vocab = Vocab() if vocab is None else vocab
     return [Doc(vocab, words=text.split()) for text in texts]
 
 
