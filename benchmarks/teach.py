@@ -14,8 +14,8 @@ Ways: gold alone; plain (each span of the teacher is an entity and all other tex
 `teach` does it); limits (spans between the trust limits are missing); noisy (as `teach --noisy` does it); "right" is
 before ways whose spans are not spoiled. In the part `noise`, all ways augment each epoch anew, as `teach` does. MODEL
 is conll03/glove of robustness.py, the config `accuracy`. Each training is stored in benchmarks/results/teach.jsonl, so
-that the next call does the missing ones. --report writes the tables in docs/teach.md. LSTM_NER_DATA
-names the folder with conll03/, wnut17/, gmb/ and domains/. The part `sm` needs the package en_core_web_sm, or the one that --sm names.
+that the next call does the missing ones. --report writes the tables in docs/teach.md. LSTM_NER_DATA names the folder
+with conll03/, wnut17/, gmb/ and domains/. The part `sm` needs the package en_core_web_sm, or the one that --sm names.
 """
 
 import argparse

@@ -193,6 +193,9 @@ class Job:
 
         Returns:
             Path: The corpus with distributions, see `write_distributions`.
+
+        Raises:
+            ValueError: If there are too few texts.
         """
         halves, folder = [self.lesson.output / f"half-{k}" for k in range(2)], self.lesson.output / "corrected"
         for path in sorted(silver.glob("*.spacy")):
@@ -203,6 +206,8 @@ class Job:
                     # Docs with the same text are in the same half.
                     own = (doc for doc in docs if crc32(" ".join(doc.text.split()).encode("utf-8")) % 2 == k)
                     write_atomically(half / path.name, pack_silver(own))
+        if not all(any(len(DocBin().from_disk(path)) for path in half.glob("*.spacy")) for half in halves):
+            raise ValueError("--noisy divides the texts into two halves, and one has none. Give more texts")
         folder.mkdir(exist_ok=True)
         for k, half in enumerate(halves):
             self._learn(f"judge-{k}", halves[1 - k], self.lesson.gold, None, SHARE_OF_STEPS)

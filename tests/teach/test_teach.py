@@ -157,6 +157,12 @@ def test_students_correct_wrong_annotation(place, tmp_path, monkeypatch):
     assert p[(places == 4) & (tags == 2 + 4 * list(numbers).index("LOC"))].sum() > 0.5
 
 
+def test_one_text_has_no_halves(place, tmp_path):
+    file = write_spans(tmp_path / "silver.jsonl", [("I like London", [span(7, 13, "LOC")])])
+    printed, code = teach(place, tmp_path / "out", file, None, noisy=True)
+    assert code == 1 and "one has none. Give more texts" in printed
+
+
 def test_only_this_component_corrects_annotation(place, tmp_path):
     nlp = spacy.blank("en")
     nlp.add_pipe("ner")
