@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import log
 from pathlib import Path
 from typing import Any, Optional, TextIO
 from zlib import crc32
@@ -16,7 +17,7 @@ from zlib import crc32
 from spacy.tokens import Doc, DocBin
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import DIR_MODEL_BEST
-from spacy.util import load_config, load_config_from_str, load_model, minibatch
+from spacy.util import load_config, load_config_from_str, minibatch
 from thinc.api import Config
 
 from ..batch.job import annotate
@@ -33,8 +34,8 @@ from ..pipeline.component import LSTMEntityRecognizer, find_component
 from ..training.loop import train
 from ..training.recipe import choose, make_config, put_reader
 from ..training.resume import find_resumption, restore_output
-from .limits import LEAST_SPANS, Judged, Limits, calibrate
-from .silver import DOCS_AT_ONCE, EVIDENCE, GROUP, Silver, pack_silver, write_distributions
+from .limits import LEAST_SPANS, Judged, Limits, calibrate, right_share
+from .silver import DOCS_AT_ONCE, GROUP, Silver, pack_silver, write_distributions
 from .teacher import Found, find, look_up, tolerant
 
 ROWS = "rows"
@@ -197,28 +198,41 @@ class Job:
         Raises:
             ValueError: If there are too few texts.
         """
-        halves, folder = [self.lesson.output / f"half-{k}" for k in range(2)], self.lesson.output / "corrected"
-        for path in sorted(silver.glob("*.spacy")):
-            if not (halves[1] / path.name).exists():
-                docs = list(DocBin().from_disk(path).get_docs(self.nlp.vocab))
-                for k, half in enumerate(halves):
-                    half.mkdir(parents=True, exist_ok=True)
-                    # Docs with the same text are in the same half.
-                    own = (doc for doc in docs if crc32(" ".join(doc.text.split()).encode("utf-8")) % 2 == k)
-                    write_atomically(half / path.name, pack_silver(own))
-        if not all(any(len(DocBin().from_disk(path)) for path in half.glob("*.spacy")) for half in halves):
-            raise ValueError("--noisy divides the texts into two halves, and one has none. Give more texts")
+        halves, folder = self._halves(silver), self.lesson.output / "corrected"
         folder.mkdir(exist_ok=True)
         for k, half in enumerate(halves):
-            self._learn(f"judge-{k}", halves[1 - k], self.lesson.gold, None, SHARE_OF_STEPS)
-            missing = [path for path in sorted(half.glob("*.spacy")) if not (folder / f"{k}-{path.name}").exists()]
-            judge = load_model(self.lesson.output / f"judge-{k}" / DIR_MODEL_BEST) if missing else self.nlp
-            for path in missing:
-                docs = list(DocBin().from_disk(path).get_docs(self.nlp.vocab))
-                for some in minibatch(docs, DOCS_AT_ONCE):
-                    write_distributions(judge, find_component(judge.pipeline), some, {}, evidence=EVIDENCE)
-                write_atomically(folder / f"{k}-{path.name}", pack_silver(docs))
+            name, paths = f"judge-{k}", {path: folder / f"{k}-{path.name}" for path in sorted(half.glob("*.spacy"))}
+            self._learn(name, halves[1 - k], self.lesson.gold, None, SHARE_OF_STEPS)
+            if all(target.exists() for target in paths.values()):
+                continue
+            judge = _annotator(str(self.lesson.output / name / DIR_MODEL_BEST))
+            sample = list(DocBin().from_disk(min(paths)).get_docs(self.nlp.vocab))
+            share = right_share(find(judge, sample).f1(sample), self.figures[name]["f1"])
+            self.say(f"About {share:.0%} of the spans of {half.name} are right")
+            for path, target in paths.items():
+                if not target.exists():
+                    docs = list(DocBin().from_disk(path).get_docs(self.nlp.vocab))
+                    component, evidence = find_component(judge.nlp.pipeline), log(share / (1.0 - share))
+                    for some in minibatch(docs, DOCS_AT_ONCE):
+                        write_distributions(judge.nlp, component, some, {}, evidence=evidence)
+                    write_atomically(target, pack_silver(docs))
         return folder
+
+    def _halves(self, silver: Path) -> list[Path]:
+        """Divide a corpus. Docs with the same text are in the same half."""
+        halves = [self.lesson.output / f"half-{k}" for k in range(2)]
+        for path in sorted(silver.glob("*.spacy")):
+            if (halves[1] / path.name).exists():
+                continue
+            docs = list(DocBin().from_disk(path).get_docs(self.nlp.vocab))
+            numbers = [crc32(" ".join(doc.text.split()).encode("utf-8")) % 2 for doc in docs]
+            if len({*numbers}) < 2 and path.name == "part-00000.spacy":
+                raise ValueError("--noisy divides the texts into two halves, and one has none. Give more texts")
+            for k, half in enumerate(halves):
+                half.mkdir(parents=True, exist_ok=True)
+                own = (doc for doc, number in zip(docs, numbers, strict=True) if number == k)
+                write_atomically(half / path.name, pack_silver(own))
+        return halves
 
     def _gold_with(self, component: Optional[LSTMEntityRecognizer]) -> Optional[Path]:
         """Gold for the student. Where it can learn the distribution of the teacher, half of it is mixed in.

@@ -31,8 +31,6 @@ from .limits import Limits, relabeled, trusted
 DOCS_PER_FILE, DOCS_AT_ONCE = 2000, 256
 GROUP = "teacher"
 """The group of `doc.spans` with all spans of the teacher, and their scores."""
-EVIDENCE = 1.75
-"""How much the annotation adds to the score of its tag at each token, in nats, see `write_distributions`."""
 LEAST = 1e-3
 """Steps from tag to tag with a lower probability are not kept."""
 
