@@ -11,10 +11,11 @@ Usage: python benchmarks/teach.py --work DIR --teacher MODEL [--only conll curve
   noise   30 % of the teacher's spans spoiled: another type, cut, removed, or joined by an invented one; 10 % as gold
 
 Ways: gold alone; plain (each span of the teacher is an entity and all other text is none); taught (as the command
-`teach` does it); limits (spans between the trust limits are missing). MODEL is conll03/glove of robustness.py, the
-config `accuracy`. Each training is stored in benchmarks/results/teach.jsonl, so that the next call does the missing
-ones. --report writes the tables in docs/teach.md. LSTM_NER_DATA names the folder with conll03/, wnut17/, gmb/ and
-domains/. The part `sm` needs the package en_core_web_sm, or the one that --sm names.
+`teach` does it); limits (spans between the trust limits are missing); noisy (as `teach --noisy` does it); "right" is
+before ways whose spans are not spoiled. In the part `noise`, all ways augment each epoch anew, as `teach` does. MODEL
+is conll03/glove of robustness.py, the config `accuracy`. Each training is stored in benchmarks/results/teach.jsonl, so
+that the next call does the missing ones. --report writes the tables in docs/teach.md. LSTM_NER_DATA names the folder
+with conll03/, wnut17/, gmb/ and domains/. The part `sm` needs the package en_core_web_sm, or the one that --sm names.
 """
 
 import argparse
@@ -46,7 +47,7 @@ from spacy_lstm_ner.data.corpora import pack_docs
 from spacy_lstm_ner.data.reader import read_docs
 from spacy_lstm_ner.data.span_policy import Problems
 from spacy_lstm_ner.pipeline.component import find_component
-from spacy_lstm_ner.teach.job import SHARE_OF_GOLD, set_corpus
+from spacy_lstm_ner.teach.job import SHARE_OF_GOLD, Job, Lesson, set_corpus
 from spacy_lstm_ner.teach.limits import Judged, Limits, calibrate
 from spacy_lstm_ner.teach.silver import Silver, pack_silver, write_distributions
 from spacy_lstm_ner.teach.teacher import Found, find
@@ -65,6 +66,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "less dropout": {f"{EMBED}.word_dropout": 0.1, f"{EMBED}.affix_dropout": 0.2},
 }
 PARTS = ("conll", "ablation", "curve", "share", "sm", "noise")
+NOISE = ("gold", "plain", "limits", "noisy", "right plain", "right noisy")
 KINDS = ("label", "cut", "removed", "invented")
 
 
@@ -91,7 +93,7 @@ def runs(parts: Sequence[str], seeds: int, has_small_teacher: bool) -> Iterator[
         "curve": [("taught", True, tokens) for tokens in CURVE],
         "share": [(way, True, ALL) for way in ("gold", "all gold", "plain", "taught", *small)],
         "sm": [(way, True, ALL) for way in ("plain", "taught")],
-        "noise": [(way, True, ALL) for way in ("gold", "plain", "limits")],
+        "noise": [(way, True, ALL) for way in NOISE],
     }
     for part in parts:
         for seed in range(seeds):
@@ -143,12 +145,12 @@ class Data:
         if run.way in ("gold", "all gold"):
             return None
         part = "conll" if run.part in ("curve", "ablation") else run.part
-        way = run.way.partition(",")[0]
+        way = run.way.partition(",")[0].replace("noisy", "plain")
         folder = self.work / "silver" / f"{part}-{way.replace(' ', '-')}-{run.tokens}"
         if not (folder / "done").exists():
             annotator = Annotator(self.teacher(run), None, 1_000_000)
             records, limits = annotated(annotator, self.texts(part, run.tokens)), Limits(0.0, 0.0)
-            if part == "noise":
+            if part == "noise" and not way.startswith("right"):
                 rng = random.Random(0)
                 records = (spoiled(record, rng) for record in records)
             if way == "limits":
@@ -174,6 +176,14 @@ class Data:
                 write_distributions(nlp, find_component(nlp.pipeline), some, {}, SHARE_OF_GOLD)
             path.write_bytes(pack_silver(docs))
         return path
+
+    def corrected(self, run: Run, steps: int) -> Path:
+        """The silver corpus of a run as students correct it."""
+        folder = self.work / "corrected" / f"{run.way.replace(' ', '-')}-{run.seed}-{steps}"
+        settings = {"training.max_steps": steps, "training.eval_frequency": steps // 20, "system.seed": run.seed}
+        named = {"config": CONFIG, "gold_weight": 2, "overrides": settings}
+        lesson = Lesson(self.teacher(run), None, folder, self.gold("testa"), self.gold("tenth"), **named)
+        return Job(lesson, print).corrected(self.silver(run))
 
     def teacher(self, run: Run) -> str:
         if run.part == "sm":
@@ -232,10 +242,11 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
 def perform(run: Run, data: Data, steps: int) -> dict[str, Any]:
     """Train a student and score it."""
     config = load_config(CONFIG, interpolate=False)
-    gold, silver = data.gold_of(run), data.silver(run)
+    gold = data.gold_of(run)
+    silver = data.corrected(run, steps) if "noisy" in run.way else data.silver(run)
     if not run.varied:
         del config["corpora"]["train"]["augmenter"]
-    if "taught" not in run.way or run.way.endswith("alike"):
+    if run.part != "noise" and ("taught" not in run.way or run.way.endswith("alike")):
         # As `spacy train` reads a corpus: once.
         config["training"]["max_epochs"] = 10**6
     labels = {ent.label_ for doc in (data.docs("train") if run.part != "sm" else agreed(data)) for ent in doc.ents}

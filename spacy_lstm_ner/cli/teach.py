@@ -39,6 +39,9 @@ def teach_cli(
     gold_weight: Annotated[
         Optional[int], typer.Option("--gold-weight", min=1, help="How often gold is read; by default, by the sizes")
     ] = None,
+    noisy: Annotated[
+        bool, typer.Option("--noisy", help="Many spans of the teacher are wrong: students correct them first")
+    ] = False,
     lang: Annotated[str, typer.Option("--lang", "-l", help="Language of the texts, unless --config names it")] = "en",
     columns: Annotated[
         str, typer.Option("--columns", "-c", help="Fields of TEXTS by their meaning, such as text=body,id=key")
@@ -59,7 +62,7 @@ def teach_cli(
         texts, output = _places(teacher, places)
         job = {"workers": workers, "timeout": timeout, "columns": parse_columns(columns), "code": code}
         # As for `spacy train`, the environment may have settings: SPACY_CONFIG_OVERRIDES="--training.max_steps 1000".
-        known = (_pairs(labels), _limits(limits), level, gold_weight, lang, parse_config_overrides([]), job)
+        known = (_pairs(labels), _limits(limits), level, gold_weight, noisy, lang, parse_config_overrides([]), job)
         try:
             found = Job(Lesson(teacher, texts, output, dev, gold, config, *known), msg.info).run(terminal())
         except KeyboardInterrupt:

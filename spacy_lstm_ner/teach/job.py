@@ -9,10 +9,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import log
 from pathlib import Path
 from typing import Any, Optional, TextIO
+from zlib import crc32
 
-from spacy.tokens import Doc
+from spacy.tokens import Doc, DocBin
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import DIR_MODEL_BEST
 from spacy.util import load_config, load_config_from_str, minibatch
@@ -28,17 +30,19 @@ from ..data.languages import blank_pipeline
 from ..data.reader import AnnotatedText, read_records
 from ..data.span_policy import Problems
 from ..files import MANIFEST, check_folder, check_manifest, checksum, locked, write_atomically
-from ..pipeline.component import LSTMEntityRecognizer
+from ..pipeline.component import LSTMEntityRecognizer, find_component
 from ..training.loop import train
 from ..training.recipe import choose, make_config, put_reader
 from ..training.resume import find_resumption, restore_output
-from .limits import LEAST_SPANS, Judged, Limits, calibrate
+from .limits import LEAST_SPANS, Judged, Limits, calibrate, right_share
 from .silver import DOCS_AT_ONCE, GROUP, Silver, pack_silver, write_distributions
 from .teacher import Found, find, look_up, tolerant
 
 ROWS = "rows"
 READER = "spacy-lstm-ner.TaughtCorpus.v1"
 SHARE_OF_GOLD = 0.5
+SHARE_OF_STEPS = 0.4
+"""The training steps of a student that corrects annotation. Later, it would know what is wrong by heart."""
 LEAST_GOLD = 4
 """The most silver tokens for each gold token that is read."""
 
@@ -58,6 +62,7 @@ class Lesson:
         limits (Optional[Limits]): The trust limits; None to calibrate them on gold, or for the default ones.
         level (float): How often spans beyond the calibrated limits must be right or wrong.
         gold_weight (Optional[int]): How often each gold doc is read; None to go by the sizes.
+        noisy (bool): Whether many of the teacher's spans are wrong, so that students correct them first.
         lang (str): The language, unless the config names it.
         overrides (Mapping[str, Any]): Settings that replace those of the config, by dotted name.
         job (Mapping[str, Any]): More arguments of `batch.job.annotate`.
@@ -73,6 +78,7 @@ class Lesson:
     limits: Optional[Limits] = None
     level: float = 0.9
     gold_weight: Optional[int] = None
+    noisy: bool = False
     lang: str = "en"
     overrides: Mapping[str, Any] = field(default_factory=dict)
     job: Mapping[str, Any] = field(default_factory=dict)
@@ -95,6 +101,10 @@ class Job:
         config = None if lesson.config is None else _read_config(lesson.config)
         self.base: Optional[Config] = config
         self.nlp = blank_pipeline(lesson.lang if config is None else config["nlp"]["lang"])
+        if lesson.noisy and config is not None and not _own_components(config):
+            raise ValueError(
+                f"{lesson.config}: --noisy needs a component lstm_ner, found {', '.join(config['components'])}"
+            )
         self.gold = [] if lesson.gold is None else self._docs(lesson.gold)
         self.dev = self._docs(lesson.dev)
 
@@ -143,7 +153,7 @@ class Job:
         check_manifest(folder, manifest, [ROWS])
         if limits is not None:
             self._note("limits", limits)
-        component = self._component() if is_complete else None
+        component = self._component() if is_complete and not lesson.noisy else None
         limits = Limits(*self.figures.get("limits", Limits()))
         teacher = None if component is None or self.annotator is None else self.annotator.nlp
         silver, problems = Silver(self.nlp, lesson.labels, limits, is_complete, teacher, component), Problems()
@@ -158,7 +168,8 @@ class Job:
             self.say("; ".join(f"{kind}: {found.count}" for kind, found in problems.found.items()) + " of silver spans")
         if "teacher" not in self.figures:
             self._note("teacher", self._scored(self._found(self.dev)))
-        self._learn("student", folder / "silver", self._gold_with(component), component)
+        learned = self.corrected(folder / "silver") if lesson.noisy else folder / "silver"
+        self._learn("student", learned, self._gold_with(component), component)
         if lesson.gold is not None:
             self._learn("gold-alone", None, lesson.gold, None)
         return self.figures
@@ -166,7 +177,7 @@ class Job:
     def _manifest(self) -> dict[str, Any]:
         """What the result depends on, and rows/ does not: it has a manifest of its own."""
         lesson = self.lesson
-        names = ("labels", "limits", "level", "gold_weight", "lang", "overrides")
+        names = ("labels", "limits", "level", "gold_weight", "noisy", "lang", "overrides")
         code, teacher = lesson.job.get("code"), Path(lesson.teacher)
         said = teacher if teacher.is_file() else None
         files = {"teacher": said, "gold": lesson.gold, "dev": lesson.dev, "config": lesson.config, "code": code}
@@ -174,6 +185,54 @@ class Job:
         settings |= {name: path and checksum(Path(path)) for name, path in files.items()}
         found: dict[str, Any] = json.loads(json.dumps(settings))
         return found
+
+    def corrected(self, silver: Path) -> Path:
+        """Let two students correct silver annotation, each the half that it was not trained on.
+
+        Args:
+            silver (Path): The silver corpus.
+
+        Returns:
+            Path: The corpus with distributions, see `write_distributions`.
+
+        Raises:
+            ValueError: If there are too few texts.
+        """
+        halves, folder = self._halves(silver), self.lesson.output / "corrected"
+        folder.mkdir(exist_ok=True)
+        for k, half in enumerate(halves):
+            name, paths = f"judge-{k}", {path: folder / f"{k}-{path.name}" for path in sorted(half.glob("*.spacy"))}
+            self._learn(name, halves[1 - k], self.lesson.gold, None, SHARE_OF_STEPS)
+            if all(target.exists() for target in paths.values()):
+                continue
+            judge = _annotator(str(self.lesson.output / name / DIR_MODEL_BEST))
+            sample = list(DocBin().from_disk(min(paths)).get_docs(self.nlp.vocab))
+            share = right_share(find(judge, sample).f1(sample), self.figures[name]["f1"])
+            self.say(f"About {share:.0%} of the spans of {half.name} are right")
+            for path, target in paths.items():
+                if not target.exists():
+                    docs = list(DocBin().from_disk(path).get_docs(self.nlp.vocab))
+                    component, evidence = find_component(judge.nlp.pipeline), log(share / (1.0 - share))
+                    for some in minibatch(docs, DOCS_AT_ONCE):
+                        write_distributions(judge.nlp, component, some, {}, evidence=evidence)
+                    write_atomically(target, pack_silver(docs))
+        return folder
+
+    def _halves(self, silver: Path) -> list[Path]:
+        """Divide a corpus. Docs with the same text are in the same half."""
+        halves = [self.lesson.output / f"half-{k}" for k in range(2)]
+        for path in sorted(silver.glob("*.spacy")):
+            if (halves[1] / path.name).exists():
+                continue
+            docs = list(DocBin().from_disk(path).get_docs(self.nlp.vocab))
+            numbers = [crc32(" ".join(doc.text.split()).encode("utf-8")) % 2 for doc in docs]
+            if len({*numbers}) < 2 and path.name == "part-00000.spacy":
+                raise ValueError("--noisy divides the texts into two halves, and one has none. Give more texts")
+            for k, half in enumerate(halves):
+                half.mkdir(parents=True, exist_ok=True)
+                own = (doc for doc, number in zip(docs, numbers, strict=True) if number == k)
+                write_atomically(half / path.name, pack_silver(own))
+        return halves
 
     def _gold_with(self, component: Optional[LSTMEntityRecognizer]) -> Optional[Path]:
         """Gold for the student. Where it can learn the distribution of the teacher, half of it is mixed in.
@@ -263,6 +322,8 @@ class Job:
     def _limits(self) -> Limits:
         if self.lesson.limits is not None:
             return self.lesson.limits
+        if self.lesson.noisy:
+            return Limits(0.0, 0.0)
         found = self._found(self.gold).judged(self.gold)
         judged = [Judged(score, *truth) for score, *truth in found if score is not None]
         if len(judged) < LEAST_SPANS:
@@ -282,13 +343,19 @@ class Job:
         return {"f1": found.f1(self.dev), "speed": found.words / found.seconds if found.seconds else None}
 
     def _learn(
-        self, name: str, silver: Optional[Path], gold: Optional[Path], component: Optional[LSTMEntityRecognizer]
+        self,
+        name: str,
+        silver: Optional[Path],
+        gold: Optional[Path],
+        component: Optional[LSTMEntityRecognizer],
+        share_of_steps: float = 1.0,
     ) -> None:
         """Train a student, unless it is there."""
         if name in self.figures:
             return
         folder = self.lesson.output / name
         config = self._config(silver, gold)
+        config["training"]["max_steps"] = round(share_of_steps * config["training"]["max_steps"])
         write_atomically(folder / "config.cfg", config.to_str(interpolate=False).encode("utf-8"))
         restore_output(folder)
         resumption = find_resumption(folder, config, self.say)
@@ -334,12 +401,16 @@ def set_corpus(
     """
     paths = {"silver": silver and str(silver), "gold": gold and str(gold)}
     put_reader(config, "train", {"@readers": READER, **paths, "gold_weight": gold_weight})
-    names = [name for name, block in config["components"].items() if block.get("factory") == "lstm_ner"]
+    names = _own_components(config)
     for name in names:
         settings = config.setdefault("initialize", {}).setdefault("components", {}).setdefault(name, {})
         settings.setdefault("labels", sorted(labels))
     if names and config["training"].get("max_epochs") == 0:
         config["training"]["max_epochs"] = -1
+
+
+def _own_components(config: Config) -> list[str]:
+    return [name for name, block in config["components"].items() if block.get("factory") == "lstm_ner"]
 
 
 def _annotator(model: str, code: Optional[Path] = None) -> Annotator:

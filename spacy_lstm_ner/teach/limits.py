@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 
@@ -68,6 +68,23 @@ def calibrate(spans: Sequence[Judged], level: float) -> Limits:
     below, invented = len(values) - n, none.sum() - np.cumsum(none)
     low = np.flatnonzero(cut & (below >= LEAST_SPANS) & (invented >= level * below) & (values <= high))
     return Limits(float(values[low[0]]) if len(low) else 0.0, high)
+
+
+def right_share(agreement: Optional[float], f1: float) -> float:
+    """Estimate which share of an annotation is right, by a judge who has not seen it.
+
+    Errors of the annotation are no errors of the judge. So if q of the spans are right, he agrees with them q times as
+    often as with people.
+
+    Args:
+        agreement (Optional[float]): The F1 of the judge on the annotation; None if there is nothing to compare.
+        f1 (float): His F1 on what people annotated.
+
+    Returns:
+        float: The share, from 0.6 to 0.99.
+    """
+    share = (agreement or 0.0) / f1 if f1 else 1.0
+    return min(max(share, 0.6), 0.99)
 
 
 def trusted(record: Record, limits: Limits, labels: Mapping[str, str], is_complete: bool = True) -> Record:

@@ -25,6 +25,7 @@ from ..pipeline.predict import in_parts, read_chains
 from ..pipeline.scores import write_group
 from ..tags import OUTSIDE, Scheme, Spans, spans_to_tags
 from ..training.review import without_annotation
+from ..types import Floats, Ints
 from .limits import Limits, relabeled, trusted
 
 DOCS_PER_FILE, DOCS_AT_ONCE = 2000, 256
@@ -100,8 +101,13 @@ def write_distributions(
     docs: Sequence[Doc],
     labels: Mapping[str, str],
     share_of_gold: float = 0.0,
+    evidence: float = 0.0,
 ) -> None:
     """Keep the distribution of a teacher over sequences of tags with docs, see `annotation.soft`.
+
+    With evidence, it is the distribution given the annotation, which may be wrong: a tag that is annotated counts as
+    e^evidence times as probable. Where the teacher is sure, it decides, and elsewhere the annotation. The exponent of
+    a span with a score is 2 · score · evidence, and that of missing annotation is 0.
 
     Args:
         teacher (Language): The pipeline of the teacher.
@@ -110,10 +116,15 @@ def write_distributions(
         labels (Mapping[str, str]): The label of the student for a label of the teacher, see `trusted`.
         share_of_gold (float): The share of the annotation of the docs in what is kept. If it is not 0, docs that are
             not fully annotated with labels of the teacher are left as they are.
+        evidence (float): What the annotation of the docs adds to the score of its tag at each token, in nats. If it is
+            not 0, docs with a label that the teacher does not have are left as they are.
     """
     tagger, names = component.tagger, [labels.get(label, label) for label in component.labels]
+    if evidence:
+        docs = [doc for doc in docs if {ent.label_ for ent in doc.ents} <= set(names)]
     fresh = docs_before(teacher, component, (without_annotation(teacher, doc) for doc in docs))
-    for doc, steps in zip(docs, _steps(tagger, fresh), strict=True):
+    said = [_evidence(doc, names, tagger.scheme, evidence) for doc in docs] if evidence else ()
+    for doc, steps in zip(docs, _steps(tagger, fresh, said), strict=True):
         if share_of_gold:
             if not all(token.ent_iob for token in doc) or not {ent.label_ for ent in doc.ents} <= set(names):
                 continue
@@ -121,23 +132,45 @@ def write_distributions(
         write_soft(doc, steps, names, tagger.scheme)
 
 
-def _steps(tagger: BoundTagger, docs: list[Doc]) -> Iterator[Steps]:
-    """The steps from tag to tag of each doc."""
+def _steps(tagger: BoundTagger, docs: list[Doc], said: Sequence[tuple[Ints, Floats]] = ()) -> Iterator[Steps]:
+    """The steps from tag to tag of each doc. said: see `_evidence`, for each doc; or nothing."""
+    done = 0
     for part in in_parts(tagger, docs):
         chains, sizes = read_chains(tagger, part, with_newness=False), np.cumsum([0, *map(len, part)])
-        steps = chains.at_temperature(tagger.head.attrs["temperature"]).lattice().steps(LEAST)
-        steps = steps._replace(rows=chains.tokens.rows[steps.rows])
+        chains, rows = chains.at_temperature(tagger.head.attrs["temperature"]), chains.tokens.rows
+        if said:
+            tags, nats = (np.concatenate(column)[rows] for column in zip(*said[done : done + len(part)], strict=True))
+            emissions = chains.emissions.astype("float64")
+            emissions[np.arange(len(rows)), tags] += nats
+            chains = chains._replace(emissions=emissions)
+        steps = chains.lattice().steps(LEAST)
+        steps = steps._replace(rows=rows[steps.rows])
         for start, end in pairwise(sizes):
             own = steps.select(slice(*np.searchsorted(steps.rows, [start, end]).tolist()))
             yield own._replace(rows=own.rows - start)
+        done += len(part)
+
+
+def _evidence(doc: Doc, names: Sequence[str], scheme: Scheme, nats: float) -> tuple[Ints, Floats]:
+    """The annotated tag of each token of a doc, and what it adds to the score of this tag."""
+    added = np.where([token.ent_iob > 0 for token in doc], nats, 0.0)
+    group = doc.spans.get(GROUP, ())
+    scores = zip(group, group.attrs["scores"] if group else (), strict=True)
+    by_span = {(span.start, span.end, span.label_): float(score) for span, score in scores}
+    for ent in doc.ents:
+        added[ent.start : ent.end] *= 2.0 * by_span.get((ent.start, ent.end, ent.label_), 0.5)
+    return _annotated_tags(doc, names, scheme), added
+
+
+def _annotated_tags(doc: Doc, names: Sequence[str], scheme: Scheme) -> Ints:
+    spans = [(ent.start, ent.end, names.index(ent.label_)) for ent in doc.ents]
+    return spans_to_tags(Spans(*np.array(spans, dtype=np.int64).reshape(-1, 3).T), len(doc), OUTSIDE, scheme)
 
 
 def _mixed(steps: Steps, doc: Doc, names: Sequence[str], scheme: Scheme, share: float) -> Steps:
     """A mixture of the annotation of a doc and a distribution over the same tokens."""
-    spans = [(ent.start, ent.end, names.index(ent.label_)) for ent in doc.ents]
-    columns = np.array(spans, dtype=np.int64).reshape(-1, 3).T
     rows = np.unique(steps.rows)
-    tags = spans_to_tags(Spans(*columns), len(doc), OUTSIDE, scheme)[rows]
+    tags = _annotated_tags(doc, names, scheme)[rows]
     gold = Steps(rows, np.append(OUTSIDE, tags[:-1]), tags, np.full(len(rows), share))
     both = zip(gold, steps._replace(p=(1.0 - share) * steps.p), strict=True)
     mixed = Steps(*(np.concatenate(pair) for pair in both))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spacy_lstm_ner.data.annotated_file import Entity, Record
 from spacy_lstm_ner.data.span_policy import DEFAULT_POLICY, Problems, make_doc
-from spacy_lstm_ner.teach.limits import LEAST_SPANS, Judged, Limits, calibrate, trusted
+from spacy_lstm_ner.teach.limits import LEAST_SPANS, Judged, Limits, calibrate, right_share, trusted
 
 SCORES = st.floats(0.0, 1.0).map(lambda score: round(score, 2))
 
@@ -35,6 +35,13 @@ def test_beyond_the_limits_the_teacher_is_right_often_enough(spans, level):
     for score, *_ in spans:
         if score < high:
             assert sum(right_from(score)) < level * len(right_from(score)), "a lower limit would do"
+
+
+@given(st.floats(0.0, 1.2), st.floats(0.01, 1.0))
+def test_who_agrees_less_with_silver_than_with_people_has_seen_its_errors(q, f1):
+    assert right_share(q * f1, f1) == pytest.approx(min(max(q, 0.6), 0.99))
+    # A judge who finds nothing knows no better than the annotation.
+    assert right_share(q, 0.0) == 0.99 and right_share(None, f1) == 0.6
 
 
 def test_a_span_in_doubt_is_missing():

@@ -10,7 +10,8 @@ from support.small import TRAIN, examples_for, learned
 
 from spacy_lstm_ner.annotation.soft import KEY, copy_soft
 from spacy_lstm_ner.data.variation import create_text_variation_augmenter
-from spacy_lstm_ner.teach.silver import pack_silver, write_distributions
+from spacy_lstm_ner.pipeline.scores import write_group
+from spacy_lstm_ner.teach.silver import GROUP, pack_silver, write_distributions
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,47 @@ def test_gold_is_never_outvoted(teacher):
     assert p[(rows == 2) & (tags == unit)].sum() >= 0.5
     assert p[(rows == 3) & (before == unit)].sum() >= 0.5
     assert len(gold) == len(TRAIN) and all(KEY in doc.user_data for doc in gold)
+
+
+def test_annotation_is_evidence(teacher):
+    """A tag that is annotated is e^(2 · score · evidence) times as probable, compared with others."""
+    evidence, text = 1.75, "Pay Khan in Wonderland"
+
+    def soft(label=None, score=None, default="outside", evidence=evidence):
+        doc = teacher.make_doc(text)
+        spans = [Span(doc, 3, 4, label)] if label else []
+        doc.set_ents(spans, default=default)
+        if score is not None:
+            write_group(doc, GROUP, GROUP, spans, [score], in_ents=False)
+        write_distributions(teacher, teacher.get_pipe("lstm_ner"), [doc], {}, evidence=evidence)
+        return doc
+
+    def sequences(doc):
+        """The log of the probability of all sequences: a step's probability given the tag before it, multiplied."""
+        rows, before, tags, p = (np.asarray(column) for column in doc.user_data[KEY]["steps"])
+        found = {(): 0.0}
+        for row in range(len(doc)):
+            at = [(b, t, x) for r, b, t, x in zip(rows, before, tags, p, strict=True) if r == row]
+            total = {b: sum(x for other, _, x in at if other == b) for b, _, _ in at}
+            found = {
+                (*path, t): value + np.log(x / total[b])
+                for path, value in found.items()
+                for b, t, x in at
+                if b == (path[-1] if path else 0)
+            }
+        return found
+
+    plain = sequences(soft(default="missing"))
+    assert plain == pytest.approx(sequences(soft(evidence=0.0)), abs=1e-3)
+    ner = teacher.get_pipe("lstm_ner")
+    unit = 1 + 4 * ner.labels.index("ORG") + 1
+    for doc, nats in ((soft("ORG"), evidence), (soft("ORG", 1.0), 2 * evidence), (soft("ORG", 0.0), 0.0)):
+        found = sequences(doc)
+        given = {path: sum(evidence for tag in path[:3] if tag == 0) + nats * (path[3] == unit) for path in plain}
+        both = [path for path in plain if path in found and min(plain[path], found[path]) > np.log(0.01)]
+        change = [found[path] - plain[path] - given[path] for path in both]
+        assert len(both) > 1 and change == pytest.approx([change[0]] * len(both), abs=0.1)
+    assert KEY not in soft("UNKNOWN").user_data
 
 
 def test_what_the_model_cannot_say_is_left_out_and_the_rest_scaled_up(teacher):

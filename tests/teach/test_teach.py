@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import spacy
 from spacy.tokens import DocBin
@@ -15,6 +16,7 @@ from spacy_lstm_ner.annotation.soft import KEY
 from spacy_lstm_ner.batch.job import ENGINES
 from spacy_lstm_ner.data.taught import create_taught_corpus_reader
 from spacy_lstm_ner.files import locked
+from spacy_lstm_ner.training.loop import train
 
 TEXTS = [f"{text} {number}" for number in range(6) for text, _ in TRAIN]
 
@@ -43,6 +45,7 @@ def in_process(monkeypatch):
 def teach(place, out, teacher="teacher", texts="texts.jsonl", **options):
     named = {"dev": place / "dev.spacy", "gold": place / "gold.spacy", "config": place / "config.cfg", **options}
     given = [part for name, value in named.items() if value is not None for part in (f"--{name}", value)]
+    given = [part for part in given if part is not True]
     return run_command("teach", place / teacher, *([] if texts is None else [place / texts]), out, *given)
 
 
@@ -120,6 +123,53 @@ def test_a_file_of_spans_with_scores(place, tmp_path):
     assert KEY not in doc.user_data
     # The file has the texts of dev as well, so that the teacher can be compared.
     assert json.loads((out / "figures.json").read_text("utf8"))["teacher"] == {"f1": 1.0, "speed": None}
+
+
+def test_students_correct_wrong_annotation(place, tmp_path, monkeypatch):
+    """Killed after the first of them, and started again."""
+    rows = [(f"{text} {k}", [span(*entity) for entity in found]) for k in range(12) for text, found in TRAIN]
+    wrong = TRAIN[2][0] + " 5"
+    rows[5 * len(TRAIN) + 2] = (wrong, [span(7, 13, "ORG", 0.3)])
+    file, out = write_spans(tmp_path / "silver.jsonl", rows), tmp_path / "out"
+    monkeypatch.setenv("SPACY_CONFIG_OVERRIDES", "--training.max_steps 100")
+    trained = []
+
+    def counted(nlp, folder, config, **options):
+        trained.append((folder.name, config["training"]["max_steps"]))
+        if len(trained) == 2:
+            raise OSError("killed here")
+        train(nlp, folder, config, **options)
+
+    monkeypatch.setattr("spacy_lstm_ner.teach.job.train", counted)
+    assert "killed here" in teach(place, out, file, None, gold=None, noisy=True)[0]
+    printed, code = teach(place, out, file, None, gold=None, noisy=True)
+    assert code == 0, printed
+    assert trained == [("judge-0", 40), ("judge-1", 40), ("judge-1", 40), ("student", 100)]
+    docs = [doc for path in sorted((out / "corrected").iterdir()) for doc in DocBin().from_disk(path).get_docs(Vocab())]
+    assert sorted(doc.text for doc in docs) == sorted(text for text, _ in rows)
+    assert spacy.util.load_config(out / "student" / "config.cfg")["corpora"]["train"]["silver"] == str(
+        out / "corrected"
+    )
+    (doc,) = (doc for doc in docs if doc.text == wrong)
+    assert [(ent.text, ent.label_) for ent in doc.ents] == [("London", "ORG")]
+    numbers, (places, _, tags, p) = doc.user_data[KEY]["labels"], map(np.asarray, doc.user_data[KEY]["steps"])
+    assert p[(places == 2) & (tags == 2 + 4 * list(numbers).index("LOC"))].sum() > 0.5
+    assert p[(places == 4) & (tags == 2 + 4 * list(numbers).index("LOC"))].sum() > 0.5
+
+
+def test_one_text_has_no_halves(place, tmp_path):
+    file = write_spans(tmp_path / "silver.jsonl", [("I like London", [span(7, 13, "LOC")])])
+    printed, code = teach(place, tmp_path / "out", file, None, noisy=True)
+    assert code == 1 and "one has none. Give more texts" in printed
+
+
+def test_only_this_component_corrects_annotation(place, tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("ner")
+    nlp.config.to_disk(tmp_path / "other.cfg")
+    file = write_spans(tmp_path / "silver.jsonl", [("I like London", [span(7, 13, "LOC")])])
+    printed, code = teach(place, tmp_path / "out", file, None, config=tmp_path / "other.cfg", noisy=True)
+    assert code == 1 and "--noisy needs a component lstm_ner, found ner" in printed
 
 
 def test_a_teacher_without_scores(place, tmp_path):
