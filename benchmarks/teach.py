@@ -41,7 +41,8 @@ from campaign.entities import Entity as Predicted
 from campaign.entities import gold_entities, out_of_domain
 from campaign.report import number
 from campaign.summary import mean_and_sd
-from spacy_lstm_ner.batch.worker import Annotator, Job
+from spacy_lstm_ner.batch.worker import Annotator
+from spacy_lstm_ner.batch.worker import Job as Batch
 from spacy_lstm_ner.data.annotated_file import Entity, Record
 from spacy_lstm_ner.data.corpora import pack_docs
 from spacy_lstm_ner.data.reader import read_docs
@@ -148,7 +149,7 @@ class Data:
         way = run.way.partition(",")[0].replace("noisy", "plain")
         folder = self.work / "silver" / f"{part}-{way.replace(' ', '-')}-{run.tokens}"
         if not (folder / "done").exists():
-            annotator = Annotator(Job(self.teacher(run)))
+            annotator = Annotator(Batch(self.teacher(run)))
             records, limits = annotated(annotator, self.texts(part, run.tokens)), Limits(0.0, 0.0)
             if part == "noise" and not way.startswith("right"):
                 rng = random.Random(0)
@@ -289,7 +290,7 @@ def agreed(data: Data) -> Iterator[Doc]:
 def _turns(student: str, teacher: str, data: Data) -> Iterator[Found]:
     docs = data.docs("testa")
     for model in (student, teacher):
-        annotator = Annotator(Job(model))
+        annotator = Annotator(Batch(model))
         yield min((find(annotator, docs) for _ in range(3)), key=lambda own: own.seconds)
 
 
