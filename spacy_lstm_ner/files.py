@@ -185,7 +185,7 @@ def check_folder(folder: Path, own: Collection[str] = ()) -> None:
     Raises:
         ValueError: If it is something else.
     """
-    _refuse_file(folder)
+    refuse_file(folder)
     if (
         folder.exists()
         and not (folder / MANIFEST).exists()
@@ -194,9 +194,10 @@ def check_folder(folder: Path, own: Collection[str] = ()) -> None:
         raise ValueError(f"{folder}: expected a new folder, or one of this job, found other files in it")
 
 
-def _refuse_file(folder: Path) -> None:
+def refuse_file(folder: Path) -> None:
+    """Raise a ValueError if the folder for an output is a file."""
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: expected a folder for the output, found a file. Choose another name")
+        raise ValueError(f"{folder}: expected a folder for the output, found a file. Remove it, or choose another name")
 
 
 def check_manifest(folder: Path, manifest: Mapping[str, Any], own: Collection[str] = ()) -> None:
@@ -240,7 +241,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         ValueError: If another process has the lock, or the folder is a file.
     """
-    _refuse_file(folder)
+    refuse_file(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("ab") as file:
         try:

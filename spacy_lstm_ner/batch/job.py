@@ -15,7 +15,7 @@ from typing import Any, Optional, TextIO, Union, overload
 
 from spacy.util import get_package_path, is_package
 
-from ..files import check_folder, check_manifest, checksum, locked, write_atomically
+from ..files import check_folder, check_manifest, checksum, locked, refuse_file, write_atomically
 from .clusters import annotate_dataset, run_ray, run_spark
 from .inputs import Chunk, find_inputs, open_source, require
 from .local import run_local
@@ -117,6 +117,7 @@ def annotate(
     finally:
         _show(progress, "")
     check_folder(folder)
+    refuse_file(job.aside)
     with locked(folder):
         check_manifest(folder, _manifest(job, place, inputs, part_rows, len(chunks)))
         summary = Summary(len(chunks), sum(chunk.rows for chunk in chunks))

@@ -37,7 +37,7 @@ DIGITS = 7
 _CHARACTERS = 500_000
 """About the most characters of a batch."""
 _WORDS = 50_000
-"""So many different words, about, a process keeps."""
+"""From so many different words on, a process forgets those that are new in a chunk."""
 
 
 @dataclass(frozen=True)
@@ -276,9 +276,10 @@ def _doubt_attribute(place: str, components: Sequence[LSTMEntityRecognizer]) -> 
     settings = [one.tagger.settings for one in components if novelty_of(one.tagger.head) is not None]
     found = [one.doubt_attr for one in settings if one.doubt_attr]
     if len(found) != 1:
+        remedy = "Set doubt_attr to null in the others" if found else "Calibrate it with `calibrate --train`"
         raise ValueError(
             f"{place}: expected one lstm_ner with a doubt_attr that was calibrated with its training texts, found "
-            f"{len(found)}. Calibrate it with `calibrate --train`, or leave out --doubt"
+            f"{len(found)}. {remedy}, or leave out --doubt"
         )
     return found[0]
 

@@ -142,6 +142,12 @@ def test_a_part_is_written_without_a_look_at_all_others(model, texts, tmp_path, 
     assert not within.exists() and (tmp_path / "part-0000029.jsonl").is_file()
 
 
+def test_a_file_in_place_of_the_folder_for_incomplete_files(model, texts, tmp_path):
+    (tmp_path / ".incomplete").touch()
+    with pytest.raises(ValueError, match=r"\.incomplete: expected a folder for the output, found a file. Remove it"):
+        annotate(texts, model, tmp_path)
+
+
 def test_a_pipeline_that_cannot_be_loaded_ends_the_job(model, texts, tmp_path):
     folder, _ = poisoned(model, tmp_path)
     output, code = run_command("annotate", folder, texts, tmp_path / "out", "-w", 2)

@@ -162,6 +162,17 @@ def test_the_doubt_needs_a_pipeline_that_was_calibrated_for_it(model, texts, tmp
     assert code == 1 and "with its training texts, found 0. Calibrate it" in " ".join(output.split())
 
 
+def test_the_doubt_is_that_of_one_component(calibrated, tmp_path):
+    nlp = spacy.load(calibrated)
+    second = nlp.add_pipe("lstm_ner", name="second", source=spacy.load(calibrated))
+    nlp.to_disk(tmp_path / "two")
+    with pytest.raises(ValueError, match=r"found 2\. Set doubt_attr to null in the others, or leave out"):
+        Annotator(Job(str(tmp_path / "two"), doubt=True))
+    second.cfg["doubt_attr"] = None
+    nlp.to_disk(tmp_path / "one")
+    assert Annotator(Job(str(tmp_path / "one"), doubt=True)).doubt_attr == "lstm_ner_doubt"
+
+
 def test_n_best_needs_one_component(model, texts, tmp_path):
     folder = tmp_path / "pipeline"
     spacy.blank("en").to_disk(folder)
@@ -192,7 +203,7 @@ def test_a_table_of_arrow(model):
         annotator.annotate_arrow(table.select(["n"]))
 
 
-@pytest.mark.parametrize("most, is_kept", [(0, False), (50_000, True)])
+@pytest.mark.parametrize("most, is_kept", [(-1, False), (50_000, True)])
 def test_a_worker_that_knows_many_words_forgets_new_ones(model, tmp_path, monkeypatch, most, is_kept):
     monkeypatch.setattr(worker, "_WORDS", most)
     path = write_rows(tmp_path / "in.jsonl", [{"text": "Zzyzx"}])
@@ -200,6 +211,18 @@ def test_a_worker_that_knows_many_words_forgets_new_ones(model, tmp_path, monkey
     with closing(open_source(str(path), "jsonl", {})) as source:
         assert write_chunk(annotator.job, annotator, source, Chunk(0, str(path), 0, 1, 1))["words"] == 1
     assert ("Zzyzx" in annotator.nlp.vocab.strings) == is_kept
+
+
+def test_the_output_is_the_same_with_memory_zones(calibrated, tmp_path, in_process, monkeypatch):
+    path = write_rows(tmp_path / "in.jsonl", [{"text": f"{text} {number}"} for number, text in enumerate(MIXED)])
+    found = []
+    for most in (50_000, -1):
+        monkeypatch.setattr(worker, "_WORDS", most)
+        output = tmp_path / str(most)
+        annotate(path, calibrated, output, part_rows=4, n_best=2, doubt=True, docbin=True)
+        docs = [DocBin().from_disk(name).get_docs(spacy.blank("en").vocab) for name in sorted(output.glob("docs-*"))]
+        found.append((rows_of(output)[0], [doc.text for part in docs for doc in part]))
+    assert found[0] == found[1] and len(found[0][1]) == 25
 
 
 def test_data_of_another_kind_is_named(model):

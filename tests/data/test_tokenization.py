@@ -1,14 +1,14 @@
 """Tokens of annotated data beside those of a tokenizer."""
 
 import pytest
-import spacy
 from spacy.tokens import Doc
 from spacy.training import Example
+from support.plain_english import make_whole_english
 
 from spacy_lstm_ner.annotation.gold_report import Finding
 from spacy_lstm_ner.data.tokenization import count_retokenized
 
-NLP = spacy.blank("en")
+NLP = make_whole_english()
 
 
 def found_in(words, tags, predicted=None, spaces=None):

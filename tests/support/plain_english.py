@@ -5,8 +5,12 @@ than most tests. A test that is about tokens has the fixture `whole_english`. Wh
 such as the commands of the documentation, has them too.
 """
 
+from unittest import mock
+
 import pytest
+import spacy
 from spacy.lang.en import English
+from spacy.language import Language
 
 EXCEPTIONS = English.Defaults.tokenizer_exceptions
 
@@ -14,6 +18,12 @@ EXCEPTIONS = English.Defaults.tokenizer_exceptions
 def pytest_configure(config):
     English.Defaults.tokenizer_exceptions = {}
     config.add_cleanup(lambda: setattr(English.Defaults, "tokenizer_exceptions", EXCEPTIONS))
+
+
+def make_whole_english() -> Language:
+    """A blank pipeline with all of English, for tests that share it."""
+    with mock.patch.object(English.Defaults, "tokenizer_exceptions", EXCEPTIONS):
+        return spacy.blank("en")
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import spacy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from spacy.training import Corpus
 from support.data_files import read_file
+from support.plain_english import make_whole_english
 
 from spacy_lstm_ner.data import writers
 from spacy_lstm_ner.data.annotated_file import Entity, Record
@@ -19,7 +19,7 @@ from spacy_lstm_ner.data.reader import ReadReport, read_docs
 from spacy_lstm_ner.data.span_policy import SpanPolicy, make_doc
 from spacy_lstm_ner.data.writers import output_format, write_annotated
 
-NLP = spacy.blank("en")
+NLP = make_whole_english()
 SUFFIXES = {"csv-offsets": ".csv", "conll": ".conll", "parquet": ".parquet", "spacy": ".spacy"}
 HELD = ("doccano", "prodigy", "label-studio", "csv-offsets", "parquet")
 """The formats that hold all spans of a text, whether they overlap or not."""
@@ -27,6 +27,7 @@ HELD = ("doccano", "prodigy", "label-studio", "csv-offsets", "parquet")
 PIECES = [
     "a",
     "b.",
+    "can't",
     " ",
     "\t",
     "\r\n",
