@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, Optional, TextIO
 from zlib import crc32
 
-from spacy.language import DEFAULT_CONFIG
+from spacy.language import DEFAULT_CONFIG, Language
 from spacy.tokens import Doc, DocBin
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import DIR_MODEL_BEST
 from spacy.util import load_config, load_config_from_str, minibatch
 from thinc.api import Config
 
+from ..annotation.gold import have_same_tokens
 from ..batch.job import annotate
 from ..batch.worker import Annotator
 from ..batch.worker import Job as Batch
@@ -369,11 +370,22 @@ class Job:
         restore_output(folder)
         resumption = find_resumption(folder, config, self.say)
         nlp = init_nlp(config) if resumption is None else resumption.nlp
+        if share_of_steps < 1.0:
+            self._check_tokens(nlp)
         students = [pipe for _, pipe in nlp.pipeline if isinstance(pipe, LSTMEntityRecognizer)]
         if component is not None and all(pipe.tagger.scheme != component.tagger.scheme for pipe in students):
             self.say("The student has another tag scheme than the teacher, or no lstm_ner: it learns only the spans")
         train(nlp, folder, config, every=500, resumption=resumption)
         self._note(name, self._scored(find(_annotator(str(folder / DIR_MODEL_BEST)), self.dev)))
+
+    def _check_tokens(self, nlp: Language) -> None:
+        """Students learn distributions only from docs that have the same tokens, see `read_soft`."""
+        for doc in self.dev:
+            if not have_same_tokens(nlp.make_doc(doc.text), self.nlp.make_doc(doc.text)):
+                raise ValueError(
+                    f"{self.lesson.config}: --noisy needs the tokenizer of spacy.blank({self.nlp.lang!r}), found one "
+                    f"that divides {doc.text[:40]!r} into other tokens. Remove nlp.tokenizer, or leave out --noisy"
+                )
 
     def _config(self, silver: Optional[Path], gold: Optional[Path]) -> Config:
         """The config of a student, which `spacy train` can use too."""

@@ -173,6 +173,16 @@ def test_no_judge_is_asked_about_gold(place, tmp_path):
     assert code == 1 and "all texts are in --dev or --gold too" in printed
 
 
+def test_judges_have_the_tokens_of_silver(place, tmp_path):
+    config = blank("crf").config
+    config["nlp"]["tokenizer"] = {"@tokenizers": "spacy.zh.ChineseTokenizer", "segmenter": "char"}
+    config.to_disk(tmp_path / "char.cfg")
+    rows = [(f"I like London {k}", [span(7, 13, "LOC")]) for k in range(9)]
+    file = write_spans(tmp_path / "silver.jsonl", rows)
+    printed, code = teach(place, tmp_path / "out", file, None, gold=None, config=tmp_path / "char.cfg", noisy=True)
+    assert code == 1 and "--noisy needs the tokenizer of spacy.blank('en')" in printed
+
+
 @pytest.mark.parametrize(
     ("settings", "shortened"),
     [
