@@ -75,9 +75,14 @@ class TaughtCorpus:
         known: set[str] = set()
         for path in (self.gold, self.silver):
             for example in () if path is None else open_corpus(Path(path))(nlp):
-                text = " ".join(example.reference.text.split())
+                text = text_key(example.reference.text)
                 if path is self.gold:
                     yield from [example] * self.gold_weight
                 elif text not in known:
                     yield example
                 known.add(text)
+
+
+def text_key(text: str) -> str:
+    """What is the same for texts that differ in white space only."""
+    return " ".join(text.split())

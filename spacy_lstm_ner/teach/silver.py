@@ -15,6 +15,7 @@ from spacy.tokens import Doc, DocBin
 from spacy.util import minibatch
 
 from ..annotation.soft import write_soft
+from ..batch.worker import DIGITS
 from ..data.annotated_file import Record
 from ..data.span_policy import DEFAULT_POLICY, Problems, make_doc
 from ..files import write_atomically
@@ -69,7 +70,7 @@ class Silver(NamedTuple):
         counts: Counter[str] = Counter()
         folder.mkdir(parents=True, exist_ok=True)
         for number, group in enumerate(minibatch(records, DOCS_PER_FILE)):
-            path = folder / f"part-{number:05d}.spacy"
+            path = folder / f"part-{number:0{DIGITS}d}.spacy"
             if path.exists():
                 continue
             docs = [self._doc(record, problems) for record in group if record.text.strip()]

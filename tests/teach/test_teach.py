@@ -11,11 +11,13 @@ from support.batch_jobs import poisoned, rows_of, run_in_process
 from support.commands import run_command
 from support.data_files import write_data
 from support.small import TRAIN, blank, learned
+from thinc.api import Config
 
 from spacy_lstm_ner.annotation.soft import KEY
 from spacy_lstm_ner.batch.job import ENGINES
 from spacy_lstm_ner.data.taught import create_taught_corpus_reader
 from spacy_lstm_ner.files import locked
+from spacy_lstm_ner.teach.job import shorten
 from spacy_lstm_ner.training.loop import train
 
 TEXTS = [f"{text} {number}" for number in range(6) for text, _ in TRAIN]
@@ -163,13 +165,50 @@ def test_one_text_has_no_halves(place, tmp_path):
     assert code == 1 and "one has none. Give more texts" in printed
 
 
+def test_no_judge_is_asked_about_gold(place, tmp_path):
+    text = "I like London"
+    file = write_spans(tmp_path / "silver.jsonl", [(text, [span(7, 13, "LOC")])])
+    gold = write_data(tmp_path / "gold.spacy", [(text, [(7, 13, "LOC")])])
+    printed, code = teach(place, tmp_path / "out", file, None, gold=gold, noisy=True)
+    assert code == 1 and "all texts are in --dev or --gold too" in printed
+
+
+def test_judges_have_the_tokens_of_silver(place, tmp_path):
+    config = blank("crf").config
+    config["nlp"]["tokenizer"] = {"@tokenizers": "spacy.zh.ChineseTokenizer", "segmenter": "char"}
+    config.to_disk(tmp_path / "char.cfg")
+    rows = [(f"I like London {k}", [span(7, 13, "LOC")]) for k in range(9)]
+    file = write_spans(tmp_path / "silver.jsonl", rows)
+    printed, code = teach(place, tmp_path / "out", file, None, gold=None, config=tmp_path / "char.cfg", noisy=True)
+    assert code == 1 and "--noisy needs the tokenizer of spacy.blank('en')" in printed
+
+
+@pytest.mark.parametrize(
+    ("settings", "shortened"),
+    [
+        ("max_steps = 100\neval_frequency = 20", (40, 20)),
+        ("max_steps = ${vars.steps}\neval_frequency = 20", (120, 20)),
+        ("", (8000, 200)),
+        # The last evaluation would be that of the first step.
+        ("max_steps = 300\neval_frequency = 200", (120, 120)),
+        # No steps would be no limit.
+        ("max_steps = 1\neval_frequency = 20", (1, 1)),
+        ("max_steps = 0\neval_frequency = 20", (0, 20)),
+    ],
+)
+def test_a_judge_learns_for_a_part_of_the_steps(settings, shortened):
+    config = Config().from_str(f"[vars]\nsteps = 300\n[training]\n{settings}", interpolate=False)
+    shorten(config, 0.4)
+    assert (config["training"]["max_steps"], config["training"]["eval_frequency"]) == shortened
+
+
 def test_only_this_component_corrects_annotation(place, tmp_path):
     nlp = spacy.blank("en")
     nlp.add_pipe("ner")
     nlp.config.to_disk(tmp_path / "other.cfg")
     file = write_spans(tmp_path / "silver.jsonl", [("I like London", [span(7, 13, "LOC")])])
     printed, code = teach(place, tmp_path / "out", file, None, config=tmp_path / "other.cfg", noisy=True)
-    assert code == 1 and "--noisy needs a component lstm_ner, found ner" in printed
+    assert code == 1 and '--noisy needs a component with factory = "lstm_ner", found ner' in printed
 
 
 def test_a_teacher_without_scores(place, tmp_path):
