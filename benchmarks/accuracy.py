@@ -14,7 +14,7 @@ and use several machines. A config that changes needs new trainings.
 
 LSTM_NER_DATA names the folder with conll03/, wnut17/ and gmb/. Rows whose data is missing are left out.
 
---report trains nothing. It writes the tables in README.md and docs/benchmarks/accuracy.md and the figure
+--report trains nothing. It writes the tables in docs/benchmarks/accuracy.md and the figure
 docs/images/learning_curve.svg from the stored results. It needs matplotlib (extra `benchmark`).
 """
 

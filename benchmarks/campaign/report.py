@@ -1,4 +1,4 @@
-"""The report: tables between the markers of README.md and docs/benchmarks/accuracy.md, and the learning curves."""
+"""The report: tables between the markers of docs/benchmarks/accuracy.md, and the learning curves."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from . import store
 from .rows import GLOVE, SPACY, Configs, Row, plan
 from .summary import Done, difference, parts_of, summarize
 
-DOCUMENT, README = Path("docs") / "benchmarks" / "accuracy.md", Path("README.md")
+DOCUMENT = Path("docs") / "benchmarks" / "accuracy.md"
 CURVES = Path("docs") / "images" / "learning_curve.svg"
 TITLES = {
     "conll03": "CoNLL-2003, train → testa",
@@ -20,9 +20,6 @@ TITLES = {
     "gmb": "GMB, first nine tenths → last tenth",
     "embedded": "embedded corpus, train → test",
 }
-# For README.md: the data with the part that is scored, and our best config without and with vectors.
-SHORT_TITLES = {"conll03": "CoNLL-2003 (testa)", "wnut17": "WNUT-17 (dev)", "gmb": "GMB (last tenth)"}
-BEST = {"": "default", GLOVE: "accuracy"}
 NOTHING = "No results yet."
 Entry = Mapping[str, Any]
 
@@ -60,7 +57,7 @@ def write_report(rows: Iterable[Row], configs: Configs, results: Path, root: Pat
         rows (Iterable[Row]): The rows to report.
         configs (Configs): The config of each system. Results of other configs are left out.
         results (Path): The file of results.
-        root (Path): The folder with README.md and docs.
+        root (Path): The folder with docs.
         steps (int | None): Number of steps of a trial, see `rows.configured`.
 
     Raises:
@@ -94,9 +91,7 @@ def write_report(rows: Iterable[Row], configs: Configs, results: Path, root: Pat
         tables["curve"] += f"\n\n![{picture}](../images/{CURVES.name})"
     for name, text in tables.items():
         fill(root / DOCUMENT, name, text)
-    if entries["main"]:
-        fill(root / README, "accuracy", short_table(entries["main"]))
-    print(f"{sum(map(len, entries.values()))} rows written to {README} and {DOCUMENT}")
+    print(f"{sum(map(len, entries.values()))} rows written to {DOCUMENT}")
 
 
 def software(results: Iterable[Mapping[str, Any]]) -> str:
@@ -141,17 +136,6 @@ def _data(name: str, titles: Mapping[str, str] = TITLES) -> tuple[str, str]:
 def _system(name: str) -> str:
     """A config by the name of its file."""
     return "spaCy's `ner`" if name == SPACY else f"`{name}.cfg`"
-
-
-def short_table(entries: Iterable[Entry]) -> str:
-    """F1 of our best config that applies beside spaCy's `ner`, for README.md."""
-    rows = [
-        [*_data(e["row"], SHORT_TITLES), _system(e["system"]), number(e["ents_f"]), str(len(e["seeds"]))]
-        for e in entries
-        if e["row"].removesuffix(GLOVE) in SHORT_TITLES
-        and e["system"] in (SPACY, BEST[GLOVE if e["row"].endswith(GLOVE) else ""])
-    ]
-    return table(("data", "vectors", "pipeline", "entity F1", "seeds"), rows, 3)
 
 
 def main_table(entries: Iterable[Entry]) -> str:

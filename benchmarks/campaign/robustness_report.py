@@ -1,7 +1,7 @@
 """The report of robustness.py: tables in README.md and docs/benchmarks/robustness.md, and the curves of little data."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import figures
@@ -9,11 +9,11 @@ from documents import fill
 
 from . import store
 from .entities import Scores
-from .report import README, Entry, Line, collect, draw_lines, number, software, table
+from .report import Entry, Line, collect, draw_lines, number, software, table
 from .rows import GLOVE, SPACY, Configs, Row
 from .summary import Done, difference, mean_and_sd, summarize
 
-DOCUMENT = Path("docs") / "benchmarks" / "robustness.md"
+DOCUMENT, README = Path("docs") / "benchmarks" / "robustness.md", Path("README.md")
 CURVES = Path("docs") / "images" / "small_data.svg"
 SYSTEMS = {
     "default": "`default.cfg`",
@@ -37,6 +37,8 @@ TITLES = {
     "masakha-yor": "MasakhaNER, Yoruba",
     "resume-zh": "ResumeNER, Chinese",
 }
+PARTS = {"gmb": "last tenth", "embedded": "test"}
+"""The part that is scored, where it is not dev."""
 CONDITIONS = {
     "documents": "documents",
     "sentences": "single sentences",
@@ -81,7 +83,7 @@ def write_report(rows: Iterable[Row], configs: Configs, results: Path, root: Pat
         tables["small"] += f"\n\n![{picture}](../images/{CURVES.name})"
     for name, text in tables.items():
         fill(root / DOCUMENT, name, text)
-    fill(root / README, "robustness", short_table(groups["conll03"], domains))
+    fill(root / README, "robustness", short_table(groups))
     print(f"{sum(map(len, groups.values()))} rows written to {README} and {DOCUMENT}")
 
 
@@ -174,17 +176,21 @@ def _ablation_cell(entry: Entry, base: Entry | None, condition: str) -> str:
     return number(difference(here, there), 1, scale=100, sign="+")
 
 
-def short_table(conditions: Sequence[Entry], domains: Sequence[Entry]) -> str:
-    """F1 without vectors beside that of spaCy's `ner`, for README.md."""
-    rows = []
-    for ours, theirs in pairs([e for e in conditions if e["row"] == "none"]):
+def short_table(groups: Mapping[str, Sequence[Entry]]) -> str:
+    """F1 of ours beside that of spaCy's `ner`, without and with vectors, for README.md."""
+    rows: dict[tuple[str, str], dict[str, Iterable[str]]] = {}
+    for ours, theirs in pairs(groups["conll03"]):
         for name, title in CONDITIONS.items():
-            cells = (number(mean_and_sd(e["f"].get(name, []))) if e else "-" for e in (ours, theirs))
-            rows.append(["CoNLL-2003", title, *cells])
-    for title, vectors, _, f, other_f, *_ in averages(domains):
-        if vectors == "none":
-            rows.append(["other domains and languages", f"their own dev data, {title}", f, other_f])
-    return table(("trained on", "tested on", "`lstm_ner`", "spaCy's `ner`"), rows, 2)
+            f = [number(mean_and_sd(e["f"].get(name, []))) if e else "-" for e in (ours, theirs)]
+            rows.setdefault((TITLES["conll03"], title), {})["none" if ours["row"] == "none" else "GloVe 50d"] = f
+    for ours, theirs in pairs(groups["main"]):
+        part = PARTS.get(ours["row"].removesuffix(GLOVE), "dev")
+        f = [number(e and e["ents_f"]) for e in (ours, theirs)]
+        rows.setdefault((_title(ours["row"]), part), {})[_vectors(ours["row"])] = f
+    for title, vectors, _, *f in averages(groups["domains"]):
+        rows.setdefault(("other corpora", f"dev, {title}"), {})[vectors] = f[:2]
+    cells = [[*key, *f.get("none", ["", ""]), *f.get("GloVe 50d", ["", ""])] for key, f in rows.items()]
+    return table(("trained on", "tested on", "`lstm_ner`", "`ner`", "`lstm_ner`, GloVe", "`ner`, GloVe"), cells, 2)
 
 
 def draw_curves(entries: Sequence[Entry], target: Path) -> None:
