@@ -50,7 +50,7 @@ from spacy_lstm_ner.data.span_policy import Problems
 from spacy_lstm_ner.pipeline.component import find_component
 from spacy_lstm_ner.teach.job import SHARE_OF_GOLD, Job, Lesson, set_corpus
 from spacy_lstm_ner.teach.limits import Judged, Limits, calibrate
-from spacy_lstm_ner.teach.silver import Silver, pack_silver, write_distributions
+from spacy_lstm_ner.teach.silver import Silver, write_distributions
 from spacy_lstm_ner.teach.teacher import Found, find
 from training import ENV, ROOT, train
 
@@ -175,7 +175,7 @@ class Data:
             nlp, docs = spacy.load(self.teacher(run)), self.docs(name)
             for some in minibatch(docs, 256):
                 write_distributions(nlp, find_component(nlp.pipeline), some, {}, SHARE_OF_GOLD)
-            path.write_bytes(pack_silver(docs))
+            path.write_bytes(pack_docs(docs, user_data=True))
         return path
 
     def corrected(self, run: Run, steps: int) -> Path:

@@ -78,13 +78,14 @@ def _from_text(nlp: Language, reference: Doc) -> Example:
     return Example(predicted, own)
 
 
-def pack_docs(docs: Iterable[Doc]) -> bytes:
+def pack_docs(docs: Iterable[Doc], user_data: bool = False) -> bytes:
     """Pack docs with their sentence starts and entities in spaCy's binary format.
 
     Args:
         docs (Iterable[Doc]): The docs.
+        user_data (bool): Whether to keep `doc.user_data` and `doc.spans` too.
 
     Returns:
         bytes: The content of a `.spacy` file.
     """
-    return DocBin(attrs=_ATTRIBUTES, store_user_data=False, docs=docs).to_bytes()
+    return DocBin(attrs=_ATTRIBUTES, store_user_data=user_data, docs=docs).to_bytes()

@@ -27,7 +27,7 @@ from ..batch.job import annotate
 from ..batch.worker import Annotator
 from ..batch.worker import Job as Batch
 from ..data.annotated_file import Record
-from ..data.corpora import open_corpus
+from ..data.corpora import open_corpus, pack_docs
 from ..data.facts import count_facts
 from ..data.languages import blank_pipeline
 from ..data.reader import AnnotatedText, read_records
@@ -39,7 +39,7 @@ from ..training.loop import train
 from ..training.recipe import choose, make_config, put_reader
 from ..training.resume import find_resumption, restore_output
 from .limits import LEAST_SPANS, Judged, Limits, calibrate, right_share
-from .silver import DOCS_AT_ONCE, GROUP, Silver, pack_silver, write_distributions
+from .silver import DOCS_AT_ONCE, GROUP, Silver, write_distributions
 from .teacher import Found, find, look_up, tolerant
 
 ROWS = "rows"
@@ -160,7 +160,7 @@ class Job:
         limits = Limits(*self.figures.get("limits", Limits()))
         teacher = None if component is None or self.annotator is None else self.annotator.nlp
         silver, problems = Silver(self.nlp, lesson.labels, limits, is_complete, teacher, component), Problems()
-        # A judge has learned gold, so that he would agree too well with silver that has its texts.
+        # A judge has learned gold, so it would agree too well with silver that has its texts.
         known, docs = ("--dev or --gold", [*self.dev, *self.gold]) if lesson.noisy else ("--dev", self.dev)
         held_out = {text_key(doc.text) for doc in docs}
         texts = (record for record in self.records() if text_key(record.text) not in held_out)
@@ -222,7 +222,7 @@ class Job:
                 docs = self._read(path)
                 for some in minibatch(docs, DOCS_AT_ONCE):
                     write_distributions(judge.nlp, component, some, {}, evidence=log(share / (1.0 - share)))
-                write_atomically(parts[path], pack_silver(docs))
+                write_atomically(parts[path], pack_docs(docs, user_data=True))
         return folder
 
     def _halves(self, silver: Path) -> list[Path]:
@@ -237,7 +237,7 @@ class Job:
                 raise ValueError("--noisy divides the texts into two halves, and one has none. Give more texts")
             for k, half in enumerate(halves):
                 own = (doc for doc, number in zip(docs, numbers, strict=True) if number == k)
-                write_atomically(half / path.name, pack_silver(own))
+                write_atomically(half / path.name, pack_docs(own, user_data=True))
         return halves
 
     def _read(self, path: Path) -> list[Doc]:
@@ -260,7 +260,7 @@ class Job:
 
             for docs in minibatch(self.gold, DOCS_AT_ONCE):
                 tolerant(write, docs)
-            write_atomically(path, pack_silver(self.gold))
+            write_atomically(path, pack_docs(self.gold, user_data=True))
         return path
 
     def records(self) -> Iterator[Record]:
@@ -336,14 +336,14 @@ class Job:
         found = self._found(self.gold).judged(self.gold)
         judged = [Judged(score, *truth) for score, *truth in found if score is not None]
         if len(judged) < LEAST_SPANS:
-            low, high = Limits()
+            default = Limits()
             few = (
                 f"The teacher has {len(judged)} spans with scores on gold, which are too few"
                 if self.gold
                 else "No gold"
             )
-            self.say(f"{few}: the trust limits are {low} and {high}")
-            return Limits()
+            self.say(f"{few}: the trust limits are {default.low} and {default.high}")
+            return default
         limits = calibrate(judged, self.lesson.level)
         self.say(f"Trust limits on gold: {limits.low:.3f} and {limits.high:.3f}")
         return limits

@@ -71,14 +71,14 @@ def calibrate(spans: Sequence[Judged], level: float) -> Limits:
 
 
 def right_share(agreement: Optional[float], f1: float) -> float:
-    """Estimate which share of an annotation is right, by a judge who has not seen it.
+    """Estimate which share of an annotation is right, by a judge that has not seen it.
 
-    Errors of the annotation are no errors of the judge. So if q of the spans are right, he agrees with them q times as
+    Errors of the annotation are no errors of the judge. So if q of the spans are right, it agrees with them q times as
     often as with people.
 
     Args:
         agreement (Optional[float]): The F1 of the judge on the annotation; None if there is nothing to compare.
-        f1 (float): His F1 on what people annotated.
+        f1 (float): Its F1 on what people annotated.
 
     Returns:
         float: The share, from 0.6 to 0.99.

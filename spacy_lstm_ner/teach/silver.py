@@ -11,12 +11,13 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 from spacy.util import minibatch
 
 from ..annotation.soft import write_soft
 from ..batch.worker import DIGITS
 from ..data.annotated_file import Record
+from ..data.corpora import pack_docs
 from ..data.span_policy import DEFAULT_POLICY, Problems, make_doc
 from ..files import write_atomically
 from ..layers.crf.forward_backward import Steps
@@ -77,7 +78,7 @@ class Silver(NamedTuple):
             if self.teacher is not None and self.component is not None:
                 for some in minibatch(docs, DOCS_AT_ONCE):
                     write_distributions(self.teacher, self.component, some, self.labels)
-            write_atomically(path, pack_silver(docs))
+            write_atomically(path, pack_docs(docs, user_data=True))
             for doc in docs:
                 doubt = sum(not token.ent_iob for token in doc)
                 counts.update(docs=1, tokens=len(doc), entities=len(doc.ents), doubt=doubt)
@@ -89,11 +90,6 @@ class Silver(NamedTuple):
         scored = [(span, score) for span, score in own if span is not None and score is not None]
         write_group(doc, GROUP, GROUP, [span for span, _ in scored], [score for _, score in scored], in_ents=False)
         return doc
-
-
-def pack_silver(docs: Iterable[Doc]) -> bytes:
-    """Pack docs in spaCy's binary format, with what a teacher says of them."""
-    return DocBin(attrs=["SENT_START", "ENT_IOB", "ENT_TYPE"], store_user_data=True, docs=docs).to_bytes()
 
 
 def write_distributions(
@@ -121,14 +117,14 @@ def write_distributions(
             not 0, docs with a label that the teacher does not have are left as they are.
     """
     tagger, names = component.tagger, [labels.get(label, label) for label in component.labels]
-    if evidence:
+    if evidence or share_of_gold:
         docs = [doc for doc in docs if {ent.label_ for ent in doc.ents} <= set(names)]
+    if share_of_gold:
+        docs = [doc for doc in docs if all(token.ent_iob for token in doc)]
     fresh = docs_before(teacher, component, (without_annotation(teacher, doc) for doc in docs))
     said = [_evidence(doc, names, tagger.scheme, evidence) for doc in docs] if evidence else ()
     for doc, steps in zip(docs, _steps(tagger, fresh, said), strict=True):
         if share_of_gold:
-            if not all(token.ent_iob for token in doc) or not {ent.label_ for ent in doc.ents} <= set(names):
-                continue
             steps = _mixed(steps, doc, names, tagger.scheme, share_of_gold)
         write_soft(doc, steps, names, tagger.scheme)
 

@@ -9,9 +9,10 @@ from spacy.training import Example
 from support.small import TRAIN, examples_for, learned
 
 from spacy_lstm_ner.annotation.soft import KEY, copy_soft
+from spacy_lstm_ner.data.corpora import pack_docs
 from spacy_lstm_ner.data.variation import create_text_variation_augmenter
 from spacy_lstm_ner.pipeline.scores import write_group
-from spacy_lstm_ner.teach.silver import GROUP, pack_silver, write_distributions
+from spacy_lstm_ner.teach.silver import GROUP, write_distributions
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_a_model_has_nothing_to_learn_from_itself(teacher):
 
 def test_it_is_in_files_and_in_pieces(teacher):
     text = "I like London and Berlin. Who is Shaka Khan? Uber blew through it. " * 5
-    packed = pack_silver(soft_docs(teacher, [text]))
+    packed = pack_docs(soft_docs(teacher, [text]), user_data=True)
     (doc,) = DocBin().from_bytes(packed).get_docs(teacher.vocab)
     whole = [np.asarray(column) for column in doc.user_data[KEY]["steps"]]
     random.seed(0)
