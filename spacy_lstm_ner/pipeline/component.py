@@ -31,6 +31,7 @@ from .guarantee import without_promises
 from .labels import allow_labels, check_label, warn_of_added_labels
 from .listeners import check_listeners, docs_without_vectors, explain_missing_input, listeners
 from .loss import check_loss, plus, tagger_loss
+from .memory import PREDICTION, TRAINING, explained_memory_error
 from .predict import Analysis, Prediction, Uncertainty, best_analyses, find_entities, uncertainties
 from .rehearsal import disable_dropout, in_gold_entities, is_trained, make_teacher, rehearsal_loss
 from .scorer import require_picklable, score_entities
@@ -334,12 +335,14 @@ class LSTMEntityRecognizer(TrainablePipe):
 
         Raises:
             ValueError: If the component is not initialized, or its weights give scores that are not numbers.
+            MemoryError: If the memory, or that of the GPU, is too small for the batch.
         """
         self._require_initialized()
         docs = _as_list(docs)
         if problem := docs_without_vectors(self.name, self.model, docs):
             self._checks.warn(self.name, "docs_without_vectors", problem)
-        return find_entities(self.tagger, docs)
+        with explained_memory_error(self.name, docs, PREDICTION):
+            return find_entities(self.tagger, docs)
 
     def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Prediction]) -> None:
         """Write predicted entities and their scores, as the settings say.
@@ -431,6 +434,7 @@ class LSTMEntityRecognizer(TrainablePipe):
             TypeError: If the examples are not Examples.
             ValueError: If `drop` is out of range, the component is not initialized, the loss is not a number, the
                 annotation of a doc contradicts itself, or the model listens to a component that has sent nothing.
+            MemoryError: If the memory, or that of the GPU, is too small for the batch.
         """
         examples, losses = self._check_batch("update", examples, losses)
         self._require_initialized()
@@ -443,6 +447,13 @@ class LSTMEntityRecognizer(TrainablePipe):
         if not any(len(doc) for doc in docs):
             return losses
         set_dropout_rate(self.model, drop)
+        with explained_memory_error(self.name, docs, TRAINING):
+            return self._learn_gold(examples, docs, sgd, losses)
+
+    def _learn_gold(
+        self, examples: List[Example], docs: List[Doc], sgd: Optional[Optimizer], losses: Dict[str, float]
+    ) -> Dict[str, float]:
+        """Learn the annotation and, with `rehearse_weight`, what the model found before. docs: those to predict."""
         # The whole batch in its order: a listener gets its vectors for these docs.
         try:
             emissions, backprop = self.model.begin_update(docs)

@@ -222,3 +222,17 @@ def test_a_frozen_tok2vec_is_found_though_it_is_disabled():
     with own_warnings() as said, nlp.select_pipes(disable=["tok2vec"]):
         nlp.initialize(lambda: examples)
     assert not said
+
+
+def test_full_memory_names_the_batch_and_the_setting(nlp, monkeypatch):
+    def run_forward(*args):
+        return np.empty(2**60, dtype="f4")
+
+    monkeypatch.setattr("spacy_lstm_ner.layers.rnn.cpu.run_forward", run_forward)
+    docs = [nlp.make_doc("one two three"), nlp.make_doc("four")]
+    size = r"'lstm_ner': the memory is full at a batch of 2 docs with 4 tokens, the longest with 3\."
+    with pytest.raises(MemoryError, match=rf"{size}.*nlp\.batch_size.*Unable to allocate"):
+        nlp.get_pipe("lstm_ner").predict(docs)
+    examples = [Example.from_dict(doc, {"entities": []}) for doc in docs]
+    with pytest.raises(MemoryError, match=rf"{size}.*\[training\.batcher\] size.*Unable to allocate"):
+        nlp.get_pipe("lstm_ner").update(examples)

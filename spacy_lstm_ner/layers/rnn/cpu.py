@@ -145,7 +145,7 @@ def run_forward(cell: Cell, project: Project, packed: Packed, weights: Weights, 
     for first, b, before in packed.steps:
         last = first + b
         if last > end:
-            start, end = first, _end_of_chunk(packed, first, CHUNK)
+            start, end = first, end_of_chunk(packed, first, CHUNK)
             projected = chunk_memory[: (end - start) * D * K * H].reshape(D, end - start, K * H)
             project(start, end, projected)
             inputs = projected.reshape(D, end - start, K, H).transpose(2, 1, 0, 3)
@@ -164,8 +164,17 @@ def run_forward(cell: Cell, project: Project, packed: Packed, weights: Weights, 
     return Run(h, gates, kept)
 
 
-def _end_of_chunk(packed: Packed, first: int, size: int) -> int:
-    """The end of the first step that ends at least `size` rows after `first`, or N."""
+def end_of_chunk(packed: Packed, first: int, size: int) -> int:
+    """Where to end a chunk.
+
+    Args:
+        packed (Packed): The index arrays of the batch.
+        first (int): The first row of the chunk.
+        size (int): The number of its rows, at least.
+
+    Returns:
+        int: The end of the first step that ends at least `size` rows after `first`, or N.
+    """
     offsets = packed.offsets
     return offsets[min(bisect_left(offsets, first + size), len(offsets) - 1)]
 

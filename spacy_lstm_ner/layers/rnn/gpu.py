@@ -1,7 +1,8 @@
 """The run of a cell through packed sequences on a GPU, forward and backward, with one product and one kernel a step.
 
 Notation as in `packed`, `cells` and `gpu_kernels`. The functions have the names and arguments of those in `cpu`. All
-windows run together, one product projects all inputs, and the loops copy nothing to or from the host.
+windows run together, and the loops copy nothing to or from the host. One product projects the inputs of a chunk, which
+has far more rows than one on the CPU: it bounds the memory of a long document, and is all of a usual batch.
 """
 
 from dataclasses import dataclass
@@ -13,8 +14,11 @@ from ...arrays import take_rows
 from ...types import Array
 from ..packed import Packed
 from .cells import Cell
-from .cpu import Gradients, Project, Weights
+from .cpu import Gradients, Project, Weights, end_of_chunk
 from .gpu_kernels import STAGES, Stage, wide_weights
+
+CHUNK = 1 << 16
+"""About how many rows a chunk has in a forward run."""
 
 
 @dataclass
@@ -67,22 +71,25 @@ def run_forward(cell: Cell, project: Project, packed: Packed, weights: Weights, 
     n_gates = (N if is_train else B) if K > 1 else 0
     gates = xp.empty((n_gates, D, K, H) if n_gates else 1, dtype=dtype)
     bias = xp.empty(1, dtype=dtype) if weights.bias is None else xp.ascontiguousarray(weights.bias)
-    inputs = xp.empty((D, N, K * H), dtype=dtype)
-    if N:
-        project(0, N, inputs)
+    chunk_memory = xp.empty(min(CHUNK + B, N) * D * K * H, dtype=dtype)
+    start = end = 0
     stages = [_forward_stage(xp, stage, R, B) for stage in STAGES[cell.name][0]]
     rows, keep = states.reshape(N + B, D * H), int(is_train)
     kept_rows = kept.reshape(-1, D * H) if cell.keeps else kept
     for first, b, before in packed.steps:
+        if first + b > end:
+            start, end = first, end_of_chunk(packed, first, CHUNK)
+            inputs = chunk_memory[: (end - start) * D * K * H].reshape(D, end - start, K * H)
+            project(start, end, inputs)
         if before < 0:
             before = N
             if cell.carries and not is_train:
                 kept[:b] = 0.0 if weights.c0 is None else weights.c0
         for stage, wide, product in stages:
-            start = first if is_train else 0
-            left = kept_rows[start : start + b] if stage.multiplies_kept else rows[before : before + b]
+            row = first if is_train else 0
+            left = kept_rows[row : row + b] if stage.multiplies_kept else rows[before : before + b]
             xp.dot(left, wide, out=product[:b])
-            numbers = (N, D, H, first, before, keep)
+            numbers = (end - start, D, H, first - start, first, before, keep)
             stage.kernel(inputs, product, bias, *numbers, states, kept, gates, size=b * D * H)
     return GpuRun(states[:N], states, kept, gates)
 

@@ -6,7 +6,8 @@ kernel followed by a matrix product. `gru` has two of each, because its reset ga
 The code of a kernel runs for each number i of the b·D·H units of a step. It gets the contiguous arrays of the whole run
 and computes indices into them, so that a launch needs no views:
 
-inputs, d_inputs  (D, N, K·H)
+inputs            (D, rows, K·H), for the rows of a chunk; `at` is the first row of the step in it
+d_inputs          (D, N, K·H)
 gates             (N, D, K·H); in prediction (b, D, K·H), the gates of the current step only
 h, kept           (N + B, D, H), with the start states of the windows in the last B rows; in prediction, kept is
                   (B, D, H), for the current step only
@@ -38,7 +39,7 @@ template <typename V> __device__ V tanh_slope(V y) { return V(1) - y * y; }
 FORWARD_INDICES = """
 const int j = (int) i % H, rd = (int) i / H;
 const long long now = (long long) first * D * H + i, past = (long long) before * D * H + i;
-const long long x = ((long long) (rd % D) * N + first + rd / D) * {K} * H + j;
+const long long x = ((long long) (rd % D) * rows + at + rd / D) * {K} * H + j;
 const long long p = (long long) rd * {k} * H + j;
 const long long kept_now = keep ? now : (long long) i, kept_past = keep ? past : (long long) i;
 const long long g = ((keep ? (long long) first * D : 0) + rd) * {K} * H + j;
@@ -52,7 +53,8 @@ const long long g = ((long long) first * D + rd) * {K} * H + j;
 """
 PARAMETERS = {
     "forward": (
-        "raw T inputs, raw T product, raw T bias, int32 N, int32 D, int32 H, int32 first, int32 before, int32 keep",
+        "raw T inputs, raw T product, raw T bias, "
+        "int32 rows, int32 D, int32 H, int32 at, int32 first, int32 before, int32 keep",
         "raw T h, raw T kept, raw T gates",
     ),
     "backward": (

@@ -79,6 +79,29 @@ def test_training_gives_what_the_cpu_gives(device, cell, dtype, tolerance, setti
 
 
 @needs_compiler
+@pytest.mark.parametrize("is_train", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_chunks_change_nothing_and_bound_the_projections(device, cell, is_train, monkeypatch):
+    model = moved(build_for_rows(cell, "f4", 3, window=4, context=3), DeviceOps(device))
+    X, lengths, projected = device.asarray(random("f4", sum(LENGTHS), 6)), np.array(LENGTHS), []
+
+    def run():
+        return encode(model, X, lengths, is_train)[0].host
+
+    expected = run()
+    real = single_layer._project_rows
+
+    def watched(*args):
+        project = real(*args)
+        return lambda start, end, out: projected.append(end - start) or project(start, end, out)
+
+    monkeypatch.setattr(single_layer, "_project_rows", watched)
+    monkeypatch.setattr(gpu, "CHUNK", 8)
+    np.testing.assert_allclose(run(), expected, atol=1e-6)
+    assert len(projected) > 2 and max(projected) < 8 + len(LENGTHS) * 4
+
+
+@needs_compiler
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_second_gradient_goes_back_like_the_first(device, cell):
     model = moved(build_for_rows(cell, "f8", 3, window=4, context=3), DeviceOps(device))
