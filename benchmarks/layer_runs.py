@@ -16,6 +16,8 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 DOCUMENT = ROOT / "docs" / "layers.md"
 
+WINDOW = {"window": 50, "context": 10}
+"""The windows of default.cfg."""
 Runs = dict[str, Callable[[], Any]]
 
 
@@ -38,6 +40,16 @@ def ours(lengths: list[int], width: int, H: int, **settings: Any) -> Runs:
     model.initialize()
     X = Ragged(ops.asarray(random(sum(lengths), width)), ops.asarray1i(lengths))
     dY = Ragged(ops.asarray(random(sum(lengths), 2 * H)), X.lengths)
+    return thinc_runs(model, X, dY)
+
+
+def thincs(builder: Any, lengths: list[int], width: int, H: int) -> Runs:
+    """A layer of Thinc on Padded data, which is made before the clock starts."""
+    ops = get_current_ops()
+    model = builder(2 * H, width, bi=True)
+    X = ops.list2padded([ops.asarray(random(n, width)) for n in lengths])
+    dY = ops.list2padded([ops.asarray(random(n, 2 * H)) for n in lengths])
+    model.initialize(X=X)
     return thinc_runs(model, X, dY)
 
 

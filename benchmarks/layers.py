@@ -1,6 +1,6 @@
 """Speed of our LSTM layer beside `torch.nn.LSTM`, Thinc's `PyTorchLSTM` and Thinc's own `LSTM`, on one thread each.
 
-Usage: python benchmarks/layers.py [--repetitions 9] [--seconds 6] [--quick] [--gpu] [--report]
+Usage: python benchmarks/layers.py [--repetitions 9] [--seconds 6] [--quick] [--gpu [--trial]] [--report]
 
 Inputs are random. Their lengths are those of CoNLL-2003's training data if the folder that LSTM_NER_DATA names has it,
 and otherwise drawn from quantiles of these lengths. The contestants take turns, and medians count. PyTorch gets its
@@ -13,7 +13,8 @@ each time step of the batch. `one_product` is the same number of operations in t
 possible.
 
 Writes benchmarks/results/layers.json and the table in docs/layers.md. --gpu compares with cuDNN on a GPU instead (see
-layers_gpu.py) and writes layers_gpu.json and its table. --report only writes the table from the stored results.
+layers_gpu.py) and writes layers_gpu.json and its table. --trial does that on the CPU and writes nothing. --report only
+writes the table from the stored results.
 """
 
 import os
@@ -31,12 +32,12 @@ from typing import Any
 
 import numpy as np
 from thinc.api import LSTM as ThincLSTM
-from thinc.api import PyTorchLSTM, get_current_ops
+from thinc.api import PyTorchLSTM
 
 import corpora
 import layers_gpu
 from documents import table
-from layer_runs import Runs, medians, ours, random, report, store, thinc_runs, torchs
+from layer_runs import WINDOW, Runs, medians, ours, random, report, store, thincs, torchs
 from spacy_lstm_ner.layers.packed import pack
 
 THREADS = os.environ["OMP_NUM_THREADS"]
@@ -47,7 +48,6 @@ DOCUMENT_QUANTILES = (
     *(24, 49, 64, 78, 91, 102, 115, 126, 141, 158, 176, 190, 210, 228, 244, 263, 286, 337, 426, 594, 1335),
 )
 SHAPES = ((128, 100), (256, 256))
-WINDOW = {"window": 50, "context": 10}
 
 
 def conll_lengths() -> tuple[list[int], list[int]]:
@@ -84,26 +84,6 @@ def batches(quick: bool) -> dict[str, list[int]]:
     if not quick:
         found["1000 sentences"] = draw(sentences, 1000)
     return {**found, "32 documents": draw(documents, 32), "long document": [4000]}
-
-
-def gpu_batches() -> dict[str, list[int]]:
-    """Sentences and documents, few and many."""
-    sentences, documents = conll_lengths()
-    rng = np.random.default_rng(1)
-    return {
-        f"{n} {name}": rng.choice(lengths, n, replace=False).tolist()
-        for name, lengths in (("sentences", sentences), ("documents", documents))
-        for n in ((64, 256) if name == "sentences" else (32, 256))
-    }
-
-
-def thincs(builder: Any, lengths: list[int], width: int, H: int) -> Runs:
-    ops = get_current_ops()
-    model = builder(2 * H, width, bi=True)
-    X = ops.list2padded([random(n, width) for n in lengths])
-    dY = ops.list2padded([random(n, 2 * H) for n in lengths])
-    model.initialize(X=X)
-    return thinc_runs(model, X, dY)
 
 
 def bare_products(lengths: list[int], width: int, H: int, **settings: Any) -> tuple[Runs, Runs]:
@@ -213,6 +193,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="measure 128 → 2×100 only, and write nothing")
     parser.add_argument("--only-ours", action="store_true", help="only ours, torch and the products; write nothing")
     parser.add_argument("--gpu", action="store_true", help="compare with cuDNN on a GPU")
+    parser.add_argument("--trial", action="store_true", help="with --gpu: run on the CPU, and write nothing")
     parser.add_argument("--report", action="store_true", help="write the table from the stored results")
     args = parser.parse_args()
     name, to_table = ("layers_gpu", layers_gpu.results_table) if args.gpu else ("layers", results_table)
@@ -221,10 +202,10 @@ def main() -> None:
         return
     if args.gpu:
         shapes = SHAPES[: 1 if args.quick else 2]
-        about, rows = layers_gpu.run(gpu_batches(), shapes, args.repetitions, args.seconds)
+        about, rows = layers_gpu.run(batches(args.quick), shapes, args.repetitions, args.seconds, args.trial)
     else:
         about, rows = run(args)
-    if not args.quick and not args.only_ours:
+    if not (args.quick or args.only_ours or args.trial):
         store(name, about, rows)
         report(name, to_table)
 

@@ -5,6 +5,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import spacy
+from spacy.tokens import Doc
 from spacy.training import Example
 from support.recurrent_models import CELLS, build_for_rows, gradients, moved, train
 from support.recurrent_models import assert_same as assert_same_on
@@ -124,3 +125,17 @@ def test_component_agrees_with_the_cpu(head, chars, gpu_ops):
     again = reloaded.get_pipe("lstm_ner").model.predict([reloaded.make_doc(TEXTS[0][0])])[0]
     assert isinstance(again, np.ndarray)
     np.testing.assert_allclose(again, emissions, atol=1e-3, rtol=1e-4)
+
+
+def test_a_full_memory_names_the_setting(gpu_ops):
+    import cupy
+
+    nlp, pool = pipeline(gpu_ops), cupy.get_default_memory_pool()
+    nlp(TEXTS[0][0])
+    pool.free_all_blocks()
+    pool.set_limit(size=pool.total_bytes() + (1 << 20))
+    try:
+        with pytest.raises(MemoryError, match=r"'lstm_ner': the memory is full.*100000 tokens.*nlp\.batch_size"):
+            nlp(Doc(nlp.vocab, ["word"] * 100_000))
+    finally:
+        pool.set_limit(size=0)
