@@ -20,7 +20,9 @@ GROUPS = {
         ]
     }
     | {"spacy-lstm-ner.LexemeEmbed.v2"},
-    "spacy_callbacks": {"spacy-lstm-ner.ComponentSettings.v1", "spacy-lstm-ner.InitializeFrozen.v1"},
+    "spacy_callbacks": {
+        f"spacy-lstm-ner.{name}.v1" for name in ("CalibrateOnDev", "ComponentSettings", "InitializeFrozen")
+    },
     "spacy_augmenters": {"spacy-lstm-ner.EntitySwap.v1", "spacy-lstm-ner.TextVariation.v1"},
     "spacy_scorers": {"spacy-lstm-ner.entity_scorer.v1"},
     "spacy_readers": {"spacy-lstm-ner.AnnotatedText.v1", "spacy-lstm-ner.TaughtCorpus.v1"},

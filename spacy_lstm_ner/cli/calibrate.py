@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
 
-import numpy as np
 import typer
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -15,12 +14,12 @@ from wasabi import msg
 
 from ..data.corpora import open_corpus
 from ..files import save_pipeline
-from ..pipeline.calibration import STAGES, Reliability, calibrate
-from ..pipeline.component import LSTMEntityRecognizer, find_component
+from ..pipeline.calibration import STAGES, Reliability, calibrate, process_before
+from ..pipeline.component import find_component
 from ..pipeline.guarantee import guarantee, parse_promise, without_promises
 from ..pipeline.novelty import WEIGHTS, novelty_of
 from ..pipeline.settings import check_settings
-from ..pipeline.span_choice import fit_threshold, judge
+from ..pipeline.span_choice import fit_threshold, judge, own_thresholds
 from .app import app, exit_on_error, print_numbers, write_json
 from .progress import progress
 
@@ -78,7 +77,7 @@ def calibrate_cli(
         if beta != 1.0 and decoding != "expected_f":
             raise ValueError(f"--beta is for the decoding expected_f, but it is {decoding}. Add --decoding expected_f")
         promises = [parse_promise(text, component.labels) for text in promised or []]
-        prepare = partial(_prepare, nlp, component)
+        prepare = partial(process_before, nlp, component.name)
         examples = _read(nlp, prepare, data_path)
         # The threshold of another decoding means something else.
         reset = {} if decoding == component.cfg["decoding"] else {"threshold": 0.0}
@@ -89,8 +88,7 @@ def calibrate_cli(
         if decoding == "expected_f" or promises:
             judged = judge(component.tagger, examples)
             if decoding == "expected_f":
-                by_label = [component.cfg["label_thresholds"].get(label, 0.0) for label in component.labels]
-                component.cfg["threshold"] = fit_threshold(judged, beta, np.array(by_label))
+                component.cfg["threshold"] = fit_threshold(judged, beta, own_thresholds(component.tagger))
             component.cfg.update(guarantee(judged, component.labels, component.cfg, promises))
         if output is None:
             component.to_disk(model / component.name, exclude=["vocab"])
@@ -117,13 +115,6 @@ def calibrate_cli(
         figures |= {"label_temperatures": temperatures, "novelty": weights, "threshold": component.cfg["threshold"]}
         figures["guarantees"] = component.cfg["guarantees"]
         write_json(report, figures)
-
-
-def _prepare(nlp: Language, component: LSTMEntityRecognizer, doc: Doc) -> Doc:
-    """Process a doc with the components before this one."""
-    for _, earlier in nlp.pipeline[: nlp.pipe_names.index(component.name)]:
-        doc = earlier(doc)
-    return doc
 
 
 def _read(nlp: Language, prepare: Callable[[Doc], Doc], data_path: Path) -> list[Example]:

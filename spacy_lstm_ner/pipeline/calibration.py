@@ -14,10 +14,11 @@ where the sum goes over the annotation. Without the prior, the best temperature 
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, List, NamedTuple, Optional, Tuple
 
 import numpy as np
+from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Model
@@ -48,6 +49,10 @@ STAGES = 6
 """How often `calibrate` fits or scores."""
 RANGE = (-3.0, 3.0)
 """The logarithms of the smallest and the largest temperature to try."""
+
+
+Annotated = Tuple[Chains, Gold, Bools]
+"""A batch of examples: its chains, their gold tags, and which tokens have annotation of any label."""
 
 
 class Bin(NamedTuple):
@@ -208,11 +213,41 @@ def fit(
     batches = annotated_chains(tagger, examples)
     if not any((gold.tags >= 0).any() for _, gold, _ in batches):
         raise ValueError("calibrate: no token of the data has an entity annotation")
-    if not any((gold.tags > 0).any() for _, gold, _ in batches):
+    if not has_entities(batches):
         raise ValueError(
             "calibrate: the data has no entity with a label that the model knows, and temperatures cannot be fitted to "
             "tokens outside entities only"
         )
+    least = fit_temperatures(tagger, batches)
+    if abs(math.log(head.attrs["temperature"])) > RANGE[1] - 0.02:
+        warnings.warn(
+            f"calibrate: the best temperature is {head.attrs['temperature']:.3g}, at the end of the range that is "
+            f"tried, {math.exp(RANGE[0]):.3g} to {math.exp(RANGE[1]):.3g}. The scores are far from probabilities: "
+            "calibrate on data that the model was not trained on",
+            stacklevel=2,
+        )
+    if novelty is not None:
+        _fit_novelty(tagger, examples, novelty, prepare, least)
+
+
+def has_entities(batches: Iterable[Annotated]) -> bool:
+    """Whether annotated examples have an entity with a label that the model knows."""
+    return any((gold.tags > 0).any() for _, gold, _ in batches)
+
+
+def fit_temperatures(tagger: BoundTagger, batches: Sequence[Annotated]) -> Optional[Floats]:
+    """Fit the temperatures to annotated examples, and keep them in the head of the model.
+
+    Args:
+        tagger (BoundTagger): The model.
+        batches (Sequence[Annotated]): The examples, from `annotated_chains`.
+
+    Returns:
+        Optional[Floats]: (n_labels,) The smallest probability of the entities that count; None if those of the best
+            sequences do.
+    """
+    head = tagger.head
+    head.attrs.update(temperature=1.0, label_temperatures=[])
 
     def loss_of_tags(temperature: float) -> float:
         total = 0.0
@@ -222,20 +257,12 @@ def fit(
         return total
 
     head.attrs["temperature"] = _best_temperature(loss_of_tags)
-    if abs(math.log(head.attrs["temperature"])) > RANGE[1] - 0.02:
-        warnings.warn(
-            f"calibrate: the best temperature is {head.attrs['temperature']:.3g}, at the end of the range that is "
-            f"tried, {math.exp(RANGE[0]):.3g} to {math.exp(RANGE[1]):.3g}. The scores are far from probabilities: "
-            "calibrate on data that the model was not trained on",
-            stacklevel=2,
-        )
     # With "expected_f", entities compete that are not in the best sequence, so their probabilities count too.
     by_set = tagger.settings.decoding == "expected_f"
     least = np.full(len(tagger.labels), LEAST_LIKELY) if by_set else None
     found = score_chains(batches, head, least)
     head.attrs["label_temperatures"] = [_label_temperature(found, number) for number in range(len(tagger.labels))]
-    if novelty is not None:
-        _fit_novelty(tagger, examples, novelty, prepare, least)
+    return least
 
 
 def _fit_novelty(
@@ -258,6 +285,26 @@ def _fit_novelty(
     is_copy = np.repeat([False, True], [len(part.scores) for part in found])
     weights = fit_weights(scores, features, right, is_copy)
     head.attrs[NOVELTY] = novelty._replace(weights=weights)._asdict()
+
+
+def process_before(nlp: Language, name: str, doc: Doc, frozen: Collection[str] = ()) -> Doc:
+    """Process a doc with the components before one.
+
+    Args:
+        nlp (Language): The pipeline.
+        name (str): The name of the component.
+        doc (Doc): The doc.
+        frozen (Collection[str]): Components that training has disabled only while it saves the pipeline. They run too.
+
+    Returns:
+        Doc: The doc as the component gets it.
+    """
+    for earlier, component in nlp.components:
+        if earlier == name:
+            break
+        if earlier not in nlp.disabled or earlier in frozen:
+            doc = component(doc)
+    return doc
 
 
 def _label_temperature(found: Scored, number: int) -> float:
@@ -314,13 +361,11 @@ def score(tagger: BoundTagger, examples: Sequence[Example]) -> Scored:
     return score_chains(annotated_chains(tagger, examples), tagger.head)
 
 
-def score_chains(
-    batches: Sequence[Tuple[Chains, Gold, Bools]], head: Model[Any, Any], least: Optional[Floats] = None
-) -> Scored:
+def score_chains(batches: Sequence[Annotated], head: Model[Any, Any], least: Optional[Floats] = None) -> Scored:
     """Score the entities of annotated examples that were read before.
 
     Args:
-        batches (Sequence[Tuple[Chains, Gold, Bools]]): The examples, from `annotated_chains`.
+        batches (Sequence[Annotated]): The examples, from `annotated_chains`.
         head (Model[Any, Any]): The head of the tagger.
         least (Optional[Floats]): The smallest probability for each label (n_labels,): all likely entities are scored.
             None: those of the best sequences.
@@ -364,8 +409,8 @@ def outcomes(chains: Chains, gold: Gold, annotated: Bools, spans: Spans) -> Tupl
     return true, right, unknown[spans.ends] == unknown[spans.starts]
 
 
-def annotated_chains(tagger: BoundTagger, examples: Sequence[Example]) -> List[Tuple[Chains, Gold, Bools]]:
-    """Read the examples in batches: the chains, their gold tags, and which tokens have annotation of any label."""
+def annotated_chains(tagger: BoundTagger, examples: Sequence[Example]) -> List[Annotated]:
+    """Read examples in batches. Earlier components have annotated their predicted docs."""
     numbers, found = tagger.label_numbers, []
     own_labels = tagger.labels if tagger.settings.other_labels == "outside" else None
     for k in range(0, len(examples), DOCS_AT_ONCE):

@@ -12,7 +12,7 @@ The expected F is close to (1 + beta^2) sum_S p / (|S| + beta^2 E|G|), a ratio o
 ratio F* is the S of the threshold t = F* / (1 + beta^2) (Dinkelbach 1967; Ye, Chai, Lee & Chieu 2012 for F).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import List, NamedTuple, Optional
 
 import numpy as np
@@ -23,7 +23,7 @@ from ..layers.crf.likely_spans import best_set
 from ..tags import Spans
 from ..types import Bools, Floats, Ints
 from .bound_tagger import BoundTagger
-from .calibration import annotated_chains, outcomes
+from .calibration import Annotated, annotated_chains, outcomes
 from .predict import candidates, in_parts, likely_entities, read_chains, select
 
 LEAST_THRESHOLD = 0.02
@@ -85,10 +85,15 @@ def judge(tagger: BoundTagger, examples: Sequence[Example]) -> Judged:
     Returns:
         Judged: The entities.
     """
+    return judge_chains(tagger, annotated_chains(tagger, examples))
+
+
+def judge_chains(tagger: BoundTagger, batches: Iterable[Annotated]) -> Judged:
+    """Like `judge`, of examples that `annotated_chains` has read."""
     by_set = tagger.settings.decoding == "expected_f"
     least = np.full(len(tagger.labels), LEAST_THRESHOLD)
     columns, counts, first_doc, first_row = [], [np.zeros((0, len(least)), dtype=np.int64)], 0, 0
-    for chains, gold, annotated in annotated_chains(tagger, examples):
+    for chains, gold, annotated in batches:
         spans, scores = candidates(chains, tagger.head, least if by_set else None)
         true, right, known = outcomes(chains, gold, annotated, spans)
         (spans, scores), right = select(spans, scores, known), right[known]
@@ -140,6 +145,11 @@ def fit_threshold(judged: Judged, beta: float = 1.0, by_label: Optional[Floats] 
     best = np.flatnonzero(smooth >= smooth.max() - 1e-9)
     theory = scores[best[0]] / (1.0 + beta**2)
     return float(GRID[best[np.argmin(np.abs(GRID[best] - theory))]])
+
+
+def own_thresholds(tagger: BoundTagger) -> Floats:
+    """(n_labels,) The thresholds of labels that have their own, else 0."""
+    return np.array([tagger.settings.label_thresholds.get(label, 0.0) for label in tagger.labels])
 
 
 def expected_threshold(tagger: BoundTagger, docs: List[Doc], beta: float = 1.0) -> float:

@@ -34,6 +34,7 @@ batch_size = 256
 
 [components.lstm_ner]
 factory = "lstm_ner"
+decoding = "expected_f"
 
 [corpora]
 
@@ -57,6 +58,9 @@ dropout = 0.0
 accumulate_gradient = 1
 patience = 0
 max_epochs = 0
+
+[training.before_to_disk]
+@callbacks = "spacy-lstm-ner.CalibrateOnDev.v1"
 
 [training.batcher]
 @batchers = "spacy.batch_by_words.v1"
