@@ -1,6 +1,6 @@
 """Teach: what a student learns of a teacher, by the way it is taught.
 
-Usage: python benchmarks/teach.py --work DIR --teacher MODEL [--only conll curve ...] [--seeds 3] [--steps 3600]
+Usage: python benchmarks/teach.py --work DIR --teacher MODEL [--only conll curve ...] [--seeds 3] [--steps 2400]
                                   [--small-teacher MODEL] [--sm PACKAGE] [--list] [--report]
 
   conll   student `default.cfg` without vectors; gold: CoNLL-2003 train; raw texts: GMB and domains/, without labels
@@ -12,7 +12,8 @@ Usage: python benchmarks/teach.py --work DIR --teacher MODEL [--only conll curve
 
 Ways: gold alone; plain (each span of the teacher is an entity and all other text is none); taught (as the command
 `teach` does it); limits (spans between the trust limits are missing); noisy (as `teach --noisy` does it); "right" is
-before ways whose spans are not spoiled. In the part `noise`, all ways augment each epoch anew, as `teach` does. MODEL
+before ways whose spans are not spoiled. In the part `noise`, all ways augment each epoch anew, as `teach` does. Unless
+--steps names another number, the number of steps fits the number of tokens of gold and raw texts, as in `teach`. MODEL
 is conll03/glove of robustness.py, the config `accuracy`. Each training is stored in benchmarks/results/teach.jsonl, so
 that the next call does the missing ones. --report writes the tables in docs/teach.md. LSTM_NER_DATA names the folder
 with conll03/, wnut17/, gmb/ and domains/. The part `sm` needs the package en_core_web_sm, or the one that --sm names.
@@ -52,6 +53,7 @@ from spacy_lstm_ner.teach.job import SHARE_OF_GOLD, Job, Lesson, set_corpus
 from spacy_lstm_ner.teach.limits import Judged, Limits, calibrate
 from spacy_lstm_ner.teach.silver import Silver, write_distributions
 from spacy_lstm_ner.teach.teacher import Found, find
+from spacy_lstm_ner.training.recipe import n_steps
 from training import ENV, ROOT, train
 
 RESULTS, DOCUMENT = ROOT / "benchmarks" / "results" / "teach.jsonl", ROOT / "docs" / "teach.md"
@@ -63,7 +65,6 @@ CURVE, ALL = (25_000, 50_000, 100_000, 200_000), 10**9
 SPOILED = 0.3
 ABLATION = ("taught, epochs alike", "taught, gold as it is")
 CHANGES: dict[str, dict[str, Any]] = {
-    "twice the steps": {"training.max_steps": 2},
     "less dropout": {f"{EMBED}.word_dropout": 0.1, f"{EMBED}.affix_dropout": 0.2},
 }
 PARTS = ("conll", "ablation", "curve", "share", "sm", "noise")
@@ -140,6 +141,12 @@ class Data:
             kept.append(text)
             total += text.count(" ") + 1
         return kept
+
+    def n_tokens(self, run: Run, gold: Path | None) -> int:
+        """About how many tokens a run learns from. gold: its gold."""
+        texts = () if run.way in ("gold", "all gold") else self.texts(run.part, run.tokens)
+        docs = () if gold is None else DocBin().from_disk(gold).get_docs(Vocab())
+        return sum(text.count(" ") + 1 for text in texts) + sum(map(len, docs))
 
     def silver(self, run: Run) -> Path | None:
         """The silver corpus of a run."""
@@ -240,10 +247,11 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
         at += len(word) + 1
 
 
-def perform(run: Run, data: Data, steps: int) -> dict[str, Any]:
-    """Train a student and score it."""
+def perform(run: Run, data: Data, steps: int | None) -> dict[str, Any]:
+    """Train a student and score it. steps: None for a number that fits the data."""
     config = load_config(CONFIG, interpolate=False)
     gold = data.gold_of(run)
+    steps = steps or n_steps(data.n_tokens(run, gold))
     silver = data.corrected(run, steps) if "noisy" in run.way else data.silver(run)
     if not run.varied:
         del config["corpora"]["train"]["augmenter"]
@@ -260,10 +268,8 @@ def perform(run: Run, data: Data, steps: int) -> dict[str, Any]:
             testa = folder / "testa.spacy"
             testa.write_bytes(pack_docs(agreed(data)))
         config.to_disk(folder / "config.cfg")
-        changes = dict(CHANGES.get(run.way.partition(", ")[2], {}))
-        in_all = steps * changes.pop("training.max_steps", 1)
-        overrides = {"paths.dev": testa, "system.seed": run.seed, "training.max_steps": in_all, **changes}
-        overrides["training.eval_frequency"] = max(1, in_all // 20)
+        overrides = {"paths.dev": testa, "system.seed": run.seed, "training.max_steps": steps}
+        overrides |= {"training.eval_frequency": max(1, steps // 20), **CHANGES.get(run.way.partition(", ")[2], {})}
         train(folder / "config.cfg", folder / "model", overrides, echo=False)
         model, found = folder / "model" / "model-best", folder / "found.json"
         command = [sys.executable, "-m", "campaign.predict", str(model), str(found), str(testa), str(data.gold("wnut"))]
@@ -319,7 +325,7 @@ def main() -> None:
     parser.add_argument("--sm", default="en_core_web_sm", help="name of the package")
     parser.add_argument("--only", nargs="+", default=list(PARTS), metavar="PART")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=3600)
+    parser.add_argument("--steps", type=int, help="number of training steps; by default, it fits the data")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--list", action="store_true", help="print the trainings, and which are done")
     parser.add_argument("--report", action="store_true", help="write the tables of the stored results")
