@@ -3,7 +3,7 @@
 Usage: python benchmarks/confidence.py TRAIN.spacy DEV.spacy [--seeds 3] [--steps N]
        python benchmarks/confidence.py --report
 
-Trains configs/default.cfg on one thread, once for each seed:
+Trains configs/default.cfg without its calibration on one thread, once for each seed:
   - with each head;
   - with 30 % of the entities and of the other tokens without annotation, which the CRF sums over;
   - with the same data, where what has no annotation is read as O.
@@ -115,6 +115,8 @@ def measure(args: argparse.Namespace) -> None:
     data = args.train, args.dev
     partial: dict[str, list[float]] = {"summed_over": [], "read_as_outside": []}
     settings = Config().from_disk(ROOT / "configs" / "default.cfg", interpolate=False)
+    # What is measured here is what calibration changes.
+    del settings["training"]["before_to_disk"], settings["components"]["lstm_ner"]["decoding"]
     if args.steps is not None:
         shorten(settings["training"], args.steps)
     steps = settings["training"]["max_steps"]
