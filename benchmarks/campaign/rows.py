@@ -280,6 +280,7 @@ DOMAINS = {
 AUGMENTER = "corpora.train.augmenter"
 PARTS: dict[str, Change | None] = {
     "base": None,
+    "no calibration": all_of(unset("components.lstm_ner.decoding"), unset("training.before_to_disk")),
     "no pieces": put(f"{AUGMENTER}.pieces", 0.0),
     "no other casing": all_of(*(put(f"{AUGMENTER}.{casing}", 0.0) for casing in ("lower", "upper", "title"))),
     "affixes with their casing": cased_affixes,
