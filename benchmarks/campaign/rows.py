@@ -276,11 +276,12 @@ DOMAINS = {
 }
 
 
-# What is left out of the training recipe, or added to it.
 AUGMENTER = "corpora.train.augmenter"
-PARTS: dict[str, Change | None] = {
-    "base": None,
-    "no calibration": all_of(unset("components.lstm_ner.decoding"), unset("training.before_to_disk")),
+# Training without calibration, and the entities of the best sequence.
+UNCALIBRATED = all_of(unset("components.lstm_ner.decoding"), unset("training.before_to_disk"))
+# What is left out of the training recipe without calibration, or added to it.
+PARTS: dict[str, Change] = {
+    "base": all_of(),
     "no pieces": put(f"{AUGMENTER}.pieces", 0.0),
     "no other casing": all_of(*(put(f"{AUGMENTER}.{casing}", 0.0) for casing in ("lower", "upper", "title"))),
     "affixes with their casing": cased_affixes,
@@ -312,9 +313,12 @@ def robustness_rows() -> list[Row]:
     for name in ("conll03", "crossner-politics", "btc"):
         data, system = (name, "default") if name == "conll03" else (f"domains/{name}", "fitted")
         for part, change in PARTS.items():
+            change = all_of(UNCALIBRATED, change)
             found.append(Row("ablation", f"{name}: {part}", data, (system,), change=change))
+        found.append(Row("ablation", f"{name}: calibration", data, (system,)))
     yoruba = Row("ablation", "masakha-yor: base", "domains/masakha-yor", ("fitted",), lang=DOMAINS["masakha-yor"])
-    letters = put(f"{TOK2VEC}.embed.graphemes", False)
+    yoruba = replace(yoruba, change=UNCALIBRATED)
+    letters = all_of(UNCALIBRATED, put(f"{TOK2VEC}.embed.graphemes", False))
     return [*found, yoruba, replace(yoruba, name="masakha-yor: no graphemes", change=letters)]
 
 

@@ -24,9 +24,10 @@ from spacy_lstm_ner.cli.init_config import Optimize, init_config_cli
 from training import ENV, ROOT, train, write_spacy_config
 
 from . import augmenters, store
+from .augmenters import SWAP_FIRST
 from .data import ALSO_ON, corpus, our_vectors, source, spacy_vectors, training_file
 from .entities import Entity, Scores, by_familiarity, by_type, gold_entities, out_of_domain
-from .rows import SPACY, START, Configs, Row, Run, Settings, configured, has_vectors, put, swapped_entities
+from .rows import SPACY, START, Configs, Row, Run, Settings, configured, has_vectors, put
 
 PACKAGES = ("spacy", "thinc", "numpy", "spacy-lstm-ner")
 TIMES = ("cpu_seconds_until_best", "cpu_seconds_in_all")
@@ -130,7 +131,7 @@ def perform(run: Run, work: Path, results: Path) -> dict[str, Any]:
     }
     if has_vectors(run.config):
         overrides["paths.vectors"] = spacy_vectors(work) if run.system == SPACY else our_vectors(work)
-    if run.row.change is swapped_entities:
+    if (run.config["corpora"]["train"].get("augmenter") or {}).get("@augmenters") == SWAP_FIRST:
         overrides["code"] = Path(augmenters.__file__)
     if run.system == STARTED:
         overrides[AT_START] = model = work / "start" / run.config["initialize"]["components"]["lstm_ner"]["start"]
