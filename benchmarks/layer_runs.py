@@ -17,7 +17,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 DOCUMENT = ROOT / "docs" / "layers.md"
 
 WINDOW = {"window": 50, "context": 10}
-"""The windows of default.cfg."""
+"""The windows of documents, where a benchmark has some."""
 Runs = dict[str, Callable[[], Any]]
 
 

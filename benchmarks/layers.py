@@ -196,6 +196,8 @@ def main() -> None:
     parser.add_argument("--trial", action="store_true", help="with --gpu: run on the CPU, and write nothing")
     parser.add_argument("--report", action="store_true", help="write the table from the stored results")
     args = parser.parse_args()
+    if args.trial and not args.gpu:
+        parser.error("--trial is for --gpu")
     name, to_table = ("layers_gpu", layers_gpu.results_table) if args.gpu else ("layers", results_table)
     if args.report:
         report(name, to_table)

@@ -1,8 +1,8 @@
 """Speed of our LSTM layer on a GPU beside cuDNN, through `torch.nn.LSTM`. Run `python benchmarks/layers.py --gpu`.
 
 All get a batch that is on the GPU already. They take turns, and medians of wall time count, from an idle GPU to an
-idle GPU. PyTorch gets its PackedSequence before the clock starts; ours packs on the clock. Documents have the windows
-of default.cfg, and are run without windows too. A forward pass is without gradients. Training is a forward and a
+idle GPU. PyTorch gets its PackedSequence before the clock starts; ours packs on the clock. Documents have windows
+of 50 tokens, and are run without windows too. A forward pass is without gradients. Training is a forward and a
 backward pass with the gradients of all parameters and of the input. All compute in float32: PyTorch's use of TF32 is
 switched off, as it is in CuPy.
 

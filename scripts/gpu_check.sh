@@ -23,13 +23,13 @@ if [ -n "${WHEELS-}" ]; then
 fi
 export PYTHONPATH="$SITE:$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 
-rm -f "$OUT/summary.jsonl"
+rm -f "$OUT/summary.jsonl" "$OUT/layers.json"
 failed=0
 # check NAME SECONDS COMMAND...
 check() {
-  local name=$1 limit=$2 start=$SECONDS status
+  local name=$1 limit=$2 start=$SECONDS
   shift 2
-  timeout "$limit" "$PYTHON" "$@" >"$OUT/$name.log" 2>&1
+  timeout -k 5 "$limit" "$PYTHON" "$@" >"$OUT/$name.log" 2>&1
   status=$?
   [ $status = 0 ] || failed=1
   "$PYTHON" - "$name" $status $((SECONDS - start)) "$OUT/$name.log" <<'END' | tee -a "$OUT/summary.jsonl"
@@ -46,9 +46,10 @@ if [ -n "${DRY_RUN-}" ]; then
   check layers 150 benchmarks/layers.py --gpu --trial --quick --repetitions 1 --seconds 0.1
   check training 170 benchmarks/gpu.py --trial --steps 20 --tokens 20000 --output "$OUT/training.json"
 else
+  check device 30 -c "from thinc.api import require_gpu; require_gpu()"
   check parity 150 -m pytest -rs tests/layers/rnn/test_gpu.py
   check layers 150 benchmarks/layers.py --gpu --repetitions 5 --seconds 0.5
-  [ ! -f benchmarks/results/layers_gpu.json ] || cp benchmarks/results/layers_gpu.json "$OUT/layers.json"
+  [ $status != 0 ] || cp benchmarks/results/layers_gpu.json "$OUT/layers.json"
   check training 170 benchmarks/gpu.py ${TRANSFORMER:+--transformer "$TRANSFORMER"} --output "$OUT/training.json"
 fi
 "$PYTHON" -c 'import json, sys; print(json.dumps([json.loads(line) for line in open(sys.argv[1])], indent=1))' \

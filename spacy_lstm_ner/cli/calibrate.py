@@ -14,8 +14,8 @@ from wasabi import msg
 
 from ..data.corpora import open_corpus
 from ..files import save_pipeline
-from ..pipeline.calibration import STAGES, Reliability, calibrate, process_before
-from ..pipeline.component import find_component
+from ..pipeline.calibration import STAGES, Reliability, calibrate
+from ..pipeline.component import LSTMEntityRecognizer, find_component
 from ..pipeline.guarantee import guarantee, parse_promise, without_promises
 from ..pipeline.novelty import WEIGHTS, novelty_of
 from ..pipeline.settings import check_settings
@@ -77,7 +77,7 @@ def calibrate_cli(
         if beta != 1.0 and decoding != "expected_f":
             raise ValueError(f"--beta is for the decoding expected_f, but it is {decoding}. Add --decoding expected_f")
         promises = [parse_promise(text, component.labels) for text in promised or []]
-        prepare = partial(process_before, nlp, component.name)
+        prepare = partial(_prepare, nlp, component)
         examples = _read(nlp, prepare, data_path)
         # The threshold of another decoding means something else.
         reset = {} if decoding == component.cfg["decoding"] else {"threshold": 0.0}
@@ -115,6 +115,13 @@ def calibrate_cli(
         figures |= {"label_temperatures": temperatures, "novelty": weights, "threshold": component.cfg["threshold"]}
         figures["guarantees"] = component.cfg["guarantees"]
         write_json(report, figures)
+
+
+def _prepare(nlp: Language, component: LSTMEntityRecognizer, doc: Doc) -> Doc:
+    """Process a doc with the components before this one."""
+    for _, earlier in nlp.pipeline[: nlp.pipe_names.index(component.name)]:
+        doc = earlier(doc)
+    return doc
 
 
 def _read(nlp: Language, prepare: Callable[[Doc], Doc], data_path: Path) -> list[Example]:

@@ -14,11 +14,10 @@ where the sum goes over the annotation. Without the prior, the best temperature 
 
 import math
 import warnings
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, List, NamedTuple, Optional, Tuple
 
 import numpy as np
-from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Model
@@ -34,7 +33,7 @@ from ..types import Bools, Floats, Ints
 from .bound_tagger import BoundTagger
 from .novelty import Novelty, read_training
 from .novelty_fit import fit_doubt, fit_weights, novel_copies
-from .predict import Chains, candidates, read_chains
+from .predict import TOKENS_AT_ONCE, Chains, candidates, read_chains
 
 LEAST_ENTITIES = 100
 """With fewer predicted entities, `calibrate` warns, and a label gets no temperature of its own."""
@@ -287,24 +286,16 @@ def _fit_novelty(
     head.attrs[NOVELTY] = novelty._replace(weights=weights)._asdict()
 
 
-def process_before(nlp: Language, name: str, doc: Doc, frozen: Collection[str] = ()) -> Doc:
-    """Process a doc with the components before one.
-
-    Args:
-        nlp (Language): The pipeline.
-        name (str): The name of the component.
-        doc (Doc): The doc.
-        frozen (Collection[str]): Components that training has disabled only while it saves the pipeline. They run too.
-
-    Returns:
-        Doc: The doc as the component gets it.
-    """
-    for earlier, component in nlp.components:
-        if earlier == name:
-            break
-        if earlier not in nlp.disabled or earlier in frozen:
-            doc = component(doc)
-    return doc
+def _in_batches(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
+    """Batches of some docs and not too many tokens."""
+    first, n_tokens = 0, 0
+    for k, example in enumerate(examples):
+        n_tokens += len(example.predicted)
+        if k > first and (k - first == DOCS_AT_ONCE or n_tokens > TOKENS_AT_ONCE):
+            yield examples[first:k]
+            first, n_tokens = k, len(example.predicted)
+    if examples:
+        yield examples[first:]
 
 
 def _label_temperature(found: Scored, number: int) -> float:
@@ -413,8 +404,7 @@ def annotated_chains(tagger: BoundTagger, examples: Sequence[Example]) -> List[A
     """Read examples in batches. Earlier components have annotated their predicted docs."""
     numbers, found = tagger.label_numbers, []
     own_labels = tagger.labels if tagger.settings.other_labels == "outside" else None
-    for k in range(0, len(examples), DOCS_AT_ONCE):
-        part = examples[k : k + DOCS_AT_ONCE]
+    for part in _in_batches(examples):
         chains = read_chains(tagger, [example.predicted for example in part])
         tags = np.concatenate([gold_tags(example, numbers, GoldReport(), own_labels) for example in part])
         own = chain_gold(tags, chains.tokens, chains.transitions.scheme)

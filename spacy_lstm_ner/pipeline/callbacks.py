@@ -1,15 +1,16 @@
 """Callbacks that change a pipeline, for configs."""
 
 import random
-from collections.abc import Iterator, Sequence
-from typing import Any, Callable, Dict
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Callable, Dict, List
 
 from spacy.language import Language
 from spacy.training import Example
 from spacy.util import resolve_dot_names
 
-from .calibration import Annotated, annotated_chains, fit_temperatures, has_entities, process_before
-from .component import LSTMEntityRecognizer, find_component
+from .calibration import LEAST_ENTITIES, Annotated, annotated_chains, fit_temperatures, has_entities
+from .component import LSTMEntityRecognizer, docs_before, find_component
 from .settings import check_settings
 from .span_choice import fit_threshold, judge_chains, own_thresholds
 
@@ -69,42 +70,61 @@ def create_calibration_callback() -> Callable[[Language], Language]:
     """Create the callback "spacy-lstm-ner.CalibrateOnDev.v1", which calibrates a pipeline before it is saved.
 
     It fits the temperatures of each `lstm_ner` to the dev data and, with the decoding "expected_f", the threshold with
-    the best F1, unless the component has guarantees. The next evaluation in training uses them too.
+    the best F1. The scores in `nlp.meta` become those of the calibrated pipeline.
 
     Returns:
         Callable[[Language], Language]: The callback, for `[training.before_to_disk]`. It reads `dev_corpus` of the
-            config. Frozen components stay as they are, and so does a component if the dev data has none of its labels.
+            config. If it fails, it warns, and the pipeline is saved as it is.
     """
+    readers: List[Any] = []
 
     def calibrate(nlp: Language) -> Language:
         config = nlp.config.interpolate()
-        frozen = config["training"]["frozen_components"]
-        (read,) = resolve_dot_names(config, [config["training"]["dev_corpus"]])
-        for name, component in nlp.pipeline:
-            if isinstance(component, LSTMEntityRecognizer) and name not in frozen:
-                examples = [example for example in read(nlp) if example.reference.has_annotation("ENT_IOB")]
-                for example in examples:
-                    example.predicted = process_before(nlp, name, example.predicted, frozen)
-                _calibrate(component, examples)
+        try:
+            if not readers:
+                readers.extend(resolve_dot_names(config, [config["training"]["dev_corpus"]]))
+            _calibrate_all(nlp, config, list(readers[0](nlp)))
+        except Exception as error:  # Whatever is wrong with the dev data, the trained weights must not be lost.
+            problem = f"{type(error).__name__}: {error}"
+            warnings.warn(f"CalibrateOnDev: the pipeline is saved without calibration. {problem}", stacklevel=2)
         return nlp
 
     return calibrate
 
 
-def _calibrate(component: LSTMEntityRecognizer, examples: Sequence[Example]) -> None:
-    shuffled = list(examples)
-    # A corpus may be sorted.
-    random.Random(0).shuffle(shuffled)
-    batches = annotated_chains(component.tagger, shuffled)
+def _calibrate_all(nlp: Language, config: Mapping[str, Any], examples: Sequence[Example]) -> None:
+    calibrated = False
+    for name, component in nlp.pipeline:
+        if isinstance(component, LSTMEntityRecognizer) and name not in config["training"]["frozen_components"]:
+            annotated = [example for example in examples if example.reference.has_annotation("ENT_IOB")]
+            # A corpus may be sorted.
+            random.Random(0).shuffle(annotated)
+            # Copies, since a reader may keep its examples.
+            docs = docs_before(nlp, component, [example.predicted.copy() for example in annotated])
+            own = [Example(doc, example.reference) for doc, example in zip(docs, annotated, strict=True)]
+            calibrated |= _calibrate(component, own, bool(config["components"][name].get("threshold")))
+    performance = nlp.meta.get("performance", {})
+    if calibrated and performance:
+        scores = nlp.evaluate(examples)
+        performance.update({key: scores[key] for key in performance if key in scores})
+
+
+def _calibrate(component: LSTMEntityRecognizer, examples: Sequence[Example], keep_threshold: bool) -> bool:
+    """Whether there was something to fit. keep_threshold: the config sets one."""
+    batches = annotated_chains(component.tagger, examples)
     some = list(_first(batches, TOKENS))
+    some = some if has_entities(some) else batches
     if not has_entities(some):
-        return
+        return False
     fit_temperatures(component.tagger, some)
     settings = component.tagger.settings
-    if settings.decoding == "expected_f" and not settings.guarantees:
+    if settings.decoding == "expected_f" and not (settings.guarantees or keep_threshold):
         judged = judge_chains(component.tagger, batches)
-        if judged.right.any():
-            component.cfg["threshold"] = fit_threshold(judged, by_label=own_thresholds(component.tagger))
+        enough = judged.gold.sum() >= LEAST_ENTITIES and judged.right.any()
+        # With few entities, the best threshold is best by chance. 0 is for the usual one.
+        best = fit_threshold(judged, by_label=own_thresholds(component.tagger)) if enough else 0.0
+        component.cfg["threshold"] = best
+    return True
 
 
 def _first(batches: Sequence[Annotated], n_tokens: int) -> Iterator[Annotated]:

@@ -27,5 +27,5 @@ def explained_memory_error(name: str, docs: Sequence[Doc], remedy: str) -> Itera
         lengths = [len(doc) for doc in docs]
         raise MemoryError(
             f"'{name}': the memory is full at a batch of {len(lengths)} docs with {sum(lengths)} tokens, the longest "
-            f"with {max(lengths, default=0)}. {remedy}. ({error})"
+            f"with {max(lengths, default=0)}. {remedy}." + (f" ({error})" if str(error) else "")
         ) from error

@@ -180,6 +180,8 @@ def _train(config: Config, docs: Iterable[Doc], held_out: Iterable[Doc]) -> Lang
             path = folder / f"{part}.spacy"
             path.write_bytes(pack_docs(its))
             put_reader(config, part, {"@readers": "spacy.Corpus.v1", "path": str(path)})
+        # The annotation under review must not change the model.
+        settings["before_to_disk"] = None
         settings["eval_frequency"] = settings["max_steps"] or settings["eval_frequency"]
         # No table. The progress goes to stderr, if that is a terminal.
         settings["logger"] = {"@loggers": "spacy.ConsoleLogger.v3", "progress_bar": "train"}

@@ -6,6 +6,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import DocBin
 from spacy.training import Corpus
+from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from spacy.util import load_config, registry
 from support.small import TRAIN, learned
@@ -16,7 +17,6 @@ from spacy_lstm_ner.pipeline.settings import OUTCOME
 from spacy_lstm_ner.pipeline.span_choice import fit_threshold, judge_chains
 
 NAME = "spacy-lstm-ner.CalibrateOnDev.v1"
-CALLBACK = registry.resolve({"c": {"@callbacks": NAME}})["c"]
 
 
 @pytest.fixture
@@ -40,6 +40,10 @@ def pipeline(dev, **settings):
     return nlp
 
 
+def calibrated(nlp):
+    return registry.resolve({"callback": {"@callbacks": NAME}})["callback"](nlp)
+
+
 def state(nlp):
     component = nlp.get_pipe("lstm_ner")
     return dict(component.model.get_ref("head").attrs), dict(component.cfg)
@@ -47,7 +51,7 @@ def state(nlp):
 
 def test_temperatures_and_threshold_are_those_of_the_dev_data(dev):
     nlp = pipeline(dev)
-    assert CALLBACK(nlp) is nlp
+    assert calibrated(nlp) is nlp
     component = nlp.get_pipe("lstm_ner")
     assert component.model.get_ref("head").attrs["temperature"] > 1.5
     examples = list(Corpus(dev)(nlp))
@@ -60,7 +64,7 @@ def test_the_threshold_is_only_for_expected_f_and_not_for_promises(dev):
     outcome = dict.fromkeys(OUTCOME, 1.0)
     for settings in ({"decoding": "best_sequence"}, {"guarantees": {"precision >= 0.9 at 0.9": outcome}}):
         nlp = pipeline(dev, threshold=0.7, **settings)
-        CALLBACK(nlp)
+        calibrated(nlp)
         attrs, cfg = state(nlp)
         assert attrs["temperature"] > 1.5 and cfg["threshold"] == 0.7
 
@@ -69,13 +73,13 @@ def test_components_that_are_frozen_or_have_none_of_the_labels_stay(dev, tmp_pat
     nlp = pipeline(dev)
     nlp.config["training"]["frozen_components"] = ["lstm_ner"]
     before = state(nlp)
-    CALLBACK(nlp)
+    calibrated(nlp)
     assert state(nlp) == before
     nlp = pipeline(tmp_path / "other.spacy")
     doc = nlp.make_doc("nothing to see here")
     doc.set_ents([], default="outside")
     DocBin(docs=[doc] * 10).to_disk(tmp_path / "other.spacy")
-    CALLBACK(nlp)
+    calibrated(nlp)
     assert state(nlp) == before
 
 
@@ -85,24 +89,51 @@ def see(doc):
     return doc
 
 
-def test_earlier_components_run_even_those_that_training_disables_to_save(dev, monkeypatch):
+def test_earlier_components_run_on_copies(dev, monkeypatch):
     nlp = pipeline(dev)
     nlp.add_pipe("seen_by_the_callback", first=True)
-    nlp.config["training"]["frozen_components"] = ["seen_by_the_callback"]
-    seen = []
+    kept, seen = list(Corpus(dev)(nlp)), []
+    monkeypatch.setattr(callbacks, "resolve_dot_names", lambda *_: [lambda nlp: kept])
     monkeypatch.setattr(callbacks, "annotated_chains", lambda tagger, examples: seen.extend(examples) or [])
-    with nlp.select_pipes(disable=["seen_by_the_callback"]):
-        CALLBACK(nlp)
+    calibrated(nlp)
     assert len(seen) == 200 and all(example.predicted.user_data["seen"] for example in seen)
+    assert not any("seen" in example.predicted.user_data for example in kept)
+
+
+def test_few_entities_choose_no_threshold(dev, tmp_path):
+    nlp = pipeline(tmp_path / "few.spacy", threshold=0.7)
+    docs = [example.reference for example in Corpus(dev)(nlp)][:50]
+    DocBin(docs=docs).to_disk(tmp_path / "few.spacy")
+    calibrated(nlp)
+    assert state(nlp)[1]["threshold"] == 0.0
+
+
+def test_a_pipeline_is_not_lost_if_the_dev_data_is(tmp_path):
+    nlp = pipeline(tmp_path / "none.spacy")
+    before = state(nlp)
+    with pytest.warns(UserWarning, match=r"CalibrateOnDev: the pipeline is saved without calibration.*none\.spacy"):
+        assert calibrated(nlp) is nlp
+    assert state(nlp) == before
+
+
+def trained_in(folder, root, dev, **settings):
+    """The pipeline that training with the default config saves last."""
+    overrides = {"paths.train": str(dev), "paths.dev": str(dev), "training.max_steps": 20}
+    overrides |= {"training.eval_frequency": 10, **settings}
+    nlp = init_nlp(load_config(root / "configs" / "default.cfg", overrides=overrides, interpolate=False))
+    folder.mkdir()
+    train(nlp, folder)
+    return spacy.load(folder / "model-last")
 
 
 def test_training_with_the_default_config(dev, root, tmp_path):
-    """The saved pipeline has a threshold, and finds what the log says."""
-    paths = {"paths.train": str(dev), "paths.dev": str(dev), "training.max_steps": 20, "training.eval_frequency": 10}
-    config = load_config(root / "configs" / "default.cfg", overrides=paths, interpolate=False)
-    nlp = spacy.training.initialize.init_nlp(config)
-    (tmp_path / "out").mkdir()
-    train(nlp, tmp_path / "out")
-    saved = spacy.load(tmp_path / "out" / "model-last")
+    saved = trained_in(tmp_path / "out", root, dev)
     assert 0.0 < saved.get_pipe("lstm_ner").cfg["threshold"] < 1.0
     assert saved.get_pipe("lstm_ner").model.get_ref("head").attrs["temperature"] != 1.0
+    scores = saved.evaluate(list(Corpus(dev)(saved)))
+    assert saved.meta["performance"]["ents_f"] == pytest.approx(scores["ents_f"], abs=1e-6)
+
+
+def test_a_threshold_of_the_config_stays(dev, root, tmp_path):
+    saved = trained_in(tmp_path / "out", root, dev, **{"components.lstm_ner.threshold": 0.9})
+    assert saved.get_pipe("lstm_ner").cfg["threshold"] == 0.9
