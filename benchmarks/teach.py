@@ -305,15 +305,17 @@ def report(results: Path) -> None:
     found = list(store.read(results).values())
     groups: dict[tuple[Any, ...], list[dict[str, float]]] = {}
     for row in found:
-        groups.setdefault((row["part"], row["varied"], row["tokens"], row["way"]), []).append(row["f"])
+        groups.setdefault(tuple(row[name] for name in ("part", "varied", "tokens", "way", "steps")), []).append(
+            row["f"]
+        )
     columns = ("testa", "sentences", "lower", "upper", "wnut", "speed")
     titles = ("testa", "sentences", "lower case", "capitals", "WNUT-17", "speed")
-    header = ["part", "training data", "raw tokens", "way", *titles, "seeds"]
+    header = ["part", "training data", "raw tokens", "way", "steps", *titles, "seeds"]
     rows = []
-    for (part, varied, tokens, way), values in groups.items():
+    for (part, varied, tokens, way, steps), values in groups.items():
         cells = [number(mean_and_sd(f.get(name) for f in values), 3) if name in values[0] else "" for name in columns]
         size = "all" if tokens == ALL else f"{tokens:,}"
-        rows.append([part, "varied" if varied else "as it is", size, way, *cells, str(len(values))])
+        rows.append([part, "varied" if varied else "as it is", size, way, f"{steps:,}", *cells, str(len(values))])
     documents.fill(DOCUMENT, "results", documents.table(header, rows, 4))
 
 

@@ -48,8 +48,12 @@ def test_the_table_has_means_over_seeds(benchmark, tmp_path, monkeypatch):
     rows = [
         {**benchmark.Run("conll", "taught", True, benchmark.ALL, seed)._asdict(), "key": str(seed)} for seed in (0, 1)
     ]
-    lines = [json.dumps({**row, "f": {"testa": 0.9 + 0.02 * row["seed"], "wnut": 0.4}}) for row in rows]
+    lines = [json.dumps({**row, "steps": 4100, "f": {"testa": 0.9 + 0.02 * row["seed"], "wnut": 0.4}}) for row in rows]
     results.write_text("\n".join(lines) + "\n", "utf8")
     benchmark.report(results)
     last = page.read_text("utf8").splitlines()[-2]
-    assert last.startswith("| conll | varied | all | taught | 0.910") and last.endswith("| 2 |") and "0.400" in last
+    assert (
+        last.startswith("| conll | varied | all | taught | 4,100 | 0.910")
+        and last.endswith("| 2 |")
+        and "0.400" in last
+    )
