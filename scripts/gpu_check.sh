@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All checks that need a GPU, in less than 8 minutes: parity with the CPU, speed beside cuDNN, training and prediction.
+# The checks that need a GPU, in less than 8 minutes: parity with the CPU, speed beside cuDNN, training and prediction.
 #
 # Usage: scripts/gpu_check.sh OUTPUT [WHEELS]
 #
@@ -46,9 +46,9 @@ if [ -n "${DRY_RUN-}" ]; then
   check layers 150 benchmarks/layers.py --gpu --trial --quick --repetitions 1 --seconds 0.1
   check training 170 benchmarks/gpu.py --trial --steps 20 --tokens 20000 --output "$OUT/training.json"
 else
-  check device 30 -c "from thinc.api import require_gpu; require_gpu()"
-  check parity 150 -m pytest -rs tests/layers/rnn/test_gpu.py
-  check layers 150 benchmarks/layers.py --gpu --repetitions 5 --seconds 0.5
+  check device 20 -c "from thinc.api import require_gpu; require_gpu()"
+  check parity 140 -m pytest -rs tests/layers/rnn/test_gpu.py
+  check layers 140 benchmarks/layers.py --gpu --repetitions 5 --seconds 0.5
   [ $status != 0 ] || cp benchmarks/results/layers_gpu.json "$OUT/layers.json"
   check training 170 benchmarks/gpu.py ${TRANSFORMER:+--transformer "$TRANSFORMER"} --output "$OUT/training.json"
 fi
