@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import spacy
-from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from thinc.api import require_cpu, require_gpu
 from thinc.compat import has_cupy_gpu
@@ -28,6 +27,7 @@ from campaign.entities import Entity, entities_of
 from spacy_lstm_ner.data.corpora import pack_docs
 from spacy_lstm_ner.data.reader import read_docs
 from spacy_lstm_ner.files import write_atomically
+from spacy_lstm_ner.training.review import without_annotation
 from training import ROOT, train
 
 EMBEDDED = ROOT / "assets" / "embedded"
@@ -50,17 +50,12 @@ def use(device: str) -> None:
         require_cpu()
 
 
-def blank_docs(nlp: Language, docs: list[Doc]) -> list[Doc]:
-    """The docs without annotation."""
-    return [Doc(nlp.vocab, [t.text for t in doc], [bool(t.whitespace_) for t in doc]) for doc in docs]
-
-
 def predicted(model: Path, docs: list[Doc], device: str) -> tuple[set[Entity], float]:
     """The entities, and the words per second of the second of two runs."""
     use(device)
     nlp = spacy.load(model)
     for _ in range(2):
-        own, start = blank_docs(nlp, docs), time.perf_counter()
+        own, start = [without_annotation(nlp, doc) for doc in docs], time.perf_counter()
         found = list(nlp.pipe(own))
         rate = sum(map(len, docs)) / (time.perf_counter() - start)
     return set(entities_of(found)), rate

@@ -305,9 +305,8 @@ def report(results: Path) -> None:
     found = list(store.read(results).values())
     groups: dict[tuple[Any, ...], list[dict[str, float]]] = {}
     for row in found:
-        groups.setdefault(tuple(row[name] for name in ("part", "varied", "tokens", "way", "steps")), []).append(
-            row["f"]
-        )
+        kind = tuple(row[name] for name in ("part", "varied", "tokens", "way", "steps"))
+        groups.setdefault(kind, []).append(row["f"])
     columns = ("testa", "sentences", "lower", "upper", "wnut", "speed")
     titles = ("testa", "sentences", "lower case", "capitals", "WNUT-17", "speed")
     header = ["part", "training data", "raw tokens", "way", "steps", *titles, "seeds"]

@@ -309,16 +309,16 @@ def robustness_rows() -> list[Row]:
             found.append(replace(row, systems=(ours, SPACY)))
     for name in ("crossner-politics", "bc5cdr"):
         for size in SMALL_SIZES:
-            row = Row("small", f"{name}, {size}", f"domains/{name}", ("fitted", SPACY), n_docs=size)
-            found.append(replace(row, change=UNCALIBRATED))
+            data, systems = f"domains/{name}", ("fitted", SPACY)
+            found.append(Row("small", f"{name}, {size}", data, systems, n_docs=size, change=UNCALIBRATED))
     for name in ("conll03", "crossner-politics", "btc"):
         data, system = (name, "default") if name == "conll03" else (f"domains/{name}", "fitted")
         for part, change in PARTS.items():
             change = all_of(UNCALIBRATED, change)
             found.append(Row("ablation", f"{name}: {part}", data, (system,), change=change))
         found.append(Row("ablation", f"{name}: calibration", data, (system,)))
-    yoruba = Row("ablation", "masakha-yor: base", "domains/masakha-yor", ("fitted",), lang=DOMAINS["masakha-yor"])
-    yoruba = replace(yoruba, change=UNCALIBRATED)
+    data, lang = "domains/masakha-yor", DOMAINS["masakha-yor"]
+    yoruba = Row("ablation", "masakha-yor: base", data, ("fitted",), lang=lang, change=UNCALIBRATED)
     letters = all_of(UNCALIBRATED, put(f"{TOK2VEC}.embed.graphemes", False))
     return [*found, yoruba, replace(yoruba, name="masakha-yor: no graphemes", change=letters)]
 

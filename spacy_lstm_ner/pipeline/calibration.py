@@ -14,7 +14,7 @@ where the sum goes over the annotation. Without the prior, the best temperature 
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, List, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -33,7 +33,7 @@ from ..types import Bools, Floats, Ints
 from .bound_tagger import BoundTagger
 from .novelty import Novelty, read_training
 from .novelty_fit import fit_doubt, fit_weights, novel_copies
-from .predict import TOKENS_AT_ONCE, Chains, candidates, read_chains
+from .predict import Chains, candidates, divided, read_chains
 
 LEAST_ENTITIES = 100
 """With fewer predicted entities, `calibrate` warns, and a label gets no temperature of its own."""
@@ -286,18 +286,6 @@ def _fit_novelty(
     head.attrs[NOVELTY] = novelty._replace(weights=weights)._asdict()
 
 
-def _in_batches(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:
-    """Batches of some docs and not too many tokens."""
-    first, n_tokens = 0, 0
-    for k, example in enumerate(examples):
-        n_tokens += len(example.predicted)
-        if k > first and (k - first == DOCS_AT_ONCE or n_tokens > TOKENS_AT_ONCE):
-            yield examples[first:k]
-            first, n_tokens = k, len(example.predicted)
-    if examples:
-        yield examples[first:]
-
-
 def _label_temperature(found: Scored, number: int) -> float:
     own = found.labels == number
     if own.sum() < LEAST_ENTITIES or found.right[own].all() or not found.right[own].any():
@@ -404,7 +392,7 @@ def annotated_chains(tagger: BoundTagger, examples: Sequence[Example]) -> List[A
     """Read examples in batches. Earlier components have annotated their predicted docs."""
     numbers, found = tagger.label_numbers, []
     own_labels = tagger.labels if tagger.settings.other_labels == "outside" else None
-    for part in _in_batches(examples):
+    for part in divided(examples, lambda example: len(example.predicted), DOCS_AT_ONCE) if examples else ():
         chains = read_chains(tagger, [example.predicted for example in part])
         tags = np.concatenate([gold_tags(example, numbers, GoldReport(), own_labels) for example in part])
         own = chain_gold(tags, chains.tokens, chains.transitions.scheme)

@@ -93,12 +93,12 @@ def create_calibration_callback() -> Callable[[Language], Language]:
 
 
 def _calibrate_all(nlp: Language, config: Mapping[str, Any], examples: Sequence[Example]) -> None:
+    annotated = [example for example in examples if example.reference.has_annotation("ENT_IOB")]
+    # A corpus may be sorted.
+    random.Random(0).shuffle(annotated)
     calibrated = False
     for name, component in nlp.pipeline:
         if isinstance(component, LSTMEntityRecognizer) and name not in config["training"]["frozen_components"]:
-            annotated = [example for example in examples if example.reference.has_annotation("ENT_IOB")]
-            # A corpus may be sorted.
-            random.Random(0).shuffle(annotated)
             # Copies, since a reader may keep its examples.
             docs = docs_before(nlp, component, [example.predicted.copy() for example in annotated])
             own = [Example(doc, example.reference) for doc, example in zip(docs, annotated, strict=True)]

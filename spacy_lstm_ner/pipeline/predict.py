@@ -3,8 +3,8 @@
 Notation as in `layers.crf.forward_backward` and `annotation.chain`: M tokens that get tags, T tags.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import List, NamedTuple, Optional, Tuple, Union
+from collections.abc import Callable, Iterator, Sequence
+from typing import List, NamedTuple, Optional, Tuple, TypeVar, Union
 
 import numpy as np
 from spacy.tokens import Doc
@@ -26,6 +26,7 @@ TOKENS_AT_ONCE = 20_000
 """About how many tokens are analysed at a time. That is enough for fast steps. The allocator can keep the memory for
 the next docs, even if the batch is large."""
 
+Item = TypeVar("Item")
 Analysis = Tuple[List[Tuple[int, int, str]], float]
 """Entities (start token, end token, label), and the probability that these are the entities of the doc."""
 
@@ -307,13 +308,27 @@ def in_parts(tagger: BoundTagger, docs: List[Doc]) -> Iterator[List[Doc]]:
     if "predict_in_batches" not in tagger.model.get_ref("tok2vec").attrs:
         yield docs
         return
+    yield from divided(docs, len)
+
+
+def divided(items: Sequence[Item], length: Callable[[Item], int], most: Optional[int] = None) -> Iterator[List[Item]]:
+    """Divide docs or examples into parts of about TOKENS_AT_ONCE.
+
+    Args:
+        items (Sequence[Item]): The docs or examples.
+        length (Callable[[Item], int]): The number of tokens of one.
+        most (Optional[int]): The largest number of them in a part; None for any.
+
+    Returns:
+        Iterator[List[Item]]: The parts; without items, one that is empty.
+    """
     first, n_tokens = 0, 0
-    for k, doc in enumerate(docs):
-        if k > first and n_tokens + len(doc) > TOKENS_AT_ONCE:
-            yield docs[first:k]
+    for k, item in enumerate(items):
+        if k > first and (k - first == most or n_tokens + length(item) > TOKENS_AT_ONCE):
+            yield list(items[first:k])
             first, n_tokens = k, 0
-        n_tokens += len(doc)
-    yield docs[first:]
+        n_tokens += length(item)
+    yield list(items[first:])
 
 
 def _find_entities(tagger: BoundTagger, docs: List[Doc]) -> List[Prediction]:

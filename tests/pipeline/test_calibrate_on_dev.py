@@ -1,6 +1,5 @@
 """The callback that calibrates a pipeline on the dev data each time training saves it."""
 
-import numpy as np
 import pytest
 import spacy
 from spacy.language import Language
@@ -9,7 +8,7 @@ from spacy.training import Corpus
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from spacy.util import load_config, registry
-from support.small import TRAIN, learned
+from support.small import learned, often_wrong
 
 from spacy_lstm_ner.pipeline import callbacks
 from spacy_lstm_ner.pipeline.calibration import annotated_chains
@@ -21,15 +20,7 @@ NAME = "spacy-lstm-ner.CalibrateOnDev.v1"
 
 @pytest.fixture
 def dev(tmp_path):
-    """Data that says that the model of `learned` is often wrong, and finds too much."""
-    nlp, docs, rng = spacy.blank("en"), [], np.random.default_rng(0)
-    for _ in range(40):
-        for text, ents in TRAIN:
-            doc = nlp.make_doc(text)
-            wanted = [doc.char_span(start, end, label) for start, end, label in ents]
-            doc.set_ents(wanted if rng.random() < 0.5 else wanted[:-1])
-            docs.append(doc)
-    DocBin(docs=docs).to_disk(tmp_path / "dev.spacy")
+    DocBin(docs=often_wrong(spacy.blank("en"))).to_disk(tmp_path / "dev.spacy")
     return tmp_path / "dev.spacy"
 
 
